@@ -1,0 +1,238 @@
+"""Every error Headrace raises, in one tree.
+
+    HeadraceError
+    ├── RequestError                 the caller can mend it
+    │   ├── MalformedRequest         400
+    │   ├── NotFound                 404
+    │   │   ├── JobNotFound          404
+    │   │   └── ModelNotFound        404
+    │   ├── MethodNotAllowed         405
+    │   ├── Conflict                 409
+    │   │   └── JobNotSucceeded      409
+    │   ├── JobExpired               410
+    │   ├── BodyTooLarge             413
+    │   ├── UnsupportedMediaType     415
+    │   ├── InvalidInput             422
+    │   ├── IdempotencyMismatch      422
+    │   └── QueueFull                429
+    ├── Unavailable                  503, try again
+    │   └── RedisUnavailable         503
+    ├── ModelError                   a model, its files or its code
+    │   ├── InputError               raised by a model author: only this job fails
+    │   ├── InvalidModel             what was pushed cannot be served
+    │   ├── ModelFilesError          a file of a version is missing or not what its manifest says
+    │   └── VersionExists            somebody published this version first
+    ├── SettingsError                a setting has no usable value
+    └── InternalError                500, our fault
+
+Each class carries its `code` (stable, for programs) and its HTTP `status`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One problem with one field: `pointer` is an RFC 6901 JSON pointer into the request body."""
+
+    pointer: str
+    detail: str
+    code: str = "invalid"
+
+
+class HeadraceError(Exception):
+    """Anything that Headrace raises on purpose.
+
+    Args:
+        detail: one sentence that names the problem's value and the way out.
+        fields: the fields of the request that are wrong, if any.
+        retry_after_s: when the same request may succeed.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, detail: str, *, fields: Sequence[FieldError] = (), retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = tuple(fields)
+        self.retry_after_s = retry_after_s
+
+
+class RequestError(HeadraceError):
+    """Raised when the caller's request cannot be served as it stands."""
+
+    code = "bad_request"
+    status = 400
+    title = "The request cannot be served"
+
+
+class MalformedRequest(RequestError):
+    """Raised when a body or header cannot be parsed."""
+
+    code = "malformed_request"
+    title = "The request is malformed"
+
+
+class NotFound(RequestError):
+    """Raised when a path leads nowhere."""
+
+    code = "not_found"
+    status = 404
+    title = "Not found"
+
+
+class JobNotFound(NotFound):
+    """Raised for a job id that this system never gave out, or gave to another tenant."""
+
+    code = "job_not_found"
+    title = "No such job"
+
+
+class ModelNotFound(NotFound):
+    """Raised when no released version carries the name that was asked for."""
+
+    code = "model_not_found"
+    title = "No such model"
+
+
+class MethodNotAllowed(RequestError):
+    """Raised when a path exists but not for this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Method not allowed"
+
+
+class Conflict(RequestError):
+    """Raised when the state of a thing forbids what was asked."""
+
+    code = "conflict"
+    status = 409
+    title = "The state does not allow this"
+
+
+class JobNotSucceeded(Conflict):
+    """Raised when the result of a job is asked for that ended without one."""
+
+    code = "job_not_succeeded"
+    title = "The job has no result"
+
+
+class JobExpired(RequestError):
+    """Raised for an authentic job id whose record has passed its retention."""
+
+    code = "job_expired"
+    status = 410
+    title = "The job is no longer kept"
+
+
+class BodyTooLarge(RequestError):
+    """Raised when a request body passes the limit."""
+
+    code = "body_too_large"
+    status = 413
+    title = "The body is too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """Raised when a body is not `application/json`."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "Unsupported media type"
+
+
+class InvalidInput(RequestError):
+    """Raised when fields are missing, unknown or of the wrong type or value."""
+
+    code = "invalid_input"
+    status = 422
+    title = "The request does not fit the schema"
+
+
+class IdempotencyMismatch(RequestError):
+    """Raised when an Idempotency-Key comes again with another body."""
+
+    code = "idempotency_mismatch"
+    status = 422
+    title = "The idempotency key was used for another request"
+
+
+class QueueFull(RequestError):
+    """Raised when as many jobs wait as the queue may hold."""
+
+    code = "queue_full"
+    status = 429
+    title = "The queue is full"
+    retryable = True
+
+
+class Unavailable(HeadraceError):
+    """Raised when a part that is needed does not answer."""
+
+    code = "unavailable"
+    status = 503
+    title = "Temporarily unavailable"
+    retryable = True
+
+
+class RedisUnavailable(Unavailable):
+    """Raised when Redis cannot be reached or refuses to write."""
+
+    code = "redis_unavailable"
+    title = "The queue's storage does not answer"
+
+
+class ModelError(HeadraceError):
+    """Raised for a model, its files or its code."""
+
+    code = "model_error"
+    status = 422
+    title = "The model cannot be used"
+
+
+class InputError(ModelError):
+    """Raised by a model author's hook: this one input cannot be processed; its batch-mates are unaffected."""
+
+    code = "input_error"
+    title = "The input cannot be processed"
+
+
+class InvalidModel(ModelError):
+    """Raised when a model's source cannot be served: a missing hook, hint or file."""
+
+    code = "invalid_model"
+
+
+class ModelFilesError(ModelError):
+    """Raised when a file of a version is missing or differs from its manifest."""
+
+    code = "model_files_error"
+
+
+class VersionExists(ModelError):
+    """Raised when another publisher took the version number first."""
+
+    code = "version_exists"
+    status = 409
+
+
+class SettingsError(HeadraceError):
+    """Raised when a setting has no usable value, or the place does not allow what was asked."""
+
+    code = "settings_error"
+    title = "A setting is wrong"
+
+
+class InternalError(HeadraceError):
+    """Raised when Headrace itself failed."""
+
+    code = "internal_error"
+    title = "Internal error"

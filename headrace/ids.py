@@ -1,0 +1,45 @@
+"""Job ids: `c1-` + a UUIDv7 in 26 letters + 6 letters that only this installation could have written.
+
+The time inside makes ids sort by age (RFC 9562, section 5.7). The cell in front says where the record lives. The last six letters
+are an HMAC over id and tenant, so an authentic id whose record is gone can be told from an invented one without keeping anything.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+
+#: Crockford's alphabet: no letter that looks like another.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_UUID_LETTERS = 26
+_SEAL_LETTERS = 6
+_ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
+
+#: What a cell may be called.
+CELL_PATTERN = r"^[a-z][a-z0-9]{0,7}$"
+
+
+def new_job_id(*, cell: str, tenant: str, key: bytes, now_ms: int | None = None) -> str:
+    """Make an id for a job of `tenant` that is stored in `cell`; `key` is the installation's secret."""
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    number = (now_ms << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (2 << 62)
+    stem = f"{cell}-{_letters(number | secrets.randbits(62), _UUID_LETTERS)}"
+    return stem + _seal(stem, tenant, key)
+
+
+def is_authentic(job_id: str, *, tenant: str, key: bytes) -> bool:
+    """Tell whether this installation once gave `job_id` to `tenant`."""
+    if not _ID.fullmatch(job_id):
+        return False
+    stem, seal = job_id[:-_SEAL_LETTERS], job_id[-_SEAL_LETTERS:]
+    return hmac.compare_digest(seal, _seal(stem, tenant, key))
+
+
+def _seal(stem: str, tenant: str, key: bytes) -> str:
+    digest = hmac.digest(key, f"{tenant}/{stem}".encode(), hashlib.sha256)
+    return _letters(int.from_bytes(digest[:4], "big"), _SEAL_LETTERS)
+
+
+def _letters(number: int, count: int) -> str:
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(5 * (count - 1), -1, -5))

@@ -1,0 +1,219 @@
+"""A job: its states, the moves between them, and the record that Redis keeps of it.
+
+The record is the truth; whatever a process remembers is a view. It is a hash small enough to stay a listpack (every value at
+most 64 bytes), with the input and the result in keys of their own. `FIELDS` names what its one-letter fields mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple, Self
+
+import orjson
+
+from headrace.model_ref import ModelRef
+from headrace.tiers import Tier
+
+#: Version of the record's layout, kept in each record.
+SCHEMA_VERSION = 1
+
+#: No value of a record may be longer, or the hash would leave its compact form.
+MAX_VALUE_BYTES = 64
+
+
+class JobStatus(StrEnum):
+    """The public states. Anything finer is a `Reason`, so that a client's switch never grows."""
+
+    #: Accepted, waiting for a worker; also while a worker holds it but has not begun its forward pass.
+    QUEUED = "queued"
+    #: In a forward pass.
+    RUNNING = "running"
+    #: Its cancellation was asked for while it ran; ends as canceled when the pass ends.
+    CANCELING = "canceling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    #: Its deadline passed before a result was there.
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True once the state can never change again."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED}
+)
+
+#: The only moves there are. Each is made by one Lua script, compared and set on state and fence.
+TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
+    {
+        JobStatus.QUEUED: frozenset({JobStatus.RUNNING}) | _TERMINAL,
+        JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.CANCELING}) | _TERMINAL,
+        JobStatus.CANCELING: frozenset({JobStatus.CANCELED, JobStatus.EXPIRED}),
+        JobStatus.SUCCEEDED: frozenset(),
+        JobStatus.FAILED: frozenset(),
+        JobStatus.CANCELED: frozenset(),
+        JobStatus.EXPIRED: frozenset(),
+    }
+)
+
+
+class Reason(StrEnum):
+    """Why a job is where it is."""
+
+    WAITING_TURN = "waiting_turn"
+    BATCH_FORMING = "batch_forming"
+    WORKER_STARTING = "worker_starting"
+    MODEL_LOADING = "model_loading"
+    NO_COMPATIBLE_WORKER = "no_compatible_worker"
+    SCHEDULED = "scheduled"
+    RETRY_BACKOFF = "retry_backoff"
+    WORKER_LOST = "worker_lost"
+    PREEMPTED = "preempted"
+
+
+class Cause(StrEnum):
+    """Why a job failed."""
+
+    #: The model refused this input.
+    INPUT = "input"
+    #: The model's code raised, or returned something that is no result.
+    MODEL = "model"
+    #: The model ran out of memory on this input alone.
+    OOM = "oom"
+    #: The forward pass took longer than allowed.
+    TIMEOUT = "timeout"
+    #: Its workers died while running it, as often as attempts were allowed.
+    WORKER_LOST = "worker_lost"
+    DEADLINE = "deadline"
+    INTERNAL = "internal"
+
+
+#: Meaning of the record's fields.
+FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "v": "layout version",
+        "s": "state",
+        "f": "fence: changes whenever the job changes hands; a write with another fence is refused",
+        "a": "attempts charged: forward passes begun",
+        "n": "attempts allowed",
+        "m": "model@version",
+        "t": "tier",
+        "z": "score in the ready set, kept so that a job that comes back takes its old place",
+        "q": "ms, accepted",
+        "l": "ms, claimed by the worker that holds it",
+        "b": "ms, forward pass begun",
+        "e": "ms, ended",
+        "w": "worker that holds or ran it",
+        "r": "reason, when it is not simply waiting its turn",
+        "c": "cause of failure",
+        "d": "ms, deadline for the result",
+        "y": "ms, must have begun by",
+        "g": "size of the batch it ran in",
+    }
+)
+
+
+class Lease(NamedTuple):
+    """The right to work on a job: `member` is `tenant/id`."""
+
+    member: str
+    fence: int
+
+    def __str__(self) -> str:
+        return f"{self.member}#{self.fence}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What `submit` stores. Times are Unix milliseconds; 0 means none."""
+
+    id: str
+    tenant: str
+    ref: ModelRef
+    tier: Tier
+    input: bytes
+    max_attempts: int = 3
+    not_before_ms: int = 0
+    start_by_ms: int = 0
+    deadline_ms: int = 0
+    idempotency_key: str = ""
+    #: Fingerprint of the request, compared when an idempotency key comes again.
+    request_hash: str = ""
+
+    @property
+    def member(self) -> str:
+        """How sets and leases name this job."""
+        return f"{self.tenant}/{self.id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A record as read back. Times are Unix milliseconds; None means not yet or not set."""
+
+    id: str
+    tenant: str
+    ref: ModelRef
+    tier: Tier
+    status: JobStatus
+    fence: int
+    attempts: int
+    max_attempts: int
+    score: float
+    created_ms: int
+    claimed_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    worker: str | None = None
+    reason: str | None = None
+    cause: str | None = None
+    deadline_ms: int | None = None
+    start_by_ms: int | None = None
+    batch_size: int | None = None
+
+    @property
+    def member(self) -> str:
+        """How sets and leases name this job."""
+        return f"{self.tenant}/{self.id}"
+
+    @classmethod
+    def from_record(cls, member: str, record: Mapping[str, str]) -> Self:
+        """Read the hash of `FIELDS`.
+
+        Raises:
+            KeyError, ValueError: if the record is damaged.
+        """
+        tenant, _, job_id = member.partition("/")
+
+        def optional(field: str) -> int | None:
+            return int(record[field]) if record.get(field) else None
+
+        return cls(
+            id=job_id,
+            tenant=tenant,
+            ref=ModelRef.parse(record["m"]),
+            tier=Tier(record["t"]),
+            status=JobStatus(record["s"]),
+            fence=int(record["f"]),
+            attempts=int(record["a"]),
+            max_attempts=int(record["n"]),
+            score=float(record["z"]),
+            created_ms=int(record["q"]),
+            claimed_ms=optional("l"),
+            started_ms=optional("b"),
+            ended_ms=optional("e"),
+            worker=record.get("w") or None,
+            reason=record.get("r") or None,
+            cause=record.get("c") or None,
+            deadline_ms=optional("d"),
+            start_by_ms=optional("y"),
+            batch_size=optional("g"),
+        )
+
+
+def error_document(cause: Cause, detail: str, *, retryable: bool = False) -> bytes:
+    """The JSON kept as the output of a failed job, shown to its owner as `error`."""
+    return orjson.dumps({"cause": cause, "detail": detail, "retryable": retryable})

@@ -1,0 +1,169 @@
+"""Every Redis key of Headrace, spelled once. The Lua scripts get these spellings from here (`lua_names`).
+
+All keys of a cell begin with `hr:<cell>:`. A job's own keys end in its member, `tenant/id`, so one tenant's id can never
+reach another's record. A *group* is what one batch may be made of and one bell rings for: `name@version:tier`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from headrace.model_ref import ModelRef
+from headrace.tiers import Tier
+
+#: Name in the scripts -> what stands between the cell's prefix and the rest of the key.
+_FAMILIES = {
+    "JOB": "j:",  # <member>: hash, the record
+    "INPUT": "i:",  # <member>: string, the input as submitted
+    "OUTPUT": "o:",  # <member>: string, result or error document
+    "READY": "r:",  # <group>:<tenant>: zset of members by score
+    "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
+    "BELL": "b:",  # <group>: stream of one entry, added to whenever something becomes claimable
+    "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
+    "INDEX": "a:",  # <tenant>: zset of all members by arrival
+    "LEASES": "leases",  # zset of member#fence by expiry
+    "DELAYED": "delayed",  # zset of members by the time they become ready
+    "DEADLINES": "deadlines",  # zset of members by the time they expire
+    "TENANTS": "tenants",  # set of tenants that ever submitted
+    "GROUPS": "groups",  # zset of groups by last submission
+    "EVENTS": "events",  # capped stream: what ended, one entry a batch
+    "QUARANTINE": "quarantine",  # zset of members whose records are broken, by discovery
+    "STATS": "stats",  # hash of counters: rescued, late_refused, dead, …
+}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one cell."""
+
+    cell: str = "c1"
+
+    @property
+    def prefix(self) -> str:
+        """What every key of the cell begins with."""
+        return f"hr:{self.cell}:"
+
+    def _key(self, family: str, rest: str = "") -> str:
+        return self.prefix + _FAMILIES[family] + rest
+
+    def job(self, member: str) -> str:
+        """Hash: the record of a job."""
+        return self._key("JOB", member)
+
+    def input(self, member: str) -> str:
+        """String: what was submitted."""
+        return self._key("INPUT", member)
+
+    def output(self, member: str) -> str:
+        """String: the result, or the error document of a failed job."""
+        return self._key("OUTPUT", member)
+
+    def ready(self, group: str, tenant: str) -> str:
+        """Sorted set: a tenant's ready jobs of one group by score."""
+        return self._key("READY", f"{group}:{tenant}")
+
+    def turn(self, group: str) -> str:
+        """Sorted set: the tenants that have ready jobs of a group, by virtual time."""
+        return self._key("TURN", group)
+
+    def bell(self, group: str) -> str:
+        """Stream: one entry, replaced whenever something of the group becomes claimable."""
+        return self._key("BELL", group)
+
+    def idempotency(self, tenant: str, key: str) -> str:
+        """String: the job that an idempotency key made."""
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return self._key("IDEM", f"{tenant}:{digest}")
+
+    def index(self, tenant: str) -> str:
+        """Sorted set: all jobs of a tenant by arrival."""
+        return self._key("INDEX", tenant)
+
+    @property
+    def leases(self) -> str:
+        """Sorted set: `member#fence` by expiry."""
+        return self._key("LEASES")
+
+    @property
+    def delayed(self) -> str:
+        """Sorted set: jobs that become ready later."""
+        return self._key("DELAYED")
+
+    @property
+    def deadlines(self) -> str:
+        """Sorted set: jobs by the time they expire."""
+        return self._key("DEADLINES")
+
+    @property
+    def tenants(self) -> str:
+        """Set: every tenant that ever submitted."""
+        return self._key("TENANTS")
+
+    @property
+    def groups(self) -> str:
+        """Sorted set: every group by its last submission."""
+        return self._key("GROUPS")
+
+    @property
+    def events(self) -> str:
+        """Stream: jobs that ended, one entry a batch; the API wakes its waiters from it."""
+        return self._key("EVENTS")
+
+    @property
+    def quarantine(self) -> str:
+        """Sorted set: jobs whose records are broken."""
+        return self._key("QUARANTINE")
+
+    @property
+    def stats(self) -> str:
+        """Hash: counters of what operators must see."""
+        return self._key("STATS")
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: workers by when they last spoke."""
+        return f"{self.prefix}workers"
+
+    def worker(self, worker: str) -> str:
+        """String: what a worker says of itself (JSON), gone when it stops speaking."""
+        return f"{self.prefix}w:{worker}"
+
+    def wake(self, worker: str) -> str:
+        """Stream: read by one parked worker beside the bells, so that it can be made to look again."""
+        return f"{self.prefix}b:@{worker}"
+
+    @property
+    def desired(self) -> str:
+        """Hash: worker class -> how many the scheduler wants."""
+        return f"{self.prefix}desired"
+
+    @property
+    def leader(self) -> str:
+        """String: the scheduler that leads, with its fence."""
+        return f"{self.prefix}leader"
+
+    @property
+    def leader_fence(self) -> str:
+        """Counter: the last fence that a leader was given."""
+        return f"{self.prefix}leader_fence"
+
+    @property
+    def id_key(self) -> str:
+        """String: the secret that seals job ids."""
+        return f"{self.prefix}id_key"
+
+
+def group_of(ref: ModelRef, tier: Tier) -> str:
+    """The group that jobs of this model version and tier wait in."""
+    return f"{ref}:{tier}"
+
+
+def split_group(group: str) -> tuple[ModelRef, Tier]:
+    """The model version and tier of a group."""
+    ref, _, tier = group.rpartition(":")
+    return ModelRef.parse(ref), Tier(tier)
+
+
+def lua_names() -> str:
+    """The names of the key families as Lua locals, put before each script; `P` is the cell's prefix, `KEYS[1]`."""
+    names = "\n".join(f"local {name} = P .. '{rest}'" for name, rest in _FAMILIES.items())
+    return f"local P = KEYS[1]\n{names}\n"

@@ -1,0 +1,97 @@
+"""What a worker says of itself, so that others can tell why a job waits: kept in Redis while the worker lives."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from headrace.jobs import Reason
+from headrace.model_ref import ModelRef
+from headrace.tiers import Tier
+
+
+class WorkerState(StrEnum):
+    """Where a worker is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    #: Finishes its batch and takes no more.
+    DRAINING = "draining"
+
+
+class ModelState(StrEnum):
+    """Where a model version is on one worker."""
+
+    LOADING = "loading"
+    READY = "ready"
+    #: Could not be loaded; tried again after a pause.
+    FAILED = "failed"
+
+
+class ModelPresence(BaseModel):
+    """One model version on one worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: ModelState
+    #: Why it could not be loaded.
+    error: str = ""
+
+
+class WorkerPresence(BaseModel):
+    """One worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    worker_class: str
+    host: str
+    pid: int
+    child_pid: int | None = None
+    device: str
+    tiers: tuple[Tier, ...]
+    state: WorkerState
+    #: By `name@version`.
+    models: dict[str, ModelPresence] = {}
+    started_ms: int
+    jobs_done: int = 0
+    jobs_held: int = 0
+    batches: int = 0
+    #: Smoothed length of a forward pass.
+    forward_ms: float = 0.0
+
+    def to_bytes(self) -> bytes:
+        """As kept in Redis."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Self:
+        """As read from Redis.
+
+        Raises:
+            ValueError: if somebody else wrote there.
+        """
+        return cls.model_validate_json(raw)
+
+
+def explain_wait(ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -> tuple[Reason, str]:
+    """Say why a queued job of this model and tier is not running yet.
+
+    Returns:
+        The reason and, where there is more to say, a sentence (else "").
+    """
+    serving = [w for w in workers if tier in w.tiers and w.state is not WorkerState.DRAINING]
+    models = [w.models[str(ref)] for w in serving if str(ref) in w.models]
+    if any(model.state is ModelState.READY for model in models):
+        return Reason.WAITING_TURN, ""
+    if any(model.state is ModelState.LOADING for model in models):
+        return Reason.MODEL_LOADING, ""
+    if any(worker.state is WorkerState.STARTING for worker in serving):
+        return Reason.WORKER_STARTING, ""
+    errors = sorted({model.error for model in models if model.error})
+    if errors:
+        return Reason.NO_COMPATIBLE_WORKER, f"{ref} cannot be loaded: {errors[0]}"
+    if serving:
+        return Reason.NO_COMPATIBLE_WORKER, f"no worker of tier {tier} serves {ref}"
+    return Reason.NO_COMPATIBLE_WORKER, f"no worker of tier {tier} is running"

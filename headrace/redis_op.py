@@ -1,0 +1,84 @@
+"""One request to Redis as a value: what to send and how to read the answer.
+
+The synchronous client, the API's multiplexed connection and a worker's event loop all send the same operations, so each
+is spelled once, in `store`.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from headrace.keys import lua_names
+
+T = TypeVar("T")
+
+Argument: TypeAlias = str | bytes | int | float
+#: A RESP2 reply as hiredis gives it.
+Reply: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script as the server gets it."""
+
+    name: str
+    text: str
+
+    @property
+    def sha(self) -> str:
+        """What `EVALSHA` calls it."""
+        return _sha(self.text)
+
+
+@cache
+def _sha(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class RedisOp(Generic[T]):
+    """A command with the function that reads its reply; with `script`, the arguments are keys and arguments of EVALSHA."""
+
+    parse: Callable[[Reply], T]
+    args: Sequence[Argument]
+    script: Script | None = None
+
+    @property
+    def command(self) -> Sequence[Argument]:
+        """What goes over the wire first."""
+        if self.script is None:
+            return self.args
+        return ("EVALSHA", self.script.sha, 1, *self.args)
+
+    @property
+    def fallback(self) -> Sequence[Argument]:
+        """What goes over the wire when the server answers that it does not know the script."""
+        if self.script is None:
+            return self.args
+        return ("EVAL", self.script.text, 1, *self.args)
+
+
+@cache
+def load_script(name: str) -> Script:
+    """Read `lua/<name>.lua`, with the key names and the shared functions put after its first line."""
+    folder = files("headrace") / "lua"
+    return assemble(
+        name, (folder / f"{name}.lua").read_text(), (folder / "shared.lua").read_text()
+    )
+
+
+def assemble(name: str, body: str, shared: str) -> Script:
+    """Put a script together: its first line (the flags), the key names, the shared functions, its body."""
+    flags, _, rest = body.partition("\n")
+    return Script(name, f"{flags}\n{lua_names()}{shared}{rest}")
+
+
+@cache
+def script_names() -> tuple[str, ...]:
+    """The names of all scripts."""
+    folder = files("headrace") / "lua"
+    names = (path.name.removesuffix(".lua") for path in folder.iterdir() if path.name.endswith(".lua"))
+    return tuple(sorted(name for name in names if name != "shared"))

@@ -1,0 +1,138 @@
+"""Settings: environment variables `HEADRACE_…` over a TOML file over the defaults below. Nothing else reads the environment.
+
+The file is `headrace.toml` in the working folder, or what `HEADRACE_CONFIG` names. Nested values are written with two
+underscores in the environment: `HEADRACE_WORKER_CLASSES__SPOT__WORKERS=2`.
+"""
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from headrace.errors import SettingsError
+from headrace.ids import CELL_PATTERN
+from headrace.tiers import Tier
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class WorkerClass(BaseModel):
+    """A kind of worker: what it runs on, whom it serves, how many there are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str = Field("cpu", description="device handed to the model's `load`: cpu, cuda, cuda:0")
+    tiers: tuple[Tier, ...] = Field(
+        (Tier.PRIORITY, Tier.STANDARD, Tier.SPOT), description="tiers that it serves"
+    )
+    models: tuple[str, ...] = Field(
+        ("*",), description="names of the models that it serves; * means every released one"
+    )
+    workers: int = Field(1, ge=0, description="how many are kept alive")
+    threads: int = Field(1, ge=1, description="CPU threads of the model's process")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the jobs live")
+    cell: str = Field("c1", pattern=CELL_PATTERN, description="name of this cell; begins each job id")
+    data_dir: Path = Field(Path(".headrace"), description="folder for models, caches and the embedded server")
+    registry_url: str = Field(
+        "", description="object store of the models (file:///…, s3://…); empty means data_dir/registry"
+    )
+    registry_poll_s: float = Field(2.0, gt=0, description="how often processes look for new releases")
+
+    api_host: str = Field("127.0.0.1", description="address that the API binds; only loopback is allowed")
+    api_port: int = Field(8080, ge=1, le=65535, description="port of the API")
+    url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
+    max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")
+    max_wait_s: float = Field(60.0, ge=0, description="longest `Prefer: wait` that is honoured")
+    queue_cap: Positive = Field(
+        100_000, description="jobs of one tenant that may wait per model version and tier"
+    )
+
+    max_attempts: int = Field(3, ge=1, le=100, description="forward passes begun for a job before it fails")
+    result_ttl_s: Positive = Field(86_400, description="how long records and results are kept after the end")
+    idempotency_ttl_s: Positive = Field(86_400, description="how long an idempotency key is remembered")
+    lease_ms: int = Field(
+        15_000, ge=500, description="how long a silent worker keeps its jobs; renewed at a third of it"
+    )
+    forward_limit_s: float = Field(60.0, gt=0, description="longest forward pass before its process is killed")
+    load_limit_s: float = Field(300.0, gt=0, description="longest load of a model before its process is killed")
+    claim_lead_ms: float = Field(
+        3.0, ge=0, description="how long before the end of a forward pass the next batch is claimed"
+    )
+    claim_max_bytes: Positive = Field(8_388_608, description="most input bytes claimed at once")
+    shutdown_grace_s: float = Field(25.0, ge=0, description="how long a stopping worker may finish its batch")
+
+    reap_interval_ms: int = Field(
+        1_000, ge=20, description="how often lost leases are looked for, deadlines checked, delayed jobs promoted"
+    )
+    leader_ttl_ms: int = Field(5_000, ge=200, description="how long a silent leading scheduler keeps the lead")
+    worker_classes: dict[str, WorkerClass] = Field(
+        default_factory=lambda: {"on-demand": WorkerClass()}, description="kinds of workers by name"
+    )
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file over defaults."""
+        file = Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+    @property
+    def registry_location(self) -> str:
+        """The registry's object store as a URL."""
+        return self.registry_url or (self.data_dir.absolute() / "registry").as_uri()
+
+    @property
+    def model_cache_dir(self) -> Path:
+        """Folder where this host keeps verified model files."""
+        return self.data_dir.absolute() / "cache"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """Read the settings once per process.
+
+    Raises:
+        SettingsError: naming each field that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"HEADRACE_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise SettingsError(f"settings cannot be used: {problems}") from error
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment variables that give a child process exactly these settings."""
+    return {
+        f"HEADRACE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.model_dump(mode="json").items()
+    }

@@ -1,0 +1,296 @@
+"""JobStore: the only reader and writer of job records.
+
+Each method builds one operation; a connection carries it out: `SyncRedis.run` in tools and tests, `Mux.run` in the API,
+`Wire.send` in a worker. Every change of state is one Lua script (`lua/`), compared and set on state and fence.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
+from headrace.keys import Keys, group_of
+from headrace.redis_op import Argument, RedisOp, Reply, load_script
+from headrace.tiers import OFFSET_MS
+
+
+class SubmitOutcome(StrEnum):
+    """How a submission ended."""
+
+    ACCEPTED = "accepted"
+    #: The idempotency key had made a job of the same request before.
+    REPLAYED = "replayed"
+    #: The idempotency key had made a job of another request.
+    MISMATCH = "mismatch"
+    #: As many jobs wait as may.
+    FULL = "full"
+
+
+class Submitted(NamedTuple):
+    """Answer to a submission."""
+
+    outcome: SubmitOutcome
+    #: `tenant/id` of the new or the earlier job; empty if there is none.
+    member: str
+    #: Jobs that waited before this one in its tenant's ready set.
+    depth: int
+
+
+class ClaimedJob(NamedTuple):
+    """A job handed to a worker under a lease."""
+
+    member: str
+    fence: int
+    #: Forward passes begun before.
+    attempts: int
+    max_attempts: int
+    #: Index into the groups that were claimed from.
+    group: int
+    input: bytes
+
+    @property
+    def lease(self) -> Lease:
+        """What the worker renews and commits with."""
+        return Lease(self.member, self.fence)
+
+
+class Claimed(NamedTuple):
+    """Answer to a claim."""
+
+    jobs: list[ClaimedJob]
+    #: True if some of the groups still hold jobs.
+    more: bool
+    #: Milliseconds until a delayed job is due; 0 if none is.
+    come_back_ms: int
+
+
+class Outcome(NamedTuple):
+    """How one job of a batch ended: `body` is the result, or the error document of a failed one."""
+
+    lease: Lease
+    status: JobStatus
+    cause: Cause | None
+    body: bytes
+
+
+class CommitAnswer(StrEnum):
+    """What became of one outcome."""
+
+    KEPT = "1"
+    #: The same commit had come before its answer was lost.
+    ALREADY_KEPT = "2"
+    #: The lease had been lost, or the job canceled: the result is discarded.
+    REFUSED = "0"
+
+
+class Failure(NamedTuple):
+    """An attempt that did not come to a result and may be repeated after `backoff_ms`."""
+
+    lease: Lease
+    cause: Cause
+    backoff_ms: int
+    body: bytes
+
+
+class Reaped(NamedTuple):
+    """Answer to a reaping."""
+
+    requeued: int
+    dead: int
+
+
+class Swept(NamedTuple):
+    """Answer to a sweep of part of a tenant's index."""
+
+    #: Where to go on; 0 when the end was reached.
+    cursor: int
+    #: Entries removed because their records are gone.
+    forgotten: int
+    #: Jobs found in no set and put back, and finished records given their time to live.
+    mended: int
+
+
+class QueueDepth(NamedTuple):
+    """What waits in one group."""
+
+    group: str
+    depth: int
+    #: Milliseconds since the oldest waiting job was accepted; 0 if none waits.
+    oldest_age_ms: int
+
+
+class JobStore:
+    """Operations on the job records of one cell."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def _keyed(self, *args: Argument) -> tuple[Argument, ...]:
+        return (self.keys.prefix, *args)
+
+    # --- transitions -----------------------------------------------------------------------------------------
+
+    def submit(self, job: NewJob, *, cap: int, idempotency_ttl_s: int = 86_400) -> RedisOp[Submitted]:
+        """Accept a job: record, input, queue and bell, or nothing; `cap` limits the tenant's waiting jobs."""
+        idempotency = (
+            self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
+        )
+        args = self._keyed(
+            *(job.member, job.tenant, group_of(job.ref, job.tier), str(job.ref), str(job.tier)),
+            *(OFFSET_MS[job.tier], cap, job.input, job.max_attempts),
+            *(job.not_before_ms, job.start_by_ms, job.deadline_ms),
+            *(idempotency, job.request_hash, idempotency_ttl_s),
+        )
+        return RedisOp(_submitted, args, load_script("submit"))
+
+    def claim(
+        self, *, worker: str, groups: Sequence[str], jobs: int, max_bytes: int, lease_ms: int
+    ) -> RedisOp[Claimed]:
+        """Lease up to `jobs` jobs or `max_bytes` of input (at least one job) in the order of service."""
+        args = self._keyed(worker, jobs, max_bytes, lease_ms, *groups)
+        return RedisOp(_claimed, args, load_script("claim"))
+
+    def start(self, leases: Sequence[Lease]) -> RedisOp[list[bool]]:
+        """A batch enters its forward pass: each job becomes running and is charged an attempt; False if not ours."""
+        args = self._keyed(*_flat(leases))
+        return RedisOp(_flags, args, load_script("start"))
+
+    def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> RedisOp[list[str]]:
+        """Push the expiry of leases; answers those that are lost, as `member#fence`."""
+        args = self._keyed(lease_ms, *(str(lease) for lease in leases))
+        return RedisOp(_texts, args, load_script("renew"))
+
+    def commit(
+        self, outcomes: Sequence[Outcome], *, ran_ms: int, result_ttl_s: int
+    ) -> RedisOp[list[CommitAnswer]]:
+        """Finish a batch whose forward pass took `ran_ms`; may be sent again when its answer was lost."""
+        rows: list[Argument] = []
+        for (member, fence), status, cause, body in outcomes:
+            rows += (member, fence, status, cause or "", body)
+        args = self._keyed(result_ttl_s, ran_ms, *rows)
+        return RedisOp(_answers, args, load_script("commit"))
+
+    def release(self, leases: Sequence[Lease]) -> RedisOp[int]:
+        """Give jobs back to their old places without charging an attempt; answers how many."""
+        args = self._keyed(*_flat(leases))
+        return RedisOp(int, args, load_script("release"))
+
+    def fail(self, failures: Sequence[Failure], *, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
+        """End attempts without a result: the job waits for its next one, or fails when none is left."""
+        rows: list[Argument] = []
+        for (member, fence), cause, backoff_ms, body in failures:
+            rows += (member, fence, cause, backoff_ms, body)
+        args = self._keyed(result_ttl_s, *rows)
+        return RedisOp(_answers, args, load_script("fail"))
+
+    def cancel(self, member: str, *, result_ttl_s: int) -> RedisOp[JobStatus | None]:
+        """Cancel a job: at once if it is not in a forward pass; answers its state now, None if there is no job."""
+        args = self._keyed(member, result_ttl_s)
+        return RedisOp(_status, args, load_script("cancel"))
+
+    def expire(self, *, limit: int, result_ttl_s: int) -> RedisOp[int]:
+        """Expire jobs whose deadline or latest start has passed; answers how many."""
+        return RedisOp(int, self._keyed(limit, result_ttl_s), load_script("expire"))
+
+    def reap(self, *, limit: int, result_ttl_s: int) -> RedisOp[Reaped]:
+        """Take jobs back from silent workers: a new fence at once, then the old place or, without attempts left, failed."""
+        return RedisOp(_reaped, self._keyed(limit, result_ttl_s), load_script("reap"))
+
+    def promote(self, *, limit: int) -> RedisOp[int]:
+        """Make delayed jobs ready whose time has come; answers how many."""
+        return RedisOp(int, self._keyed(limit), load_script("promote"))
+
+    def sweep(self, tenant: str, *, cursor: int, limit: int, result_ttl_s: int) -> RedisOp[Swept]:
+        """Look at `limit` jobs of a tenant's index from `cursor`: forget what is gone, mend what is in no set."""
+        args = self._keyed(tenant, cursor, limit, result_ttl_s)
+        return RedisOp(_swept, args, load_script("sweep"))
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, member: str) -> RedisOp[Job | None]:
+        """The record of a job, None if there is none."""
+
+        def parse(reply: Reply) -> Job | None:
+            record = {reply[i].decode(): reply[i + 1].decode() for i in range(0, len(reply), 2)}
+            return Job.from_record(member, record) if record else None
+
+        return RedisOp(parse, ("HGETALL", self.keys.job(member)))
+
+    def output(self, member: str) -> RedisOp[bytes | None]:
+        """The result of a job that succeeded, the error document of one that failed, else None."""
+        return RedisOp(_bytes, ("GET", self.keys.output(member)))
+
+    def position(self, job: Job) -> RedisOp[int | None]:
+        """How many ready jobs of its tenant and group stand before a job; None if it is not in its ready set."""
+        ready = self.keys.ready(group_of(job.ref, job.tier), job.tenant)
+        return RedisOp(_optional_int, ("ZRANK", ready, job.member))
+
+    def groups(self) -> RedisOp[list[str]]:
+        """Every group that jobs were submitted to."""
+        return RedisOp(_texts, ("ZRANGE", self.keys.groups, 0, -1))
+
+    def tenants(self) -> RedisOp[list[str]]:
+        """Every tenant that submitted."""
+        return RedisOp(_texts, ("SMEMBERS", self.keys.tenants))
+
+    def depths(self, groups: Sequence[str]) -> RedisOp[list[QueueDepth]]:
+        """What waits in each of the groups."""
+
+        def parse(reply: Reply) -> list[QueueDepth]:
+            pairs = zip(groups, range(0, len(reply), 2), strict=True)
+            return [QueueDepth(group, int(reply[i]), int(reply[i + 1])) for group, i in pairs]
+
+        return RedisOp(parse, self._keyed(*groups), load_script("depths"))
+
+    def recent(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
+        """Members of a tenant's newest jobs, newest first."""
+        return RedisOp(_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
+
+
+def _flat(leases: Sequence[Lease]) -> list[Argument]:
+    return [part for lease in leases for part in lease]
+
+
+def _submitted(reply: Reply) -> Submitted:
+    outcome, member, depth = reply
+    return Submitted(SubmitOutcome(outcome.decode()), member.decode(), depth)
+
+
+def _claimed(reply: Reply) -> Claimed:
+    more, come_back_ms = reply[0], reply[1]
+    jobs = [
+        ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(2, len(reply), 6)
+    ]
+    return Claimed(jobs, bool(more), come_back_ms)
+
+
+def _flags(reply: Reply) -> list[bool]:
+    return [flag == "1" for flag in reply.decode()]
+
+
+def _answers(reply: Reply) -> list[CommitAnswer]:
+    return [CommitAnswer(answer) for answer in reply.decode()]
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [text.decode() for text in reply]
+
+
+def _status(reply: Reply) -> JobStatus | None:
+    return JobStatus(reply.decode()) if reply else None
+
+
+def _bytes(reply: Reply) -> bytes | None:
+    return reply if reply is None else bytes(reply)
+
+
+def _optional_int(reply: Reply) -> int | None:
+    return reply if reply is None else int(reply)
+
+
+def _reaped(reply: Reply) -> Reaped:
+    return Reaped(*reply)
+
+
+def _swept(reply: Reply) -> Swept:
+    return Swept(*reply)

