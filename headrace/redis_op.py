@@ -65,9 +65,7 @@ class RedisOp(Generic[T]):
 def load_script(name: str) -> Script:
     """Read `lua/<name>.lua`, with the key names and the shared functions put after its first line."""
     folder = files("headrace") / "lua"
-    return assemble(
-        name, (folder / f"{name}.lua").read_text(), (folder / "shared.lua").read_text()
-    )
+    return assemble(name, (folder / f"{name}.lua").read_text(), (folder / "shared.lua").read_text())
 
 
 def assemble(name: str, body: str, shared: str) -> Script:

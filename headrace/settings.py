@@ -31,9 +31,7 @@ class WorkerClass(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str = Field("cpu", description="device handed to the model's `load`: cpu, cuda, cuda:0")
-    tiers: tuple[Tier, ...] = Field(
-        (Tier.PRIORITY, Tier.STANDARD, Tier.SPOT), description="tiers that it serves"
-    )
+    tiers: tuple[Tier, ...] = Field((Tier.PRIORITY, Tier.STANDARD, Tier.SPOT), description="tiers that it serves")
     models: tuple[str, ...] = Field(
         ("*",), description="names of the models that it serves; * means every released one"
     )
@@ -44,15 +42,14 @@ class WorkerClass(BaseModel):
 class Settings(BaseSettings):
     """Everything that can be set."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the jobs live")
     cell: str = Field("c1", pattern=CELL_PATTERN, description="name of this cell; begins each job id")
     data_dir: Path = Field(Path(".headrace"), description="folder for models, caches and the embedded server")
     registry_url: str = Field(
-        "", description="object store of the models (file:///…, s3://…); empty means data_dir/registry"
+        "",
+        description="object store of the models (file:///…, s3://…); empty means data_dir/registry",
     )
     registry_poll_s: float = Field(2.0, gt=0, description="how often processes look for new releases")
 
@@ -61,15 +58,15 @@ class Settings(BaseSettings):
     url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
     max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")
     max_wait_s: float = Field(60.0, ge=0, description="longest `Prefer: wait` that is honoured")
-    queue_cap: Positive = Field(
-        100_000, description="jobs of one tenant that may wait per model version and tier"
-    )
+    queue_cap: Positive = Field(100_000, description="jobs of one tenant that may wait per model version and tier")
 
     max_attempts: int = Field(3, ge=1, le=100, description="forward passes begun for a job before it fails")
     result_ttl_s: Positive = Field(86_400, description="how long records and results are kept after the end")
     idempotency_ttl_s: Positive = Field(86_400, description="how long an idempotency key is remembered")
     lease_ms: int = Field(
-        15_000, ge=500, description="how long a silent worker keeps its jobs; renewed at a third of it"
+        15_000,
+        ge=500,
+        description="how long a silent worker keeps its jobs; renewed at a third of it",
     )
     forward_limit_s: float = Field(60.0, gt=0, description="longest forward pass before its process is killed")
     load_limit_s: float = Field(300.0, gt=0, description="longest load of a model before its process is killed")
@@ -80,7 +77,9 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = Field(25.0, ge=0, description="how long a stopping worker may finish its batch")
 
     reap_interval_ms: int = Field(
-        1_000, ge=20, description="how often lost leases are looked for, deadlines checked, delayed jobs promoted"
+        1_000,
+        ge=20,
+        description="how often lost leases are looked for, deadlines checked, delayed jobs promoted",
     )
     leader_ttl_ms: int = Field(5_000, ge=200, description="how long a silent leading scheduler keeps the lead")
     worker_classes: dict[str, WorkerClass] = Field(
@@ -95,8 +94,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over file over defaults."""
         file = Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))

@@ -132,9 +132,7 @@ class JobStore:
 
     def submit(self, job: NewJob, *, cap: int, idempotency_ttl_s: int = 86_400) -> RedisOp[Submitted]:
         """Accept a job: record, input, queue and bell, or nothing; `cap` limits the tenant's waiting jobs."""
-        idempotency = (
-            self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
-        )
+        idempotency = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
         args = self._keyed(
             *(job.member, job.tenant, group_of(job.ref, job.tier), str(job.ref), str(job.tier)),
             *(OFFSET_MS[job.tier], cap, job.input, job.max_attempts),
@@ -160,9 +158,7 @@ class JobStore:
         args = self._keyed(lease_ms, *(str(lease) for lease in leases))
         return RedisOp(_texts, args, load_script("renew"))
 
-    def commit(
-        self, outcomes: Sequence[Outcome], *, ran_ms: int, result_ttl_s: int
-    ) -> RedisOp[list[CommitAnswer]]:
+    def commit(self, outcomes: Sequence[Outcome], *, ran_ms: int, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
         """Finish a batch whose forward pass took `ran_ms`; may be sent again when its answer was lost."""
         rows: list[Argument] = []
         for (member, fence), status, cause, body in outcomes:
@@ -258,9 +254,7 @@ def _submitted(reply: Reply) -> Submitted:
 
 def _claimed(reply: Reply) -> Claimed:
     more, come_back_ms = reply[0], reply[1]
-    jobs = [
-        ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(2, len(reply), 6)
-    ]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(2, len(reply), 6)]
     return Claimed(jobs, bool(more), come_back_ms)
 
 

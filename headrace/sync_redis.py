@@ -20,9 +20,7 @@ class SyncRedis:
     """
 
     def __init__(self, *, url: str, timeout_s: float = 5.0) -> None:
-        self.client = redis.Redis.from_url(
-            url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
-        )
+        self.client = redis.Redis.from_url(url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
 
     def run(self, op: RedisOp[T]) -> T:
         """Carry out one operation.

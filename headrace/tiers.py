@@ -18,6 +18,4 @@ class Tier(StrEnum):
 
 #: Milliseconds added to a job's arrival to make its score; the lowest score is served first. A job is overtaken
 #: by a more urgent tier only if that one arrives less than the difference later, so no tier starves.
-OFFSET_MS: Mapping[Tier, int] = MappingProxyType(
-    {Tier.PRIORITY: 0, Tier.STANDARD: 60_000, Tier.SPOT: 600_000}
-)
+OFFSET_MS: Mapping[Tier, int] = MappingProxyType({Tier.PRIORITY: 0, Tier.STANDARD: 60_000, Tier.SPOT: 600_000})

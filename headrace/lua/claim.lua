@@ -1,0 +1,103 @@
+#!lua flags=allow-oom
+-- claim: lease up to n ready jobs to one worker, in the order of service: tiers merged by score, and within a group the
+-- tenant that was served least, its oldest job first.
+-- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
+--          expiry ms, JOB<m> (fence, worker, claimed), INPUT<m> (read), DELAYED (looked at when nothing is ready),
+--          QUARANTINE zset of broken records
+-- ARGV     worker, most jobs, most bytes, lease ms, group…
+-- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (m, fence, attempts, allowed, group
+--          index from 0, input)*}
+-- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
+-- is leased, and a lease that nobody got runs out.
+local worker, limit, room, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, now_us = now_ms()
+
+-- A queue is one tenant's ready set in one group; its heads are read once, as many as could be taken.
+local function open_queue(group, tenant, vtime)
+  local heads = redis.pcall('ZRANGE', READY .. group .. ':' .. tenant, 0, limit - 1, 'WITHSCORES')
+  if heads.err then heads = {} end
+  return {tenant = tenant, vtime = tonumber(vtime), heads = heads, at = 1, taken = {}}
+end
+
+local sources = {}
+for i = 5, #ARGV do
+  local group, queues = ARGV[i], {}
+  local turns = redis.pcall('ZRANGE', TURN .. group, 0, limit - 1, 'WITHSCORES')
+  if turns.err then turns = {} end
+  for k = 1, #turns, 2 do queues[#queues + 1] = open_queue(group, turns[k], turns[k + 1]) end
+  if #queues > 0 then sources[#sources + 1] = {group = group, index = i - 5, queues = queues} end
+end
+
+-- The queue whose turn it is in a group: least served among those that still have heads.
+local function in_turn(source)
+  local best
+  for _, queue in ipairs(source.queues) do
+    if queue.heads[queue.at] and (not best or queue.vtime < best.vtime) then best = queue end
+  end
+  return best
+end
+
+local function next_job()
+  local best, best_source, best_score
+  for _, source in ipairs(sources) do
+    local queue = in_turn(source)
+    if queue then
+      local score = tonumber(queue.heads[queue.at + 1])
+      if not best or score < best_score then best, best_source, best_score = queue, source, score end
+    end
+  end
+  return best, best_source
+end
+
+local chosen, bytes = {}, 0
+while #chosen < limit do
+  local queue, source = next_job()
+  if not queue then break end
+  local member = queue.heads[queue.at]
+  local fields, broken = read(member, 's', 'f', 'a', 'n')
+  if broken then quarantine(member, now) end
+  local input = fields and fields[1] == 'queued' and redis.pcall('GET', INPUT .. member)
+  if input and type(input) == 'table' then input = nil; quarantine(member, now) end
+  if input and #chosen > 0 and bytes + #input > room then break end
+  queue.at = queue.at + 2
+  queue.taken[#queue.taken + 1] = member
+  if input then
+    queue.vtime = queue.vtime + 1
+    bytes = bytes + #input
+    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input}
+  elseif fields and fields[1] == 'queued' then
+    quarantine(member, now)
+  end
+end
+
+local reply, leases = {0, 0}, {}
+for _, job in ipairs(chosen) do
+  redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now)
+  leases[#leases + 1] = now + lease_ms
+  leases[#leases + 1] = job[1] .. '#' .. job[2]
+  local n = #reply
+  reply[n + 1] = job[1]
+  reply[n + 2] = tonumber(job[2])
+  reply[n + 3] = tonumber(job[3])
+  reply[n + 4] = tonumber(job[4])
+  reply[n + 5] = job[5]
+  reply[n + 6] = job[6]
+end
+call_in_pieces('ZADD', LEASES, leases)
+for _, source in ipairs(sources) do
+  for _, queue in ipairs(source.queues) do
+    local ready = READY .. source.group .. ':' .. queue.tenant
+    if #queue.taken > 0 then call_in_pieces('ZREM', ready, queue.taken) end
+    if redis.call('EXISTS', ready) == 0 then
+      redis.call('ZREM', TURN .. source.group, queue.tenant)
+    elseif #queue.taken > 0 then
+      redis.call('ZADD', TURN .. source.group, 'XX', queue.vtime, queue.tenant)
+    end
+  end
+  if redis.call('EXISTS', TURN .. source.group) == 1 then reply[1] = reply[1] + 1 end
+end
+if #chosen == 0 then
+  local due = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
+  if due[2] then reply[2] = math.max(1, tonumber(due[2]) - now) end
+end
+return reply

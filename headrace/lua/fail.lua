@@ -1,0 +1,42 @@
+#!lua flags=allow-oom
+-- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
+-- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
+--          EVENTS, STATS
+-- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
+-- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
+local ttl, now = ARGV[1], now_ms()
+local answers, words = {}, {}
+for i = 2, #ARGV, 5 do
+  local member, fence, cause, backoff, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
+  local fields = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z')
+  local state, ours = fields and fields[1], fields and fields[2] == fence
+  local answer = '0'
+  if ours and fields[5] and state == 'canceling' then
+    finish(member, 'canceled', now, ttl)
+    redis.call('ZREM', DEADLINES, member)
+    words[#words + 1] = member .. ' canceled'
+  elseif ours and fields[5] and (state == 'running' or state == 'queued') then
+    answer = '1'
+    if tonumber(fields[3]) >= tonumber(fields[4]) then
+      redis.call('SET', OUTPUT .. member, body, 'EX', ttl)
+      finish(member, 'failed', now, ttl, 'c', cause)
+      redis.call('ZREM', DEADLINES, member)
+      redis.call('HINCRBY', STATS, 'dead', 1)
+      words[#words + 1] = member .. ' failed'
+    else
+      redis.call('HSET', JOB .. member, 's', 'queued', 'r', 'retry_backoff')
+      redis.call('HDEL', JOB .. member, 'w', 'l')
+      if backoff > 0 then
+        redis.call('ZADD', DELAYED, now + backoff, member)
+      else
+        enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
+      end
+    end
+  elseif ours and (state == 'failed' or (state == 'queued' and not fields[5])) then
+    answer = '2'
+  end
+  if ours then redis.call('ZREM', LEASES, member .. '#' .. fence) end
+  answers[#answers + 1] = answer
+end
+say(words)
+return table.concat(answers)

@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- promote: delayed jobs whose time has come become ready.
+-- touches  DELAYED, JOB<m> (reason removed), READY with TURN and BELL
+-- ARGV     at most
+-- reply    how many were looked at (as many as `at most`: call again)
+local now = now_ms()
+local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, ARGV[1])
+for _, member in ipairs(due) do
+  local fields, broken = read(member, 's', 'm', 't', 'z', 'w')
+  if broken then quarantine(member, now) end
+  if fields and fields[1] == 'queued' and not fields[5] then
+    redis.call('HDEL', JOB .. member, 'r')
+    enter_ready(fields[2] .. ':' .. fields[3], member, fields[4])
+  end
+  redis.call('ZREM', DELAYED, member)
+end
+return #due

@@ -1,0 +1,39 @@
+#!lua flags=allow-oom
+-- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
+-- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing.
+-- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS
+-- ARGV     at most, ttl s
+-- reply    {requeued, ended}
+local ttl = ARGV[2]
+local now, now_us = now_ms()
+local requeued, ended, words = 0, 0, {}
+for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
+  local member, fence = string.match(lease, '^(.*)#(%d+)$')
+  local fields, broken
+  if member then fields, broken = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z') end
+  if broken then quarantine(member, now) end
+  local state = fields and fields[2] == fence and fields[5] and fields[1]
+  if state == 'canceling' then
+    finish(member, 'canceled', now, ttl)
+    redis.call('ZREM', DEADLINES, member)
+    words[#words + 1] = member .. ' canceled'
+    ended = ended + 1
+  elseif state == 'running' and tonumber(fields[3]) >= tonumber(fields[4]) then
+    redis.call('SET', OUTPUT .. member,
+      '{"cause":"worker_lost","detail":"its worker was lost during the last attempt","retryable":true}', 'EX', ttl)
+    finish(member, 'failed', now, ttl, 'c', 'worker_lost', 'f', next_fence(fence, now_us))
+    redis.call('ZREM', DEADLINES, member)
+    redis.call('HINCRBY', STATS, 'dead', 1)
+    words[#words + 1] = member .. ' failed'
+    ended = ended + 1
+  elseif state == 'running' or state == 'queued' then
+    redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost')
+    redis.call('HDEL', JOB .. member, 'w', 'l')
+    enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
+    requeued = requeued + 1
+  end
+  redis.call('ZREM', LEASES, lease)
+end
+say(words)
+if requeued > 0 then redis.call('HINCRBY', STATS, 'rescued', requeued) end
+return {requeued, ended}

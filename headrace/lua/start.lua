@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- start: a batch enters its forward pass; each of its jobs becomes running and is charged an attempt.
+-- touches  JOB<m> (state, attempts, begun, batch size; reason removed)
+-- ARGV     (member, fence)*
+-- reply    one character a job: 1 running, 0 not ours (lease lost, canceled, expired)
+local now, answers = now_ms(), {}
+for i = 1, #ARGV, 2 do
+  local fields = read(ARGV[i], 's', 'f', 'a', 'w', 'r')
+  local ours = fields and fields[2] == ARGV[i + 1] and fields[4]
+  if ours and fields[1] == 'queued' then
+    redis.call('HSET', JOB .. ARGV[i], 's', 'running', 'a', fields[3] + 1, 'b', now, 'g', #ARGV / 2)
+    if fields[5] then redis.call('HDEL', JOB .. ARGV[i], 'r') end
+  end
+  answers[#answers + 1] = ours and (fields[1] == 'queued' or fields[1] == 'running') and '1' or '0'
+end
+return table.concat(answers)
