@@ -1,10 +1,11 @@
-"""Every Redis key of Headrace, spelled once. The Lua scripts get these spellings from here (`lua_names`).
+"""Every Redis key of Headrace, spelled once. The Lua scripts get these spellings from here (`spell_keys`).
 
 All keys of a cell begin with `hr:<cell>:`. A job's own keys end in its member, `tenant/id`, so one tenant's id can never
 reach another's record. A *group* is what one batch may be made of and one bell rings for: `name@version:tier`.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from headrace.model_ref import ModelRef
@@ -17,7 +18,7 @@ _FAMILIES = {
     "OUTPUT": "o:",  # <member>: string, result or error document
     "READY": "r:",  # <group>:<tenant>: zset of members by score
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
-    "BELL": "b:",  # <group>: stream of one entry, added to whenever something becomes claimable
+    "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
     "INDEX": "a:",  # <tenant>: zset of all members by arrival
     "LEASES": "leases",  # zset of member#fence by expiry
@@ -29,6 +30,8 @@ _FAMILIES = {
     "QUARANTINE": "quarantine",  # zset of members whose records are broken, by discovery
     "STATS": "stats",  # hash of counters: rescued, late_refused, dead, …
 }
+
+_FAMILY_NAME = re.compile(rf"\b({'|'.join(_FAMILIES)})\b")
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,6 @@ def split_group(group: str) -> tuple[ModelRef, Tier]:
     return ModelRef.parse(ref), Tier(tier)
 
 
-def lua_names() -> str:
-    """The names of the key families as Lua locals, put before each script; `P` is the cell's prefix, `KEYS[1]`."""
-    names = "\n".join(f"local {name} = P .. '{rest}'" for name, rest in _FAMILIES.items())
-    return f"local P = KEYS[1]\n{names}\n"
+def spell_keys(lua: str) -> str:
+    """Replace the names of the key families in a script by their spellings; `P` is the cell's prefix, `KEYS[1]`."""
+    return _FAMILY_NAME.sub(lambda name: f"P .. '{_FAMILIES[name[0]]}'", lua)

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from headrace.keys import lua_names
+from headrace.keys import spell_keys
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def load_script(name: str) -> Script:
 def assemble(name: str, body: str, shared: str) -> Script:
     """Put a script together: its first line (the flags), the key names, the shared functions, its body."""
     flags, _, rest = body.partition("\n")
-    return Script(name, f"{flags}\n{lua_names()}{shared}{rest}")
+    return Script(name, f"{flags}\nlocal P = KEYS[1]\n{spell_keys(shared + rest)}")
 
 
 @cache

@@ -20,7 +20,10 @@ class SyncRedis:
     """
 
     def __init__(self, *, url: str, timeout_s: float = 5.0) -> None:
-        self.client = redis.Redis.from_url(url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        self.client = _client(url, timeout_s)
+        self._raw = _client(url, timeout_s)
+        # Operations read plain replies; redis-py would turn some of them into other types first.
+        self._raw.response_callbacks.clear()
 
     def run(self, op: RedisOp[T]) -> T:
         """Carry out one operation.
@@ -31,9 +34,9 @@ class SyncRedis:
         """
         try:
             try:
-                reply = self.client.execute_command(*op.command)  # type: ignore[no-untyped-call]
+                reply = self._raw.execute_command(*op.command)  # type: ignore[no-untyped-call]
             except redis.exceptions.NoScriptError:
-                reply = self.client.execute_command(*op.fallback)  # type: ignore[no-untyped-call]
+                reply = self._raw.execute_command(*op.fallback)  # type: ignore[no-untyped-call]
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
         return op.parse(reply)
@@ -43,9 +46,9 @@ class SyncRedis:
         ops = list(ops)
         for script in {op.script for op in ops if op.script}:
             self.client.script_load(script.text)
-        pipeline = self.client.pipeline(transaction=False)
+        pipeline = self._raw.pipeline(transaction=False)
         for op in ops:
-            pipeline.execute_command(*op.command)
+            pipeline.execute_command(*op.command)  # type: ignore[no-untyped-call] # redis-py is untyped here
         try:
             replies = pipeline.execute()
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -55,3 +58,8 @@ class SyncRedis:
     def close(self) -> None:
         """Give the connection back."""
         self.client.close()
+        self._raw.close()
+
+
+def _client(url: str, timeout_s: float) -> redis.Redis:
+    return redis.Redis.from_url(url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)

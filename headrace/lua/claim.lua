@@ -30,14 +30,16 @@ end
 
 -- The queue whose turn it is in a group: least served among those that still have heads.
 local function in_turn(source)
-  local best
-  for _, queue in ipairs(source.queues) do
+  local queues, best = source.queues, nil
+  if #queues == 1 then return queues[1].heads[queues[1].at] and queues[1] end
+  for _, queue in ipairs(queues) do
     if queue.heads[queue.at] and (not best or queue.vtime < best.vtime) then best = queue end
   end
   return best
 end
 
 local function next_job()
+  if #sources == 1 then return in_turn(sources[1]), sources[1] end
   local best, best_source, best_score
   for _, source in ipairs(sources) do
     local queue = in_turn(source)

@@ -1,4 +1,4 @@
--- Shared functions, put before the body of every script. P, JOB, INPUT, … are set above, from `headrace.keys`.
+-- Shared functions, put before the body of every script. The capital names are key families: `headrace.keys` spells them.
 -- A member is tenant/id; a group is name@version:tier. `held` means: a worker has it, its name is in field w.
 
 local function now_ms()
@@ -28,19 +28,17 @@ local function quarantine(member, now)
   redis.call('HINCRBY', STATS, 'quarantined', 1)
 end
 
-local function ring(group)
-  redis.call('XADD', BELL .. group, 'MAXLEN', 1, '*', 'r', 1)
-end
-
--- Into the ready set; a tenant that had nothing ready takes its turn with the least served, so idling saves nothing up.
+-- Into the ready set. A tenant that had nothing ready takes its turn with the least served, so idling saves nothing up,
+-- and the bell rings: a worker waits at the bell only after a claim that found nothing, so no other ring is needed.
 local function enter_ready(group, member, score)
   local tenant = tenant_of(member)
-  if not redis.call('ZSCORE', TURN .. group, tenant) then
+  local waiting = redis.call('ZSCORE', TURN .. group, tenant)
+  if not waiting then
     local first = redis.call('ZRANGE', TURN .. group, 0, 0, 'WITHSCORES')
     redis.call('ZADD', TURN .. group, first[2] or 0, tenant)
   end
   redis.call('ZADD', READY .. group .. ':' .. tenant, score, member)
-  ring(group)
+  if not waiting then redis.call('XADD', BELL .. group, 'MAXLEN', 1, '*', 'r', 1) end
 end
 
 local function leave_ready(group, member)
