@@ -1,0 +1,7 @@
+"""Benchmarks that print ratios measured in one run: `python -m bench` lists them, `python -m bench NAME` runs one.
+
+`report` is what every benchmark prints, `meter` takes time and CPU of a span, `service` runs measured processes.
+`drain` empties a backlog through one worker: `headrace_side` and `celery_batches_side` are the two that compete (the
+second in a virtual environment of its own, made by `venv`, running `celery_batches_app`), `sleep_loop` is the ideal.
+`models/` are the models that the measured worker serves.
+"""

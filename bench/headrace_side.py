@@ -1,0 +1,161 @@
+"""Headrace draining a backlog: one real worker process with its child, on a server that it has for itself."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.meter import Drained, Meter
+from bench.service import Service, ServiceFailed
+from headrace.ids import new_job_id
+from headrace.jobs import NewJob
+from headrace.keys import Keys, group_of
+from headrace.model_ref import ModelRef
+from headrace.presence import ModelState, WorkerPresence
+from headrace.redis_op import RedisOp
+from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from registry.registry import Registry
+from scheduler.embedded_server import EmbeddedServer
+
+_MODELS = Path(__file__).parent / "models"
+_TENANT = "default"
+#: 200 bytes of JSON.
+_INPUT = json.dumps("x" * 198).encode()
+_START_LIMIT_S = 60.0
+_DRAIN_LIMIT_S = 120.0
+#: Jobs that one round trip submits while a backlog is built.
+_CHUNK = 1000
+
+
+class HeadraceSide:
+    """A worker that serves one of `bench/models`.
+
+    Args:
+        folder: where registry, cache and output go.
+        server: a running server that the worker has for itself.
+        model: folder name below `bench/models`.
+        parameters: what the model's `parameters.json` says in this run, for models that read one.
+    """
+
+    def __init__(self, *, folder: Path, server: EmbeddedServer, model: str, parameters: Mapping[str, float]) -> None:
+        self._folder = folder
+        self._model = model
+        self._parameters = parameters
+        self._settings = Settings(
+            redis_url=server.url,
+            data_dir=folder,
+            log_level="WARNING",
+            worker_classes={"bench": WorkerClass(tiers=(Tier.STANDARD,), models=(model,))},
+        )
+        self._store = JobStore(Keys(cell=self._settings.cell))
+        self._redis = SyncRedis(url=server.url, timeout_s=30)
+        self._resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._ref = self._push()
+        with ExitStack() as stack:
+            stack.callback(self._redis.close)
+            self._worker = stack.enter_context(self._start_worker())
+            self._worker.wait_for("serving", self._is_ready, limit_s=_START_LIMIT_S)
+            self._resources = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._resources.close()
+
+    def drain(self, jobs: int) -> Drained:
+        """Measure from the moment a backlog appears until nothing waits and nothing is leased.
+
+        Raises:
+            ServiceFailed: if a job did not succeed.
+        """
+        members = self._stage(jobs)
+        presence = self._presence()
+        assert presence is not None and presence.child_pid is not None
+        pids = {"parent": presence.pid, "child": presence.child_pid}
+        meter = Meter(client=self._redis.client, pids=pids)
+        self._show()
+        self._worker.wait_for("drained", self._is_drained, limit_s=_DRAIN_LIMIT_S, pause_s=0.005)
+        drained = meter.read(jobs)
+        self._check(members)
+        return drained
+
+    def _push(self) -> ModelRef:
+        folder = self._folder / "source"
+        shutil.copytree(_MODELS / self._model, folder)
+        (folder / "parameters.json").write_text(json.dumps(self._parameters))
+        registry = Registry(url=self._settings.registry_location)
+        return registry.push(folder, name=self._model).manifest.ref
+
+    def _start_worker(self) -> Service:
+        names = ("--worker-class", "bench", "--name", "bench-1")
+        return Service(
+            command=[sys.executable, "-m", "workers", *names],
+            log=self._folder / "headrace.log",
+            environment=as_environment(self._settings),
+        )
+
+    def _presence(self) -> WorkerPresence | None:
+        keys = self._store.keys
+        for worker in self._redis.client.zrange(keys.workers, 0, -1):
+            if raw := self._redis.client.get(keys.worker(worker.decode())):
+                return WorkerPresence.from_bytes(raw)
+        return None
+
+    def _is_ready(self) -> bool:
+        presence = self._presence()
+        model = presence.models.get(str(self._ref)) if presence else None
+        return model is not None and model.state is ModelState.READY
+
+    def _stage(self, jobs: int) -> list[str]:
+        """Submit to a tier that the worker does not serve."""
+        key = b"bench"
+        cell = self._store.keys.cell
+        ids = [new_job_id(cell=cell, tenant=_TENANT, key=key) for _ in range(jobs)]
+        for start in range(0, jobs, _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            self._redis.run_all([self._submission(job_id, cap=jobs + 1) for job_id in chunk])
+        return [f"{_TENANT}/{job_id}" for job_id in ids]
+
+    def _submission(self, job_id: str, *, cap: int) -> RedisOp:  # type: ignore[type-arg] # answers are not read
+        job = NewJob(id=job_id, tenant=_TENANT, ref=self._ref, tier=Tier.SPOT, input=_INPUT)
+        return self._store.submit(job, cap=cap)
+
+    def _show(self) -> None:
+        """Move the backlog to the tier that is served, at once, as the list of the other side is renamed."""
+        keys = self._store.keys
+        hidden, served = group_of(self._ref, Tier.SPOT), group_of(self._ref, Tier.STANDARD)
+        pipeline = self._redis.client.pipeline(transaction=True)
+        pipeline.rename(keys.ready(hidden, _TENANT), keys.ready(served, _TENANT))
+        pipeline.rename(keys.turn(hidden), keys.turn(served))
+        pipeline.xadd(keys.bell(served), {"r": 1}, maxlen=1, approximate=False)
+        pipeline.execute()
+
+    def _is_drained(self) -> bool:
+        served = group_of(self._ref, Tier.STANDARD)
+        pipeline = self._redis.client.pipeline(transaction=True)
+        pipeline.exists(self._store.keys.turn(served))
+        pipeline.zcard(self._store.keys.leases)
+        return pipeline.execute() == [0, 0]
+
+    def _check(self, members: list[str]) -> None:
+        for start in range(0, len(members), _CHUNK):
+            chunk = members[start : start + _CHUNK]
+            pipeline = self._redis.client.pipeline(transaction=False)
+            for member in chunk:
+                pipeline.hget(self._store.keys.job(member), "s")
+            wrong = [state for state in pipeline.execute() if state != b"succeeded"]
+            if wrong:
+                raise ServiceFailed(f"{len(wrong)} of {len(chunk)} jobs ended otherwise: {set(wrong)}")
