@@ -1,7 +1,7 @@
 """celery-batches as its documentation shows it, run by the Python of `.bench/celery-batches`, never imported by ours.
 
-`celery -A celery_batches_app worker` serves; `python celery_batches_app.py COUNT` puts COUNT rendered messages on the list
-`staged` and prints the id of the last to be served.
+`celery -A celery_batches_app worker` serves; `python celery_batches_app.py COUNT` puts COUNT rendered messages on the
+list `staged` and prints the id of the last to be served.
 """
 
 import json
@@ -46,13 +46,11 @@ def stage(count: int) -> str:
 def render(channel, task_id: str) -> str:  # type: ignore[no-untyped-def] # kombu is untyped
     """The message that `send_task` would put on the list."""
     task = app.amqp.as_task_v2(task_id, "noop", ("x" * 200,), {})
-    message = channel.prepare_message(*_encoded(task.body), headers=task.headers, properties=dict(task.properties))
+    message = channel.prepare_message(
+        json.dumps(task.body), 0, "application/json", "utf-8", headers=task.headers, properties=dict(task.properties)
+    )
     channel._inplace_augment_message(message, "", "noop")
     return json.dumps(message)
-
-
-def _encoded(body):  # type: ignore[no-untyped-def] # Celery is untyped
-    return json.dumps(body), 0, "application/json", "utf-8"
 
 
 if __name__ == "__main__":

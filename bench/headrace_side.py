@@ -16,7 +16,7 @@ from headrace.jobs import NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence
-from headrace.redis_op import RedisOp
+from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
@@ -83,7 +83,8 @@ class HeadraceSide:
         """
         members = self._stage(jobs)
         presence = self._presence()
-        assert presence is not None and presence.child_pid is not None
+        assert presence is not None
+        assert presence.child_pid is not None
         pids = {"parent": presence.pid, "child": presence.child_pid}
         meter = Meter(client=self._redis.client, pids=pids)
         self._show()
@@ -109,8 +110,9 @@ class HeadraceSide:
 
     def _presence(self) -> WorkerPresence | None:
         keys = self._store.keys
-        for worker in self._redis.client.zrange(keys.workers, 0, -1):
-            if raw := self._redis.client.get(keys.worker(worker.decode())):
+        for worker in self._redis.run(RedisOp(list[bytes], ("ZRANGE", keys.workers, 0, -1))):
+            raw = self._redis.run(RedisOp(_as_is, ("GET", keys.worker(worker.decode()))))
+            if raw is not None:
                 return WorkerPresence.from_bytes(raw)
         return None
 
@@ -159,3 +161,7 @@ class HeadraceSide:
             wrong = [state for state in pipeline.execute() if state != b"succeeded"]
             if wrong:
                 raise ServiceFailed(f"{len(wrong)} of {len(chunk)} jobs ended otherwise: {set(wrong)}")
+
+
+def _as_is(reply: Reply) -> bytes | None:
+    return None if reply is None else bytes(reply)

@@ -56,6 +56,6 @@ def server_cpu_s(client: "redis.Redis") -> float:
 
 
 def process_cpu_s(pid: int) -> float:
-    """CPU seconds of all living threads, from the scheduler's own nanoseconds (`/proc/<pid>/stat` counts 10 ms ticks)."""
+    """CPU seconds of all living threads, in the scheduler's nanoseconds (`/proc/<pid>/stat` has 10 ms ticks)."""
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9

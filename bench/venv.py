@@ -34,8 +34,8 @@ def make_venv(name: str, requirements: Path) -> Path:
 
 
 def _install(python: Path, requirements: Path) -> None:
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*command, "-r", requirements], capture_output=True, text=True, check=False)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise VenvFailed(
             f"cannot install {requirements.name} for the comparison; is a package index reachable?\n"

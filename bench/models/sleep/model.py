@@ -12,7 +12,7 @@ _PARAMETERS = json.loads((Path(__file__).parent / "parameters.json").read_text()
 class Sleep(Model, max_batch=int(_PARAMETERS["max_batch"])):
     """Handles raw JSON."""
 
-    examples = [b'"hello"']
+    examples = (b'"hello"',)
 
     def forward(self, batch: list[bytes]) -> list[bytes]:
         """Answer each input with itself, after the pass."""
