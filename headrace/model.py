@@ -1,0 +1,54 @@
+"""Model: the class that a model author writes. It imports no framework; what it needs is the author's choice.
+
+An item goes through the hooks in this order: `preprocess` (one item), `forward` (the batch), `postprocess` (one row).
+The input's schema is the type hint of what the first of them takes, the output's that of what the last returns.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+#: Largest batch of a model that says nothing about it.
+DEFAULT_MAX_BATCH = 32
+
+
+class Model:
+    """One model: `class Embedder(Model, max_batch=64)` with at least the hook `forward`.
+
+    The first paragraph of the subclass's docstring describes the model to its users.
+    """
+
+    #: Inputs that show what the model takes: for documentation, warm-up and the conformance check.
+    examples: ClassVar[Sequence[Any]] = ()
+    #: Most items that `forward` is given at once; set by the class keyword.
+    max_batch: ClassVar[int] = DEFAULT_MAX_BATCH
+
+    def __init_subclass__(cls, *, max_batch: int | None = None, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if max_batch is not None:
+            cls.max_batch = max_batch
+
+    def load(self, files: Path, device: str) -> None:
+        """Get ready, once per process: `files` is the folder of the version, `device` is cpu, cuda or cuda:0."""
+
+    def preprocess(self, item: Any) -> Any:
+        """Turn one input into what a batch is made of; raise InputError to refuse this one only.
+
+        Tensors or arrays of one shape reach `forward` stacked (tensors on the model's device), anything else as a list.
+        """
+        return item
+
+    def forward(self, batch: Any) -> Any:
+        """Run a batch in one pass and return one row per item, in order: a list, or an array or tensor of rows.
+
+        An exception in place of a row fails that item alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def postprocess(self, row: Any) -> Any:
+        """Turn one row into the result; tensors have been copied to the CPU."""
+        return row
+
+    def cost(self, item: Any) -> int:  # noqa: ARG002 - the author's may look at it
+        """Size of one item as `preprocess` left it, in tokens, pixels or whatever its time grows with."""
+        return 1

@@ -1,0 +1,117 @@
+"""Description: a folder with a model becomes a manifest, read and hashed once."""
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from headrace.errors import InvalidModel
+from headrace.model import Model
+from headrace.model_ref import NAME_PATTERN, valid_name
+from registry.manifest import FileEntry, Manifest, canonical_json, contained
+from registry.signature import Signature, signature_of
+from registry.source import find_model
+
+
+class SourceFile(NamedTuple):
+    """A file as the version will have it, and where it is now."""
+
+    entry: FileEntry
+    source: Path
+
+
+class Description(NamedTuple):
+    """What would be published: a manifest whose version and time are still to be set, and its files."""
+
+    manifest: Manifest
+    files: tuple[SourceFile, ...]
+
+
+def describe(
+    folder: Path, *, name: str, entry: str | None = None, extra: Mapping[str, Path] | None = None
+) -> Description:
+    """Read a folder and the `extra` files or folders that join it under other names, and import its source.
+
+    Raises:
+        InvalidModel: if the name, a file, the source, a hint or an example cannot be used.
+    """
+    if not valid_name(name):
+        raise InvalidModel(f"'{name}' cannot be a model's name: it must match {NAME_PATTERN}; set it with --name")
+    files = tuple(_read_entry(path, source) for path, source in _sources(folder, extra or {}))
+    entries = tuple(file.entry for file in files)
+    digest = hashlib.sha256(canonical_json([file.model_dump() for file in entries])).hexdigest()
+    full_entry, model = find_model(folder, entry=entry, digest=digest)
+    signature = signature_of(model)
+    manifest = Manifest(
+        name=name,
+        version=1,
+        entry=full_entry,
+        files=entries,
+        input_schema=signature.input_schema(),
+        output_schema=signature.output_schema(),
+        max_batch=model.max_batch,
+        examples=_examples(model, signature),
+        description=_summary(model),
+        created="",
+    )
+    return Description(manifest, files)
+
+
+def _sources(folder: Path, extra: Mapping[str, Path]) -> list[tuple[str, Path]]:
+    if not folder.is_dir():
+        raise InvalidModel(f"{folder} is no folder")
+    found = dict(_tree("", folder))
+    for name, source in extra.items():
+        added = dict(_tree(_contained(name), source))
+        if not added:
+            raise InvalidModel(f"there is nothing at {source}, which is to be added as '{name}'")
+        if twice := found.keys() & added.keys():
+            raise InvalidModel(f"'{min(twice)}' is in {folder} and would be added from {source} too")
+        found |= added
+    return sorted(found.items())
+
+
+def _tree(prefix: str, source: Path) -> Iterator[tuple[str, Path]]:
+    """Files at or below `source`, without hidden ones and Python's bytecode."""
+    if source.is_file():
+        yield prefix, source
+    for path in source.rglob("*") if source.is_dir() else ():
+        parts = path.relative_to(source).parts
+        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield _contained("/".join((prefix, *parts) if prefix else parts)), path
+
+
+def _contained(path: str) -> str:
+    try:
+        return contained(path)
+    except ValueError as error:
+        raise InvalidModel(f"{error}; a file of a version lies inside its folder") from error
+
+
+def _read_entry(path: str, source: Path) -> SourceFile:
+    try:
+        with source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except OSError as error:
+        raise InvalidModel(f"{source} cannot be read: {error.strerror}") from error
+    return SourceFile(FileEntry(path=path, size_bytes=size, sha256=digest), source)
+
+
+def _examples(model: type[Model], signature: Signature) -> list[Any]:
+    if signature.input is bytes:
+        return [orjson.loads(example) for example in model.examples]
+    adapter = TypeAdapter(signature.input)
+    try:
+        return [adapter.dump_python(adapter.validate_python(example), mode="json") for example in model.examples]
+    except ValidationError as error:
+        raise InvalidModel(f"{model.__name__}.examples: {error.errors()[0]['msg']}: {error}") from error
+
+
+def _summary(model: type[Model]) -> str:
+    text = inspect.cleandoc(model.__doc__ or "")
+    return " ".join(text.partition("\n\n")[0].split())

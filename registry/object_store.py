@@ -1,0 +1,77 @@
+"""ObjectStore: the few things the registry asks of a file system or bucket, over obstore.
+
+Objects are immutable: each is written if absent, never changed. Local disk, S3, GCS and Azure all do this atomically.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import MemoryStore, from_url
+
+from headrace.errors import SettingsError
+
+#: Big enough that a call costs little beside its copy, small enough that a fetch needs no memory to speak of.
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+class ObjectStore:
+    """A store of immutable objects at `url`: file:// (made if missing), memory://, s3://, gs://, az://."""
+
+    def __init__(self, *, url: str) -> None:
+        self.url = url
+        try:
+            self._store = MemoryStore() if url.startswith("memory:") else self._open(url)
+        except (BaseError, OSError, ValueError) as error:
+            raise SettingsError(f"the registry '{url}' cannot be opened: {error}") from error
+
+    @staticmethod
+    def _open(url: str) -> obstore.store.ObjectStore:
+        return from_url(url, mkdir=True) if urlsplit(url).scheme == "file" else from_url(url)
+
+    def put_new(self, path: str, body: bytes) -> bool:
+        """Write a small object; False if there is one already."""
+        try:
+            obstore.put(self._store, path, body, mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def put_stream(self, path: str, chunks: Iterator[bytes]) -> None:
+        """Write a large object, seen by nobody before the last chunk; an exception from `chunks` leaves nothing."""
+        obstore.put(self._store, path, chunks)
+
+    def get(self, path: str) -> bytes | None:
+        """Read a small object; None if there is none."""
+        try:
+            return bytes(obstore.get(self._store, path).bytes())
+        except FileNotFoundError:
+            return None
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """Read a large object in chunks.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        chunks = obstore.get(self._store, path).stream(min_chunk_size=CHUNK_BYTES)
+        return (bytes(chunk) for chunk in chunks)
+
+    def size_bytes(self, path: str) -> int | None:
+        """Size of an object; None if there is none."""
+        try:
+            return obstore.head(self._store, path)["size"]
+        except FileNotFoundError:
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """What lies directly in a folder, sorted: last parts of paths."""
+        found = obstore.list_with_delimiter(self._store, folder)
+        paths = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+
+    def names_after(self, folder: str, last: str) -> list[str]:
+        """Names of the objects of a folder that sort after `last`."""
+        batches = obstore.list(self._store, f"{folder}/", offset=f"{folder}/{last}")
+        return sorted(item["path"].rpartition("/")[2] for batch in batches for item in batch)

@@ -1,0 +1,193 @@
+"""Registry: push a model, say which versions exist and which serve, bring a version's files."""
+
+import getpass
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from headrace.errors import InvalidModel, ModelFilesError, ModelNotFound
+from headrace.model_ref import ModelRef
+from registry import cache
+from registry.description import Description, SourceFile, describe
+from registry.manifest import Manifest, canonical_json
+from registry.object_store import CHUNK_BYTES, ObjectStore
+from registry.release import Release
+
+log = logging.getLogger(__name__)
+
+
+class Pushed(NamedTuple):
+    """Answer to a push; `is_new` is False if the newest version had this very content already."""
+
+    manifest: Manifest
+    is_new: bool
+
+
+class Registry:
+    """The models in one object store. Safe to share between threads: it remembers immutable things only."""
+
+    def __init__(self, *, url: str) -> None:
+        self._store = ObjectStore(url=url)
+        self._manifests: dict[ModelRef, Manifest] = {}
+        self._releases: dict[str, Release] = {}
+
+    def push(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        entry: str | None = None,
+        extra: Mapping[str, Path] | None = None,
+        release: bool = True,
+    ) -> Pushed:
+        """Publish a folder as the next version, and with `release` send all traffic to it.
+
+        Files first, manifest last: a version is there entirely or not at all. Of publishers racing for a number each
+        loser takes the next.
+
+        Raises:
+            InvalidModel: if the folder holds no model that can be served.
+        """
+        description = describe(folder, name=name, entry=entry, extra=extra)
+        for file in description.files:
+            self._upload(file)
+        pushed = self._publish(description)
+        if release:
+            self.release(pushed.manifest.ref, why="pushed")
+        return pushed
+
+    def release(self, ref: ModelRef, *, why: str = "") -> Release:
+        """Send all traffic of a model to one of its versions; a new entry of its log unless that is so already.
+
+        Raises:
+            ModelNotFound: if there is no such version.
+        """
+        self.manifest(ref)
+        while True:
+            last_seq, head = self._release_head(ref.name)
+            if head and head.serves_only(ref.version):
+                return head
+            release = Release(
+                seq=last_seq + 1,
+                model=ref.name,
+                routes={ref.version: 100},
+                aliases=head.aliases if head else {},
+                by=_user(),
+                why=why,
+                at=_now(),
+            )
+            path, body = _release_path(ref.name, release.seq), canonical_json(release.document())
+            if self._store.put_new(path, body):
+                return release
+
+    def manifest(self, ref: ModelRef) -> Manifest:
+        """What a version is.
+
+        Raises:
+            ModelNotFound: if there is no such version.
+            ModelFilesError: if its manifest is damaged.
+        """
+        if ref not in self._manifests:
+            self._manifests[ref] = self._read_manifest(ref)
+        return self._manifests[ref]
+
+    def versions(self, name: str) -> list[int]:
+        """Numbers of a model's versions, rising; none if the model is unknown."""
+        return [int(folder) for folder in self._store.names(f"models/{name}/versions") if folder.isdecimal()]
+
+    def releases(self) -> dict[str, Release]:
+        """The release in force of each model that has one, by name."""
+        heads = {name: self._release_head(name)[1] for name in self._store.names("models")}
+        return {name: release for name, release in heads.items() if release}
+
+    def fetch(self, ref: ModelRef, cache_dir: Path) -> Path:
+        """Answer the folder with a version's verified files, below `cache_dir`.
+
+        Raises:
+            ModelNotFound: if there is no such version.
+            ModelFilesError: if a file is missing or not what the manifest says; it names file, expected and actual.
+        """
+        return cache.fetch(self._store, self.manifest(ref), cache_dir)
+
+    def _upload(self, file: SourceFile) -> None:
+        path = cache.object_path(file.entry.sha256)
+        if self._store.size_bytes(path) != file.entry.size_bytes:
+            self._store.put_stream(path, _unchanged(file))
+
+    def _publish(self, description: Description) -> Pushed:
+        draft = description.manifest
+        while True:
+            newest = max(self.versions(draft.name), default=0)
+            if newest and (same := self._same_content(ModelRef(draft.name, newest), draft)):
+                return Pushed(same, is_new=False)
+            manifest = draft.model_copy(update={"version": newest + 1, "created": _now()})
+            if self._store.put_new(_manifest_path(manifest.ref), canonical_json(manifest.model_dump(mode="json"))):
+                return Pushed(manifest, is_new=True)
+
+    def _same_content(self, ref: ModelRef, draft: Manifest) -> Manifest | None:
+        try:
+            manifest = self.manifest(ref)
+        except ModelFilesError:  # a damaged version must not keep its successor out
+            return None
+        return manifest if manifest.digest == draft.digest else None
+
+    def _read_manifest(self, ref: ModelRef) -> Manifest:
+        body = self._store.get(_manifest_path(ref))
+        if body is None:
+            raise ModelNotFound(f"there is no model {ref}; its versions are {self.versions(ref.name) or 'none'}")
+        try:
+            manifest = Manifest.model_validate_json(body)
+        except ValidationError as error:
+            raise ModelFilesError(f"{ref}: its manifest {_manifest_path(ref)} is damaged: {error}") from error
+        if manifest.ref != ref:
+            raise ModelFilesError(f"{ref}: its manifest says that it is {manifest.ref}")
+        return manifest
+
+    def _release_head(self, name: str) -> tuple[int, Release | None]:
+        """The last number of a model's release log, and the release in force."""
+        known = self._releases.get(name)
+        last_known = f"{known.seq:08d}.json" if known else ""
+        later = self._store.names_after(f"models/{name}/releases", last_known)
+        body = self._store.get(f"models/{name}/releases/{later[-1]}") if later else None
+        if body is None:
+            return (known.seq if known else 0), known
+        try:
+            self._releases[name] = Release.model_validate_json(body)
+        except ValidationError:
+            log.exception("release %s of %s is damaged; the one before stays", later[-1], name)
+        return int(later[-1].removesuffix(".json")), self._releases.get(name)
+
+
+def _manifest_path(ref: ModelRef) -> str:
+    return f"models/{ref.name}/versions/{ref.version:08d}/manifest.json"
+
+
+def _release_path(name: str, seq: int) -> str:
+    return f"models/{name}/releases/{seq:08d}.json"
+
+
+def _unchanged(file: SourceFile) -> Iterator[bytes]:
+    """Content of a file, ending in an error, and so in no object, if it is not what was described."""
+    digest = hashlib.sha256()
+    with file.source.open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            digest.update(chunk)
+            yield chunk
+    if digest.hexdigest() != file.entry.sha256:
+        raise InvalidModel(f"{file.source} changed while it was pushed; push again")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,72 @@
+"""The author's source: import it under a name of its own and find the class in it."""
+
+import importlib
+import sys
+from importlib.machinery import FileFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+from headrace.errors import InvalidModel
+from headrace.model import Model
+
+#: The source file of a folder that names none.
+DEFAULT_SOURCE = "model.py"
+
+
+class _UncachedSource(SourceFileLoader):
+    """Compiles what was verified: bytecode left beside the source is neither read nor written."""
+
+    def path_stats(self, path: str) -> dict[str, int]:
+        raise OSError(f"bytecode of {path} is not used")
+
+
+def find_model(folder: Path, *, entry: str | None, digest: str) -> tuple[str, type[Model]]:
+    """Import a folder's source and answer its full entry (`model.py:Embedder`) and the class.
+
+    `entry` may be `file.py`, `file.py:Class` or None, which means the only model of `model.py`. The folder becomes a
+    package named after `digest`, so that versions live side by side and relative imports work.
+
+    Raises:
+        InvalidModel: if there is no such file, it cannot be imported, or the class is missing or ambiguous.
+    """
+    file, _, class_name = (entry or DEFAULT_SOURCE).partition(":")
+    if not file.endswith(".py") or not (folder / file).is_file():
+        raise InvalidModel(f"there is no source file '{file}' in {folder}; name it with --entry")
+    module = _import_source(folder, file, f"headrace_model_{digest[:16]}")
+    model = _named(module, file, class_name) if class_name else _only_model(module, file)
+    if model.max_batch < 1:
+        raise InvalidModel(f"{model.__name__}: max_batch is {model.max_batch}; it must be at least 1")
+    return f"{file}:{model.__name__}", model
+
+
+def _import_source(folder: Path, file: str, package: str) -> ModuleType:
+    if package not in sys.modules:
+        parent = ModuleType(package)
+        parent.__path__ = [str(folder)]
+        sys.modules[package] = parent
+    sys.path_importer_cache[str(folder)] = FileFinder(str(folder), (_UncachedSource, [".py"]))
+    try:
+        return importlib.import_module(f"{package}.{file.removesuffix('.py').replace('/', '.')}")
+    except Exception as error:
+        raise InvalidModel(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _named(module: ModuleType, file: str, class_name: str) -> type[Model]:
+    model = getattr(module, class_name, None)
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise InvalidModel(f"{file} has no subclass of Model named '{class_name}'")
+    return model
+
+
+def _only_model(module: ModuleType, file: str) -> type[Model]:
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Model) and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        found = ", ".join(sorted(model.__name__ for model in own)) or "none"
+        raise InvalidModel(
+            f"{file} must define one subclass of Model (found: {found}); or name it with --entry {file}:Class"
+        )
+    return own[0]
