@@ -1,16 +1,18 @@
-"""A Valkey or Redis server of our own, for a laptop and for tests: append-only file on, nothing evicted, loopback only."""
+"""A Valkey or Redis server of our own, for laptops and tests: append-only file on, nothing evicted, loopback only."""
 
 import logging
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import redis
 
 from headrace.errors import SettingsError
+from scheduler.processes import die_with_parent
 
 log = logging.getLogger("headrace.server")
 
@@ -66,18 +68,12 @@ class EmbeddedServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it and wait until it answers; replays the append-only file first.
+    def command(self) -> list[str]:
+        """The program and its arguments.
 
         Raises:
-            SettingsError: if it does not come up, with the end of its log.
+            SettingsError: if there is no server program.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         options = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -90,13 +86,31 @@ class EmbeddedServer:
             **self._options,
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return [find_server_binary(), *arguments]
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers; replays the append-only file first.
+
+        Raises:
+            SettingsError: if it does not come up, with the end of its log.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The kernel ties a child to the thread that forked it, and only the main thread lives as long as we do.
+        is_tied = threading.current_thread() is threading.main_thread()
         with (self.folder / "server.log").open("ab") as out:
             self._process = subprocess.Popen(
-                [find_server_binary(), *arguments],
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=die_with_parent() if is_tied else None,
             )
         self._wait_until_it_answers()
 

@@ -1,0 +1,42 @@
+"""What every back end does: start workers somewhere, list them, end them. It decides nothing."""
+
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class BackendState(StrEnum):
+    """Where a worker is, as far as its back end can tell."""
+
+    RUNNING = "running"
+    #: Was asked to finish what it has and end.
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class BackendWorker(NamedTuple):
+    """One worker that a back end has started."""
+
+    #: The worker's node name, never used twice.
+    id: str
+    worker_class: str
+    #: Position among the workers of its class, from 1; taken over by the worker that replaces it.
+    slot: int
+    state: BackendState
+    #: How it ended and what it said last; empty while it runs.
+    last_words: str = ""
+
+
+class Backend(Protocol):
+    """A place where workers run."""
+
+    def list(self) -> list[BackendWorker]:
+        """Every worker started here; one that ended is listed once more, then forgotten."""
+
+    def start(self, worker_class: str, slot: int) -> BackendWorker:
+        """Start a worker of a class."""
+
+    def drain(self, worker_id: str) -> None:
+        """Ask a worker to finish what it has and end; asked again, nothing happens."""
+
+    def kill(self, worker_id: str) -> None:
+        """End a worker at once; its jobs are rescued when their leases run out."""

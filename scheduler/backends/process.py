@@ -1,0 +1,97 @@
+"""Back end that runs workers as processes of this machine, which end when the owner ends."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+from scheduler.backends.port import BackendState, BackendWorker
+from scheduler.processes import Process, Sink, describe_status, python_module
+
+#: Makes the command of a worker from its class and node name.
+CommandOf = Callable[[str, str], Sequence[str]]
+
+
+def worker_command(worker_class: str, name: str) -> list[str]:
+    """How a worker is started."""
+    return python_module("workers", "--worker-class", worker_class, "--name", name)
+
+
+class _Worker:
+    """A worker's process and what was asked of it."""
+
+    def __init__(self, *, process: Process, worker_class: str, slot: int) -> None:
+        self.process = process
+        self._worker_class = worker_class
+        self._slot = slot
+        self._is_draining = False
+
+    def drain(self) -> None:
+        if not self._is_draining:
+            self._is_draining = True
+            self.process.terminate()
+
+    def view(self) -> BackendWorker:
+        status = self.process.status
+        if status is not None:
+            state, words = BackendState.ENDED, _last_words(status, self.process.tail())
+        else:
+            state = BackendState.DRAINING if self._is_draining else BackendState.RUNNING
+            words = ""
+        return BackendWorker(self.process.name, self._worker_class, self._slot, state, words)
+
+
+class ProcessBackend:
+    """Workers as child processes.
+
+    Args:
+        environment: the settings, for the workers.
+        sink: gets the workers' output.
+        command_of: how a worker is started.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        sink: Sink,
+        command_of: CommandOf = worker_command,
+    ) -> None:
+        self._environment = environment
+        self._sink = sink
+        self._command_of = command_of
+        self._workers: dict[str, _Worker] = {}
+
+    def list(self) -> list[BackendWorker]:
+        """Every worker started here; one that ended is listed once more, then forgotten."""
+        views = [worker.view() for worker in self._workers.values()]
+        for view in views:
+            if view.state is BackendState.ENDED:
+                del self._workers[view.id]
+        return views
+
+    def start(self, worker_class: str, slot: int) -> BackendWorker:
+        """Start a worker of a class."""
+        name = f"{worker_class}-{slot}-{secrets.token_hex(2)}"
+        process = Process(
+            name=name,
+            command=self._command_of(worker_class, name),
+            environment=self._environment,
+            sink=self._sink,
+        )
+        worker = _Worker(process=process, worker_class=worker_class, slot=slot)
+        self._workers[name] = worker
+        return worker.view()
+
+    def drain(self, worker_id: str) -> None:
+        """Ask a worker to finish what it has and end; asked again, nothing happens."""
+        if worker := self._workers.get(worker_id):
+            worker.drain()
+
+    def kill(self, worker_id: str) -> None:
+        """End a worker at once; its jobs are rescued when their leases run out."""
+        if worker := self._workers.get(worker_id):
+            worker.process.kill()
+
+
+def _last_words(status: int, tail: Sequence[str]) -> str:
+    lines = "".join(f"\n    {line}" for line in tail)
+    return describe_status(status) + (f"; its last lines:{lines}" if lines else "")

@@ -1,0 +1,47 @@
+"""Console: the output of several processes in one place, each line with the name of its process before it."""
+
+import sys
+import threading
+from typing import TextIO
+
+#: ANSI colours that are readable on dark and light ground: cyan, green, magenta, yellow, blue, red.
+_COLOURS = (36, 32, 35, 33, 34, 31)
+_WIDTH = 13
+
+
+class Console:
+    """Writes whole lines, from any thread.
+
+    Args:
+        out: where to; colours are used if it is a terminal.
+    """
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._is_terminal = out.isatty()
+        self._colour_of: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def line(self, name: str, text: str) -> None:
+        """Write one line that came from `name`."""
+        with self._lock:
+            self._write(f"{self._prefix(name)} {text}\n")
+
+    def plain(self, text: str) -> None:
+        """Write text of our own."""
+        with self._lock:
+            self._write(f"{text}\n")
+
+    def _prefix(self, name: str) -> str:
+        if not self._is_terminal:
+            return f"{name:<{_WIDTH}} |"
+        colour = self._colour_of.setdefault(name, _COLOURS[len(self._colour_of) % len(_COLOURS)])
+        return f"\033[{colour}m{name:<{_WIDTH}} |\033[0m"
+
+    def _write(self, text: str) -> None:
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except (OSError, ValueError):
+            # Whoever read our output has gone; the processes go on without an audience.
+            self._is_terminal = False

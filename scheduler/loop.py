@@ -1,0 +1,146 @@
+"""The scheduler's loop: look at the server, lead if nobody does, keep house, say how many workers there should be."""
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+import redis
+
+from headrace.errors import RedisUnavailable
+from headrace.keys import Keys
+from headrace.redis_op import RedisOp, Reply
+from headrace.settings import Settings
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from scheduler.housekeeping import Housekeeper, Sweeper
+from scheduler.leadership import Lead, Leadership
+from scheduler.reap_guard import ReapGuard, ServerView
+from scheduler.stop_signal import StopSignal
+
+log = logging.getLogger("headrace.scheduler")
+
+_FIRST_BACKOFF_S = 0.1
+_LAST_BACKOFF_S = 2.0
+
+
+class Scheduler:
+    """One scheduler process; any number may run, one of them leads.
+
+    Args:
+        settings: of the system.
+        connection: to its Redis.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        connection: SyncRedis,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        keys = Keys(cell=settings.cell)
+        store = JobStore(keys)
+        ttl_s = settings.result_ttl_s
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._settings = settings
+        self._connection = connection
+        self._clock = clock
+        self._leadership = Leadership(keys=keys, scheduler=self.name, ttl_ms=settings.leader_ttl_ms)
+        self._guard = ReapGuard(lease_s=settings.lease_ms / 1000)
+        self._housekeeper = Housekeeper(store=store, connection=connection, result_ttl_s=ttl_s)
+        self._sweeper = Sweeper(store=store, connection=connection, result_ttl_s=ttl_s)
+        self._lead = Lead(0, "")
+        self._failures = 0
+
+    @property
+    def is_leading(self) -> bool:
+        """True if this one led at the last look."""
+        return self._lead.fence > 0
+
+    def run(self, stop: StopSignal) -> None:
+        """Tick until asked to stop, through outages of Redis; then give the lead back."""
+        pause_s = 0.0
+        while not stop.wait(pause_s):
+            pause_s = self._tick_or_back_off()
+        self.resign()
+
+    def _tick_or_back_off(self) -> float:
+        """Tick; answers the seconds until the next try."""
+        try:
+            self.tick()
+        except (RedisUnavailable, redis.RedisError) as error:
+            self._failures += 1
+            if self._failures == 1:
+                log.warning("cannot work, trying again: %s", error)
+            return min(_LAST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0**self._failures)
+        if self._failures:
+            log.info("working again")
+        self._failures = 0
+        # Three chances to keep the lead, however rare the housekeeping is set.
+        return min(self._settings.reap_interval_ms, self._settings.leader_ttl_ms / 3) / 1000
+
+    def tick(self) -> None:
+        """One round of everything.
+
+        Raises:
+            RedisUnavailable: if the server does not answer.
+            redis.ResponseError: if it refuses.
+        """
+        now = self._clock()
+        view = self._connection.run(RedisOp(_server_view, ("INFO", "server")))
+        if reason := self._guard.observe(view, now):
+            log.info("%s: workers may renew their leases before any job is taken back", reason)
+        self._note(self._connection.run(self._leadership.take()))
+        if self.is_leading:
+            self._keep_house(now)
+
+    def resign(self) -> None:
+        """Give the lead back if it is ours and Redis answers."""
+        if not self.is_leading:
+            return
+        try:
+            self._connection.run(self._leadership.resign(self._lead))
+        except (RedisUnavailable, redis.RedisError) as error:
+            log.info("the lead will run out by itself: %s", error)
+        self._lead = Lead(0, "")
+
+    def _keep_house(self, now: float) -> None:
+        counts = {name: kind.workers for name, kind in self._settings.worker_classes.items()}
+        self._connection.run(self._leadership.desire(self._lead, counts))
+        acts = [self._housekeeper.expire, self._housekeeper.promote]
+        if self._guard.may_reap(now):
+            acts.insert(0, self._housekeeper.reap)
+        for act in acts:
+            _attempt(act)
+        _attempt(lambda: self._sweeper.step(now))
+
+    def _note(self, lead: Lead) -> None:
+        if lead == self._lead:
+            return
+        if lead.fence:
+            log.info("leading as %s with fence %d", self.name, lead.fence)
+        else:
+            log.info("standing by: %s leads", lead.leader)
+        self._lead = lead
+
+
+def _attempt(act: Callable[[], object]) -> None:
+    """One act that the server refuses must not keep the others from their turn."""
+    try:
+        act()
+    except redis.ResponseError as error:
+        log.error("housekeeping was refused: %s", error)
+
+
+def _server_view(reply: Reply) -> ServerView:
+    lines = (line.partition(":") for line in reply.decode().splitlines())
+    facts = {name: value for name, _, value in lines}
+    return ServerView(
+        run_id=facts["run_id"],
+        uptime_s=int(facts["uptime_in_seconds"]),
+        time_s=int(facts["server_time_usec"]) / 1e6,
+    )

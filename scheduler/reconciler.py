@@ -1,0 +1,116 @@
+"""Reconciler: makes a back end run as many workers as are wanted, and no crash loop runs hot."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from scheduler.backends.port import Backend, BackendState, BackendWorker
+from scheduler.restart import RestartPolicy
+
+log = logging.getLogger("headrace.workers")
+
+
+class Slot(NamedTuple):
+    """A place for one worker of a class."""
+
+    worker_class: str
+    number: int
+
+
+class Plan(NamedTuple):
+    """What has to be done to have what is wanted."""
+
+    start: list[Slot]
+    drain: list[str]
+
+
+def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker]) -> Plan:
+    """Compare what is wanted with what runs: fill the lowest free slots, drain the highest ones.
+
+    A draining worker counts no more, but keeps its slot until it has ended.
+    """
+    start: list[Slot] = []
+    drain: list[str] = []
+    by_class: dict[str, list[BackendWorker]] = defaultdict(list)
+    for worker in workers:
+        if worker.state is not BackendState.ENDED:
+            by_class[worker.worker_class].append(worker)
+    for name in sorted(wanted.keys() | by_class.keys()):
+        count, present = wanted.get(name, 0), by_class[name]
+        running = sorted((w.slot, w.id) for w in present if w.state is BackendState.RUNNING)
+        drain += [worker_id for _, worker_id in running[count:]]
+        taken = {worker.slot for worker in present}
+        free = (n for n in range(1, count + len(taken) + 1) if n not in taken)
+        start += [Slot(name, next(free)) for _ in range(count - len(running))]
+    return Plan(start, drain)
+
+
+class Reconciler:
+    """Carries out what is wanted, step by step.
+
+    Args:
+        backend: where the workers run.
+        drain_limit_s: how long a worker may take to finish what it has before it is killed.
+    """
+
+    def __init__(self, *, backend: Backend, drain_limit_s: float) -> None:
+        self._backend = backend
+        self._drain_limit_s = drain_limit_s
+        self._policies: dict[Slot, RestartPolicy] = defaultdict(RestartPolicy)
+        #: When each draining worker was asked to end.
+        self._drained_at: dict[str, float] = {}
+
+    def step(self, wanted: Mapping[str, int], now: float) -> None:
+        """Look at what runs, note what ended, start and drain what is to be."""
+        workers = self._backend.list()
+        for worker in workers:
+            if worker.state is BackendState.ENDED:
+                self._note_end(worker, now)
+        todo = plan(wanted, workers)
+        for worker_id in todo.drain:
+            log.info("%s is drained: fewer workers are wanted", worker_id)
+            self._drain(worker_id, now)
+        self._kill_overdue(now)
+        for slot in todo.start:
+            if self._policies[slot].is_due(now):
+                self._policies[slot].started(now)
+                worker = self._backend.start(*slot)
+                log.info("%s starts", worker.id)
+
+    def drain_all(self, now: float) -> None:
+        """Ask every worker to finish what it has and end."""
+        for worker in self._backend.list():
+            self._drain(worker.id, now)
+
+    def kill_all(self) -> None:
+        """End every worker at once."""
+        for worker in self._backend.list():
+            self._backend.kill(worker.id)
+
+    def is_empty(self) -> bool:
+        """Tell whether every worker has ended."""
+        return all(worker.state is BackendState.ENDED for worker in self._backend.list())
+
+    def _drain(self, worker_id: str, now: float) -> None:
+        self._drained_at.setdefault(worker_id, now)
+        self._backend.drain(worker_id)
+
+    def _kill_overdue(self, now: float) -> None:
+        for worker_id, since in self._drained_at.items():
+            if now - since > self._drain_limit_s:
+                log.warning("%s has not finished in %g s: it is killed", worker_id, now - since)
+                self._backend.kill(worker_id)
+
+    def _note_end(self, worker: BackendWorker, now: float) -> None:
+        if self._drained_at.pop(worker.id, None) is not None:
+            log.info("%s has finished", worker.id)
+            return
+        policy = self._policies[Slot(worker.worker_class, worker.slot)]
+        delay_s = policy.ended(now)
+        log.warning("%s %s", worker.id, worker.last_words)
+        if policy.is_looping:
+            log.error(
+                "worker %d of class %s has crashed %d times in a row; next start in %g s",
+                *(worker.slot, worker.worker_class, policy.early_ends, delay_s),
+            )

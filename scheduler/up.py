@@ -1,0 +1,134 @@
+"""`python -m scheduler.up`, which `headrace up` runs: the whole system on this machine, until Ctrl-C."""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from headrace.errors import HeadraceError, SettingsError
+from headrace.running import RunningSystem
+from headrace.settings import Settings, WorkerClass, get_settings
+from scheduler.console import Console
+from scheduler.data_folder import DataFolder
+from scheduler.embedded_server import EmbeddedServer, free_port
+from scheduler.stop_signal import StopSignal
+from scheduler.system import System, redis_folder
+
+log = logging.getLogger("headrace.up")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the system; answers the exit status."""
+    stop, console = StopSignal(), Console()
+    stop.listen()
+    try:
+        settings, server = _choose(_options(arguments))
+        _log_to(console, settings.log_level)
+        _refuse_taken_port(settings)
+        with DataFolder(settings.data_dir) as folder:
+            system = System(settings=settings, server=server, console=console, stop=stop)
+            running = RunningSystem(os.getpid(), settings.url, settings.redis_url)
+            folder.announce(running)
+            system.run(when_ready=lambda: console.plain(_banner(settings)))
+    except HeadraceError as error:
+        print(f"headrace up: {error.detail}", file=sys.stderr)  # noqa: T201 - said to the person, not to a log
+        return 2
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="headrace up", description="Run the whole system on this machine; Ctrl-C ends it."
+    )
+    add = parser.add_argument
+    add("--redis", metavar="URL", help="use this Redis instead of starting one")
+    add("--data-dir", type=Path, metavar="FOLDER", help="models, caches and jobs (default .headrace)")
+    add("--port", type=int, help="port of the API (default 8080)")
+    add("--workers", type=int, metavar="N", help="workers of each class (default 1)")
+    add("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    return parser.parse_args(arguments)
+
+
+def _choose(options: argparse.Namespace) -> tuple[Settings, EmbeddedServer | None]:
+    """The settings with the options over them, and the server that we start, if any."""
+    given = get_settings()
+    port = given.api_port if options.port is None else options.port
+    data_dir = (options.data_dir or given.data_dir).absolute()
+    redis_url, server = options.redis, None
+    if redis_url is None and "redis_url" in given.model_fields_set:
+        redis_url = given.redis_url
+    if redis_url is None:
+        quiet = {"loglevel": "warning"}
+        server = EmbeddedServer(folder=redis_folder(data_dir), port=free_port(), options=quiet)
+        redis_url = server.url
+    chosen = {
+        "redis_url": redis_url,
+        "data_dir": data_dir,
+        "api_port": port,
+        "url": f"http://{given.api_host}:{port}",
+        "log_level": options.log_level or given.log_level,
+        "worker_classes": _with_workers(given, options.workers),
+    }
+    return given.model_copy(update=chosen), server
+
+
+def _with_workers(settings: Settings, count: int | None) -> dict[str, WorkerClass]:
+    classes = settings.worker_classes
+    if count is None:
+        return classes
+    return {name: kind.model_copy(update={"workers": count}) for name, kind in classes.items()}
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    """Find out now, not by a crash loop of the API.
+
+    Raises:
+        SettingsError: if somebody listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.api_host, settings.api_port))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"port {settings.api_port} cannot be used ({error}); choose another with --port"
+            ) from error
+
+
+class _ConsoleHandler(logging.Handler):
+    """Sends our own log to the console, as if we were one of the processes."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        for line in self.format(record).splitlines():
+            self._console.line("up", line)
+
+
+def _log_to(console: Console, level: str) -> None:
+    handler = _ConsoleHandler(console)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def _banner(settings: Settings) -> str:
+    at = "" if settings.api_port == 8080 else f"export HEADRACE_URL={settings.url}\n    "
+    return f"""
+  Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it)
+
+  Try in another terminal:
+    {at}headrace models push examples/numpy_scorer
+    headrace models ls
+    headrace jobs
+    curl {settings.url}/v1/queues
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Lines of several processes in one place."""
+
+import io
+
+from scheduler.console import Console
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Gone(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_each_line_begins_with_the_name_of_its_process() -> None:
+    out = io.StringIO()
+
+    Console(out).line("api", "hello")
+
+    assert out.getvalue() == "api           | hello\n"
+
+
+def test_a_file_gets_no_colours() -> None:
+    out = io.StringIO()
+
+    Console(out).line("api", "hello")
+
+    assert "\033" not in out.getvalue()
+
+
+def test_on_a_terminal_each_process_has_a_colour_of_its_own() -> None:
+    out = Terminal()
+    console = Console(out)
+
+    for name in ("api", "redis", "api"):
+        console.line(name, "x")
+
+    colours = [line.partition("m")[0] for line in out.getvalue().splitlines()]
+    assert colours[0] == colours[2] != colours[1]
+
+
+def test_a_reader_that_has_gone_does_not_end_the_system() -> None:
+    Console(Gone()).line("api", "hello")
