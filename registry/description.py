@@ -104,12 +104,19 @@ def _read_entry(path: str, source: Path) -> SourceFile:
 
 def _examples(model: type[Model], signature: Signature) -> list[Any]:
     if signature.input is bytes:
-        return [orjson.loads(example) for example in model.examples]
+        return [_parsed(model, example) for example in model.examples]
     adapter = TypeAdapter(signature.input)
     try:
         return [adapter.dump_python(adapter.validate_python(example), mode="json") for example in model.examples]
     except ValidationError as error:
-        raise InvalidModel(f"{model.__name__}.examples: {error.errors()[0]['msg']}: {error}") from error
+        raise InvalidModel(f"{model.__name__}.examples: one does not fit the input's hint: {error}") from error
+
+
+def _parsed(model: type[Model], example: bytes) -> Any:
+    try:
+        return orjson.loads(example)
+    except orjson.JSONDecodeError as error:
+        raise InvalidModel(f"{model.__name__}.examples: {example!r} is not JSON: {error}") from error
 
 
 def _summary(model: type[Model]) -> str:
