@@ -50,7 +50,7 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
         JobStatus.QUEUED: frozenset({JobStatus.RUNNING}) | _TERMINAL,
         JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.CANCELING}) | _TERMINAL,
-        JobStatus.CANCELING: frozenset({JobStatus.CANCELED, JobStatus.EXPIRED}),
+        JobStatus.CANCELING: frozenset({JobStatus.CANCELED}),
         JobStatus.SUCCEEDED: frozenset(),
         JobStatus.FAILED: frozenset(),
         JobStatus.CANCELED: frozenset(),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
-from headrace.tiers import OFFSET_MS
+from headrace.tiers import FLOOR_MS, OFFSET_MS
 
 
 class SubmitOutcome(StrEnum):
@@ -135,7 +135,7 @@ class JobStore:
         idempotency = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
         args = self._keyed(
             *(job.member, job.tenant, group_of(job.ref, job.tier), str(job.ref), str(job.tier)),
-            *(OFFSET_MS[job.tier], cap, job.input, job.max_attempts),
+            *(OFFSET_MS[job.tier], FLOOR_MS[job.tier], cap, job.input, job.max_attempts),
             *(job.not_before_ms, job.start_by_ms, job.deadline_ms),
             *(idempotency, job.request_hash, idempotency_ttl_s),
         )

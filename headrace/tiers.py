@@ -19,3 +19,9 @@ class Tier(StrEnum):
 #: Milliseconds added to a job's arrival to make its score; the lowest score is served first. A job is overtaken
 #: by a more urgent tier only if that one arrives less than the difference later, so no tier starves.
 OFFSET_MS: Mapping[Tier, int] = MappingProxyType({Tier.PRIORITY: 0, Tier.STANDARD: 60_000, Tier.SPOT: 600_000})
+
+
+#: The offset of the next higher tier: no deadline moves a job's score before this, or it would be a way into that tier.
+FLOOR_MS: Mapping[Tier, int] = MappingProxyType(
+    {Tier.PRIORITY: 0, Tier.STANDARD: OFFSET_MS[Tier.PRIORITY], Tier.SPOT: OFFSET_MS[Tier.STANDARD]}
+)

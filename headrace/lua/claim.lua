@@ -15,8 +15,8 @@ local now, now_us = now_ms()
 -- A queue is one tenant's ready set in one group; its heads are read once, as many as could be taken.
 local function open_queue(group, tenant, vtime)
   local heads = redis.pcall('ZRANGE', READY .. group .. ':' .. tenant, 0, limit - 1, 'WITHSCORES')
-  if heads.err then heads = {} end
-  return {tenant = tenant, vtime = tonumber(vtime), heads = heads, at = 1, taken = {}}
+  local broken = heads.err ~= nil
+  return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, taken = {}}
 end
 
 local sources = {}
@@ -57,9 +57,9 @@ while #chosen < limit do
   if not queue then break end
   local member = queue.heads[queue.at]
   local fields, broken = read(member, 's', 'f', 'a', 'n')
-  if broken then quarantine(member, now) end
-  local input = fields and fields[1] == 'queued' and redis.pcall('GET', INPUT .. member)
-  if input and type(input) == 'table' then input = nil; quarantine(member, now) end
+  local waits = fields and fields[1] == 'queued'
+  local input = waits and redis.pcall('GET', INPUT .. member)
+  if type(input) == 'table' then input = false end -- an error: not a string
   if input and #chosen > 0 and bytes + #input > room then break end
   queue.at = queue.at + 2
   queue.taken[#queue.taken + 1] = member
@@ -67,7 +67,7 @@ while #chosen < limit do
     queue.vtime = queue.vtime + 1
     bytes = bytes + #input
     chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input}
-  elseif fields and fields[1] == 'queued' then
+  elseif broken or waits then
     quarantine(member, now)
   end
 end
@@ -90,7 +90,7 @@ for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
     local ready = READY .. source.group .. ':' .. queue.tenant
     if #queue.taken > 0 then call_in_pieces('ZREM', ready, queue.taken) end
-    if redis.call('EXISTS', ready) == 0 then
+    if queue.broken or redis.call('EXISTS', ready) == 0 then
       redis.call('ZREM', TURN .. source.group, queue.tenant)
     elseif #queue.taken > 0 then
       redis.call('ZADD', TURN .. source.group, 'XX', queue.vtime, queue.tenant)
@@ -100,6 +100,7 @@ for _, source in ipairs(sources) do
 end
 if #chosen == 0 then
   local due = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
-  if due[2] then reply[2] = math.max(1, tonumber(due[2]) - now) end
+  -- Not sooner than a little later: what is due already waits for `promote`, which rings.
+  if due[2] then reply[2] = math.max(100, tonumber(due[2]) - now) end
 end
 return reply

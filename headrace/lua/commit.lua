@@ -18,11 +18,13 @@ for i = 3, #ARGV, 5 do
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', ttl)
+    local extra = {}
+    if cause ~= '' then extra = {'c', cause} end
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
-      redis.call('HSET', JOB .. member, 'a', fields[3] + 1, 'b', now - ran_ms, 'g', size)
+      extra = {'a', fields[3] + 1, 'b', now - ran_ms, 'g', size, unpack(extra)}
     end
-    if cause ~= '' then finish(member, state, now, ttl, 'c', cause) else finish(member, state, now, ttl) end
+    finish(member, state, now, ttl, unpack(extra))
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
     finish(member, 'canceled', now, ttl)

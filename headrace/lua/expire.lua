@@ -17,7 +17,7 @@ for _, member in ipairs(due) do
     redis.call('ZREM', LEASES, member .. '#' .. fields[2])
     words[#words + 1] = member .. ' expired'
     redis.call('ZREM', DEADLINES, member)
-  elseif fields and not late and not is_terminal(state) and fields[6] then
+  elseif fields and not late and not ENDED[state] and fields[6] then
     redis.call('ZADD', DEADLINES, fields[6], member)
   else
     redis.call('ZREM', DEADLINES, member)

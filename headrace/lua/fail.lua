@@ -17,20 +17,22 @@ for i = 2, #ARGV, 5 do
     words[#words + 1] = member .. ' canceled'
   elseif ours and fields[5] and (state == 'running' or state == 'queued') then
     answer = '1'
-    if tonumber(fields[3]) >= tonumber(fields[4]) then
+    -- An attempt whose start was not told apart is charged now.
+    local attempts = state == 'queued' and fields[3] + 1 or tonumber(fields[3])
+    if attempts >= tonumber(fields[4]) then
       redis.call('SET', OUTPUT .. member, body, 'EX', ttl)
-      finish(member, 'failed', now, ttl, 'c', cause)
+      finish(member, 'failed', now, ttl, 'c', cause, 'a', attempts)
       redis.call('ZREM', DEADLINES, member)
       redis.call('HINCRBY', STATS, 'dead', 1)
       words[#words + 1] = member .. ' failed'
     else
-      redis.call('HSET', JOB .. member, 's', 'queued', 'r', 'retry_backoff')
-      redis.call('HDEL', JOB .. member, 'w', 'l')
       if backoff > 0 then
         redis.call('ZADD', DELAYED, now + backoff, member)
       else
         enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
       end
+      local reason = backoff > 0 and 'retry_backoff' or ''
+      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '')
     end
   elseif ours and (state == 'failed' or (state == 'queued' and not fields[5])) then
     answer = '2'

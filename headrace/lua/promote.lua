@@ -9,8 +9,8 @@ for _, member in ipairs(due) do
   local fields, broken = read(member, 's', 'm', 't', 'z', 'w')
   if broken then quarantine(member, now) end
   if fields and fields[1] == 'queued' and not fields[5] then
-    redis.call('HDEL', JOB .. member, 'r')
     enter_ready(fields[2] .. ':' .. fields[3], member, fields[4])
+    redis.call('HSET', JOB .. member, 'r', '')
   end
   redis.call('ZREM', DELAYED, member)
 end

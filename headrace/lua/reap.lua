@@ -12,7 +12,8 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
   local fields, broken
   if member then fields, broken = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z') end
   if broken then quarantine(member, now) end
-  local state = fields and fields[2] == fence and fields[5] and fields[1]
+  local held = fields and fields[2] == fence and (fields[5] or fields[1] ~= 'queued')
+  local state = held and fields[1]
   if state == 'canceling' then
     finish(member, 'canceled', now, ttl)
     redis.call('ZREM', DEADLINES, member)
@@ -27,9 +28,8 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
     words[#words + 1] = member .. ' failed'
     ended = ended + 1
   elseif state == 'running' or state == 'queued' then
-    redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost')
-    redis.call('HDEL', JOB .. member, 'w', 'l')
     enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
+    redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost', 'w', '', 'l', '')
     requeued = requeued + 1
   end
   redis.call('ZREM', LEASES, lease)

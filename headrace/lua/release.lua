@@ -8,9 +8,9 @@ for i = 1, #ARGV, 2 do
   local member, fence = ARGV[i], ARGV[i + 1]
   local fields = read(member, 's', 'f', 'a', 'w', 'm', 't', 'z')
   if fields and fields[2] == fence and fields[4] and (fields[1] == 'queued' or fields[1] == 'running') then
-    if fields[1] == 'running' then redis.call('HSET', JOB .. member, 's', 'queued', 'a', fields[3] - 1) end
-    redis.call('HDEL', JOB .. member, 'w', 'l')
+    local attempts = fields[1] == 'running' and fields[3] - 1 or fields[3]
     enter_ready(fields[5] .. ':' .. fields[6], member, fields[7])
+    redis.call('HSET', JOB .. member, 's', 'queued', 'a', attempts, 'w', '', 'l', '')
     redis.call('ZREM', LEASES, member .. '#' .. fence)
     released = released + 1
   end

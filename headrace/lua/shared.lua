@@ -1,5 +1,9 @@
 -- Shared functions, put before the body of every script. The capital names are key families: `headrace.keys` spells them.
--- A member is tenant/id; a group is name@version:tier. `held` means: a worker has it, its name is in field w.
+-- A member is tenant/id; a group is name@version:tier. A job is held while a worker's name is in its field w.
+--
+-- A script may stop between any two writes, and nothing is rolled back. So a job enters the set it goes to before it leaves
+-- the one it comes from, and each change of a record is one HSET: an entry that the record does not bear out is dropped by
+-- whoever meets it, while a job that nothing leads to would have to wait for `sweep`.
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -15,30 +19,53 @@ local function tenant_of(member)
   return string.match(member, '^(.-)/')
 end
 
--- Fields of a record, or nil and whether it is broken (no hash) rather than gone.
+local ENDED = {queued = false, running = false, canceling = false,
+  succeeded = true, failed = true, canceled = true, expired = true}
+local NUMBER = {f = true, a = true, n = true, z = true, q = true, d = true, y = true}
+local OPTIONAL = {w = true, r = true, d = true, y = true}
+
+local function is_sound(name, value)
+  if not value then return OPTIONAL[name] end
+  if NUMBER[name] then return tonumber(value) end
+  return name ~= 's' or ENDED[value] ~= nil
+end
+
+-- Fields of a record, empty ones as false; or nil and whether it is broken rather than gone.
 local function read(member, ...)
   local fields = redis.pcall('HMGET', JOB .. member, ...)
   if fields.err then return nil, true end
-  if not fields[1] then return nil, false end
-  return fields
+  local sound, found = true, false
+  for i = 1, #fields do
+    if fields[i] == '' then fields[i] = false end
+    found = found or fields[i]
+    sound = sound and is_sound(select(i, ...), fields[i])
+  end
+  if sound then return fields end
+  return nil, found and true
 end
 
 local function quarantine(member, now)
-  redis.call('ZADD', QUARANTINE, 'NX', now, member)
-  redis.call('HINCRBY', STATS, 'quarantined', 1)
+  local added = redis.call('ZADD', QUARANTINE, 'NX', now, member)
+  if added == 1 then redis.call('HINCRBY', STATS, 'quarantined', 1) end
+end
+
+-- When a job expires: at its deadline, or at its latest start if that is earlier; nil if it never does.
+local function expiry_of(deadline, start_by)
+  local first = math.min(tonumber(deadline or nil) or math.huge, tonumber(start_by or nil) or math.huge)
+  return first < math.huge and first or nil
 end
 
 -- Into the ready set. A tenant that had nothing ready takes its turn with the least served, so idling saves nothing up,
 -- and the bell rings: a worker waits at the bell only after a claim that found nothing, so no other ring is needed.
+-- The bell comes first: whoever comes for nothing clears the tenant's turn away, and the next job rings again.
 local function enter_ready(group, member, score)
   local tenant = tenant_of(member)
-  local waiting = redis.call('ZSCORE', TURN .. group, tenant)
-  if not waiting then
+  if not redis.call('ZSCORE', TURN .. group, tenant) then
     local first = redis.call('ZRANGE', TURN .. group, 0, 0, 'WITHSCORES')
+    redis.call('XADD', BELL .. group, 'MAXLEN', 1, '*', 'r', 1)
     redis.call('ZADD', TURN .. group, first[2] or 0, tenant)
   end
   redis.call('ZADD', READY .. group .. ':' .. tenant, score, member)
-  if not waiting then redis.call('XADD', BELL .. group, 'MAXLEN', 1, '*', 'r', 1) end
 end
 
 local function leave_ready(group, member)
@@ -54,9 +81,8 @@ local function say(words)
   end
 end
 
--- The last write of a job's life: state, end, time to live. A failed job keeps its input for whoever looks into it.
-local function finish(member, state, now, ttl, ...)
-  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)
+-- A failed job keeps its input for whoever looks into it.
+local function let_go(member, state, ttl)
   redis.call('EXPIRE', JOB .. member, ttl)
   if state == 'failed' then
     redis.call('EXPIRE', INPUT .. member, ttl)
@@ -65,8 +91,10 @@ local function finish(member, state, now, ttl, ...)
   end
 end
 
-local function is_terminal(state)
-  return state == 'succeeded' or state == 'failed' or state == 'canceled' or state == 'expired'
+-- The last change of a record.
+local function finish(member, state, now, ttl, ...)
+  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)
+  let_go(member, state, ttl)
 end
 
 -- Variadic commands in pieces: Lua's stack holds no more than some thousands.

@@ -5,11 +5,10 @@
 -- reply    one character a job: 1 running, 0 not ours (lease lost, canceled, expired)
 local now, answers = now_ms(), {}
 for i = 1, #ARGV, 2 do
-  local fields = read(ARGV[i], 's', 'f', 'a', 'w', 'r')
+  local fields = read(ARGV[i], 's', 'f', 'a', 'w')
   local ours = fields and fields[2] == ARGV[i + 1] and fields[4]
   if ours and fields[1] == 'queued' then
-    redis.call('HSET', JOB .. ARGV[i], 's', 'running', 'a', fields[3] + 1, 'b', now, 'g', #ARGV / 2)
-    if fields[5] then redis.call('HDEL', JOB .. ARGV[i], 'r') end
+    redis.call('HSET', JOB .. ARGV[i], 's', 'running', 'a', fields[3] + 1, 'b', now, 'g', #ARGV / 2, 'r', '')
   end
   answers[#answers + 1] = ours and (fields[1] == 'queued' or fields[1] == 'running') and '1' or '0'
 end

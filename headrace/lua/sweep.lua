@@ -1,46 +1,63 @@
 #!lua flags=allow-oom
 -- sweep: look at a stretch of a tenant's index: forget jobs whose records are gone, put back jobs that no set leads to,
--- give finished records their time to live. This is what makes every half-done script harmless.
--- touches  INDEX<tenant>, JOB<m>, INPUT<m>, OUTPUT<m>, READY with TURN and BELL, DELAYED (looked at), LEASES, QUARANTINE, STATS
+-- give finished records their time to live, end jobs whose input is lost. This is what makes every half-done script harmless.
+-- touches  INDEX<tenant>, JOB<m>, INPUT<m>, OUTPUT<m>, READY with TURN and BELL, DELAYED (looked at), LEASES, DEADLINES,
+--          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
-local index, first, limit, ttl = INDEX .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local now = now_ms()
-local members = redis.call('ZRANGE', index, first, first + limit - 1)
-local forgotten, mended = 0, 0
+local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
+local now, words, forgotten, mended = now_ms(), {}, 0, 0
 
-local function mend(member, fields)
-  local state, lease = fields[1], member .. '#' .. fields[2]
-  if is_terminal(state) then
-    if redis.call('TTL', JOB .. member) ~= -1 then return 0 end
-    finish(member, state, now, ttl)
-    redis.call('EXPIRE', OUTPUT .. member, ttl)
-    return 1
-  end
+local function mend_ended(member, state)
+  if redis.call('TTL', JOB .. member) ~= -1 then return 0 end
+  let_go(member, state, ttl)
+  return 1
+end
+
+-- An expiry that was lost, or dropped while the job ran before it was given back.
+local function mend_deadline(member, fields)
+  local expiry = expiry_of(fields[1] ~= 'canceling' and fields[6], fields[1] == 'queued' and fields[8] == '0' and fields[7])
+  if not expiry or redis.call('ZSCORE', DEADLINES, member) then return 0 end
+  redis.call('ZADD', DEADLINES, expiry, member)
+  return 1
+end
+
+local function mend_place(member, fields)
+  local lease, group = member .. '#' .. fields[2], fields[3] .. ':' .. fields[4]
   if redis.call('ZSCORE', LEASES, lease) then return 0 end
-  if state ~= 'queued' then
+  if fields[1] ~= 'queued' then
     redis.call('ZADD', LEASES, now, lease) -- `reap` takes it from here
     return 1
   end
-  local group = fields[3] .. ':' .. fields[4]
-  if redis.call('ZSCORE', READY .. group .. ':' .. ARGV[1], member) then return 0 end
   if redis.call('ZSCORE', DELAYED, member) then return 0 end
-  redis.call('HDEL', JOB .. member, 'w', 'l')
+  if redis.call('TYPE', INPUT .. member).ok ~= 'string' then
+    redis.call('SET', OUTPUT .. member, '{"cause":"internal","detail":"its input was lost","retryable":true}', 'EX', ttl)
+    finish(member, 'failed', now, ttl, 'c', 'internal')
+    leave_ready(group, member)
+    redis.call('ZREM', DEADLINES, member)
+    words[#words + 1] = member .. ' failed'
+    return 1
+  end
+  local ready = redis.call('ZSCORE', READY .. group .. ':' .. tenant, member)
+  if ready and redis.call('ZSCORE', TURN .. group, tenant) then return 0 end
   redis.call('ZADD', GROUPS, 'NX', now, group)
   enter_ready(group, member, fields[5])
   return 1
 end
 
 for _, member in ipairs(members) do
-  local fields, broken = read(member, 's', 'f', 'm', 't', 'z')
-  if fields then
-    mended = mended + mend(member, fields)
+  local fields, broken = read(member, 's', 'f', 'm', 't', 'z', 'd', 'y', 'a')
+  if fields and ENDED[fields[1]] then
+    mended = mended + mend_ended(member, fields[1])
+  elseif fields then
+    mended = mended + math.max(mend_deadline(member, fields), mend_place(member, fields))
   else
-    if broken then quarantine(member, now) end
-    redis.call('DEL', INPUT .. member, OUTPUT .. member)
-    redis.call('ZREM', index, member)
+    if broken then quarantine(member, now) else redis.call('DEL', INPUT .. member, OUTPUT .. member) end
+    redis.call('ZREM', INDEX .. tenant, member)
     forgotten = forgotten + 1
   end
 end
+say(words)
 if mended > 0 then redis.call('HINCRBY', STATS, 'mended', mended) end
 return {#members < limit and 0 or first + limit - forgotten, forgotten, mended}
