@@ -45,12 +45,12 @@ class Housekeeper:
     def reap(self) -> int:
         """Take jobs back whose leases ran out; answers how many."""
         op = self._store.reap(limit=BATCH, result_ttl_s=self._ttl_s)
-        requeued = dead = 0
+        requeued = ended = 0
         for reaped in self._repeat(op, size=sum):
-            requeued, dead = requeued + reaped.requeued, dead + reaped.dead
-        if requeued or dead:
-            log.warning("rescued %d jobs from silent workers, %d more had no attempt left", requeued, dead)
-        return requeued + dead
+            requeued, ended = requeued + reaped.requeued, ended + reaped.dead
+        if requeued or ended:
+            log.warning("%d jobs of silent workers are queued again, %d are ended", requeued, ended)
+        return requeued + ended
 
     def expire(self) -> int:
         """End jobs whose deadline or latest start has passed; answers how many."""

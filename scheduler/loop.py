@@ -61,6 +61,11 @@ class Scheduler:
         """True if this one led at the last look."""
         return self._lead.fence > 0
 
+    @property
+    def leader(self) -> str:
+        """Who led at the last look."""
+        return self._lead.leader
+
     def run(self, stop: StopSignal) -> None:
         """Tick until asked to stop, through outages of Redis; then give the lead back."""
         pause_s = 0.0

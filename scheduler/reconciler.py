@@ -63,7 +63,7 @@ class Reconciler:
 
     def step(self, wanted: Mapping[str, int], now: float) -> None:
         """Look at what runs, note what ended, start and drain what is to be."""
-        workers = self._backend.list()
+        workers = self._backend.workers()
         for worker in workers:
             if worker.state is BackendState.ENDED:
                 self._note_end(worker, now)
@@ -80,17 +80,17 @@ class Reconciler:
 
     def drain_all(self, now: float) -> None:
         """Ask every worker to finish what it has and end."""
-        for worker in self._backend.list():
+        for worker in self._backend.workers():
             self._drain(worker.id, now)
 
     def kill_all(self) -> None:
         """End every worker at once."""
-        for worker in self._backend.list():
+        for worker in self._backend.workers():
             self._backend.kill(worker.id)
 
     def is_empty(self) -> bool:
         """Tell whether every worker has ended."""
-        return all(worker.state is BackendState.ENDED for worker in self._backend.list())
+        return all(worker.state is BackendState.ENDED for worker in self._backend.workers())
 
     def _drain(self, worker_id: str, now: float) -> None:
         self._drained_at.setdefault(worker_id, now)

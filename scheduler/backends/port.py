@@ -29,7 +29,7 @@ class BackendWorker(NamedTuple):
 class Backend(Protocol):
     """A place where workers run."""
 
-    def list(self) -> list[BackendWorker]:
+    def workers(self) -> list[BackendWorker]:
         """Every worker started here; one that ended is listed once more, then forgotten."""
 
     def start(self, worker_class: str, slot: int) -> BackendWorker:

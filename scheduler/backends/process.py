@@ -60,7 +60,7 @@ class ProcessBackend:
         self._command_of = command_of
         self._workers: dict[str, _Worker] = {}
 
-    def list(self) -> list[BackendWorker]:
+    def workers(self) -> list[BackendWorker]:
         """Every worker started here; one that ended is listed once more, then forgotten."""
         views = [worker.view() for worker in self._workers.values()]
         for view in views:

@@ -14,18 +14,18 @@ class MemoryBackend:
     """A back end whose workers are entries of a dictionary."""
 
     def __init__(self) -> None:
-        self.workers: dict[str, BackendWorker] = {}
+        self.kept: dict[str, BackendWorker] = {}
         self.started = 0
 
-    def list(self) -> list[BackendWorker]:
-        views = list(self.workers.values())
-        self.workers = {view.id: view for view in views if view.state is not ENDED}
+    def workers(self) -> list[BackendWorker]:
+        views = list(self.kept.values())
+        self.kept = {view.id: view for view in views if view.state is not ENDED}
         return views
 
     def start(self, worker_class: str, slot: int) -> BackendWorker:
         self.started += 1
         worker = BackendWorker(f"w{self.started}", worker_class, slot, RUNNING)
-        self.workers[worker.id] = worker
+        self.kept[worker.id] = worker
         return worker
 
     def drain(self, worker_id: str) -> None:
@@ -38,12 +38,12 @@ class MemoryBackend:
         self._change(worker_id, ENDED, "ended with status 1; its last lines:\n    boom")
 
     def _change(self, worker_id: str, state: BackendState, words: str = "") -> None:
-        worker = self.workers[worker_id]
-        self.workers[worker_id] = worker._replace(state=state, last_words=words)
+        worker = self.kept[worker_id]
+        self.kept[worker_id] = worker._replace(state=state, last_words=words)
 
     @property
     def states(self) -> dict[str, BackendState]:
-        return {worker.id: worker.state for worker in self.workers.values()}
+        return {worker.id: worker.state for worker in self.kept.values()}
 
 
 @pytest.fixture
