@@ -1,0 +1,79 @@
+"""`python -m api`: serve until told to stop. Settings come from the environment."""
+
+import ipaddress
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from api.services import Services
+from headrace.errors import HeadraceError, SettingsError
+from headrace.settings import Settings, get_settings
+
+#: Longer than clients and proxies keep idle connections, so that none is closed under a request on its way.
+_KEEP_ALIVE_S = 75
+_GRACE_S = 5
+
+
+class Server(uvicorn.Server):
+    """A server that, when told to stop, lets those go who wait for jobs: they come back elsewhere."""
+
+    def __init__(self, config: uvicorn.Config, *, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer all open waits, then stop as usual."""
+        self._services.waiters.close()
+        await super().shutdown(sockets)
+
+
+def make_server(settings: Settings) -> Server:
+    """A server of the application that is not started yet.
+
+    Raises:
+        SettingsError: if it were to listen to more than this host.
+    """
+    _check_loopback(settings.api_host)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return Server(config, services=app.state.services)
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise SettingsError(
+            f"HEADRACE_API_HOST: '{host}' is not a loopback address; the API knows no users yet, so it"
+            " serves this host only: use 127.0.0.1 and put a proxy that authenticates in front of it"
+        )
+
+
+def main() -> None:
+    """Run the API."""
+    try:
+        settings = get_settings()
+        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        server = make_server(settings)
+    except HeadraceError as error:
+        sys.exit(f"headrace api: {error}")
+    server.run()
+    sys.exit(0 if server.started else 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The application: its parts, its routes, what wraps them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import documentation, problems
+from api.edge import Edge
+from api.routes import health, jobs, models, queues
+from api.services import make_services
+from headrace.settings import Settings
+
+_DESCRIPTION = """\
+Submit a job, get its id at once, fetch the result when it is there. Jobs wait in queues and run in batches.
+Every error is a problem document (RFC 9457)."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Put the application together; it connects when it is started.
+
+    Raises:
+        SettingsError: if the address of Redis or of the registry cannot be used.
+    """
+    services = make_services(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.start()
+        try:
+            yield
+        finally:
+            await services.close()
+
+    app = FastAPI(title="Headrace", version="1", description=_DESCRIPTION, lifespan=lifespan, redirect_slashes=False)
+    app.state.services = services
+    app.add_middleware(Edge)
+    problems.install(app)
+    documentation.install(app)
+    for routes in (jobs, models, queues, health):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,175 @@
+"""The desk where jobs are handed in, looked at, waited for and called off."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from fastapi import Request
+
+from api.records import Waiting, accepted_job, job_document
+from api.services import Services, services_of
+from api.submission import fingerprint, new_job, parse_submission
+from headrace.errors import (
+    FieldError,
+    HeadraceError,
+    IdempotencyMismatch,
+    JobExpired,
+    JobNotFound,
+    QueueFull,
+)
+from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.store import SubmitOutcome, Submitted
+
+#: Whose jobs all jobs are until callers have keys.
+TENANT = "default"
+
+
+class Seen(NamedTuple):
+    """A job as it was found."""
+
+    job: Job
+    #: Set if it is queued.
+    waiting: Waiting | None = None
+    #: The result, if it was asked for, or the error document of a job that failed.
+    output: bytes | None = None
+    #: True if an idempotency key led to it.
+    is_replayed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """True while it can still change."""
+        return not self.job.status.is_terminal
+
+    def document(self) -> dict[str, Any]:
+        """As callers see it."""
+        return job_document(self.job, waiting=self.waiting, output=self.output)
+
+
+class JobDesk:
+    """Serves all callers of one process."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._store = services.store
+        self._run = services.mux.run
+
+    async def submit(self, raw: bytes, *, idempotency_key: str = "", wait_s: float = 0) -> Seen:
+        """Check a body and store the job that it asks for; with `wait_s`, wait for its end.
+
+        Raises:
+            HeadraceError: saying what is wrong; nothing was stored then.
+        """
+        body = parse_submission(raw)
+        services, now_ms = self._services, time.time_ns() // 1_000_000
+        job_id = await services.seal.new_id(TENANT)
+        version = await services.catalog.version_for(body.model, job_id)
+        version.check(body.input)
+        job = new_job(
+            body,
+            job_id=job_id,
+            tenant=TENANT,
+            ref=version.ref,
+            max_attempts=services.settings.max_attempts,
+            now_ms=now_ms,
+        )
+        if idempotency_key:
+            job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
+        submitted = await self._enqueue(job)
+        stored_id = submitted.member.partition("/")[2]
+        is_replayed = submitted.outcome is SubmitOutcome.REPLAYED
+        if is_replayed or wait_s:
+            seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
+            return seen._replace(is_replayed=is_replayed)
+        accepted = accepted_job(job, now_ms=now_ms)
+        return Seen(accepted, await self._waiting(accepted, submitted.depth))
+
+    async def _enqueue(self, job: NewJob) -> Submitted:
+        settings = self._services.settings
+        submitted = await self._run(
+            self._store.submit(job, cap=settings.queue_cap, idempotency_ttl_s=settings.idempotency_ttl_s)
+        )
+        if submitted.outcome is SubmitOutcome.FULL:
+            raise QueueFull(
+                f"{submitted.depth} jobs wait for {job.ref} in tier {job.tier}, as many as may;"
+                " try again later or in another tier",
+                retry_after_s=5,
+            )
+        if submitted.outcome is SubmitOutcome.MISMATCH:
+            problem = "was used before with another body; use a new key for a new request"
+            raise IdempotencyMismatch(
+                f"the Idempotency-Key {problem}",
+                fields=[FieldError("/header/Idempotency-Key", problem)],
+            )
+        return submitted
+
+    async def see(self, job_id: str, *, wait_s: float = 0, with_result: bool = False) -> Seen:
+        """Look at a job, after its end or `wait_s`, whichever comes first.
+
+        Raises:
+            JobNotFound, JobExpired: if there is no record.
+        """
+        member = f"{TENANT}/{job_id}"
+        job = await (self._end_of(member, wait_s) if wait_s else self._run(self._store.read(member)))
+        if job is None:
+            raise await self.missing(job_id)
+        if job.status is JobStatus.QUEUED:
+            return Seen(job, await self._waiting(job))
+        wanted = job.status is JobStatus.FAILED or (with_result and job.status.is_terminal)
+        output = await self._run(self._store.output(member)) if wanted else None
+        return Seen(job, output=output)
+
+    async def _end_of(self, member: str, wait_s: float) -> Job | None:
+        """Watch first, then read, then sleep until woken: an end between the two cannot be missed."""
+        waiters = self._services.waiters
+        with waiters.watching(member) as signal:
+            job = await self._run(self._store.read(member))
+            try:
+                async with asyncio.timeout(wait_s):
+                    while job is not None and not job.status.is_terminal and not waiters.is_closed:
+                        await signal.wait()
+                        signal.clear()
+                        job = await self._run(self._store.read(member))
+            except TimeoutError:
+                pass  # the caller gets the job as it was last seen
+        return job
+
+    async def _waiting(self, job: Job, depth: int | None = None) -> Waiting:
+        """Why a queued job waits; `depth` is its position where that is known already."""
+        if job.worker is not None:
+            return Waiting(Reason.BATCH_FORMING)
+        if job.reason == Reason.SCHEDULED:
+            return Waiting(job.reason)
+        position = await self._run(self._store.position(job)) if depth is None else depth
+        if job.reason is not None:
+            return Waiting(job.reason, position=position)
+        roster = await self._services.presences.roster()
+        return Waiting(*roster.explain(job.ref, job.tier), position)
+
+    async def cancel(self, job_id: str) -> Seen:
+        """Call a job off; one that has ended stays as it is.
+
+        Raises:
+            JobNotFound, JobExpired: if there is no record.
+        """
+        ttl_s = self._services.settings.result_ttl_s
+        await self._run(self._store.cancel(f"{TENANT}/{job_id}", result_ttl_s=ttl_s))
+        return await self.see(job_id)
+
+    async def recent(self, limit: int) -> list[Seen]:
+        """The newest jobs, newest first, without their positions."""
+        members = await self._run(self._store.recent(TENANT, limit=limit))
+        jobs = await asyncio.gather(*(self._run(self._store.read(member)) for member in members))
+        return [Seen(job) for job in jobs if job is not None]
+
+    async def missing(self, job_id: str) -> HeadraceError:
+        """Why a job has no record."""
+        if await self._services.seal.is_ours(job_id, TENANT):
+            kept_s = self._services.settings.result_ttl_s
+            return JobExpired(f"job {job_id} ended more than {kept_s} s ago and is no longer kept")
+        return JobNotFound(f"there is no job {job_id[:80]}")
+
+
+def desk_of(request: Request) -> JobDesk:
+    """The desk of the process that serves this request."""
+    return JobDesk(services_of(request))

@@ -1,0 +1,81 @@
+"""The OpenAPI document: what FastAPI cannot see, because routes read bodies and write answers themselves."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.problems import MEDIA_TYPE
+from api.schemas import Problem
+from api.submission import SubmitBody
+
+_REF = "#/components/schemas/{model}"
+
+
+def _header(name: str, description: str, example: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+PREFER = _header(
+    "Prefer",
+    "RFC 7240: `wait=10` answers when the job ends or 10 seconds are over; `respond-async` at once.",
+    "wait=10",
+)
+IDEMPOTENCY_KEY = _header(
+    "Idempotency-Key",
+    "The same key with the same body is the same job, however often it is sent.",
+    "order-4711",
+)
+
+WAITING: dict[str, Any] = {"parameters": [PREFER]}
+SUBMIT_BODY: dict[str, Any] = {
+    "parameters": [PREFER, IDEMPOTENCY_KEY],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": _REF.format(model="SubmitBody")}}},
+    },
+}
+
+
+def json_answers(
+    answers: Mapping[int, str], shape: type[BaseModel], *, problems: Sequence[int] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: JSON of one shape, and problems by their status."""
+    schema = {"schema": {"$ref": _REF.format(model="Problem")}}
+    responses: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        for status in (*problems, 500)
+    }
+    for status, text in answers.items():
+        responses[status] = {"description": text, "model": shape}
+    return responses
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` describe itself with the schemas that only `documentation` knows."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    _, extra = models_json_schema([(SubmitBody, "validation"), (Problem, "validation")], ref_template=_REF)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(extra["$defs"])
+    return document

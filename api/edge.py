@@ -1,0 +1,58 @@
+"""What wraps each request: an id for it, and a problem document for a fault that nobody foresaw.
+
+Plain ASGI: a `BaseHTTPMiddleware` would cost more than the whole route.
+"""
+
+import logging
+import re
+import secrets
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import internal_error, problem_response
+
+log = logging.getLogger("headrace.api")
+
+_HEADER = b"x-request-id"
+#: A caller's own id is kept if it can do no harm in a log or a header.
+_USABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        answered = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request %s failed", request_id.decode())
+            if answered:
+                raise
+            problem = internal_error(request_id.decode())
+            await problem_response(problem, Request(scope))(scope, receive, send_with_id)
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == _HEADER and _USABLE.fullmatch(value):
+            return bytes(value)
+    return secrets.token_hex(8).encode()

@@ -1,0 +1,56 @@
+"""The request headers that change what happens: Prefer (RFC 7240) and Idempotency-Key (IETF draft)."""
+
+import re
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+
+from headrace.errors import FieldError, MalformedRequest
+
+MAX_IDEMPOTENCY_KEY = 255
+
+_WAIT = re.compile(r'wait\s*=\s*"?(\d{1,6}(?:\.\d{1,3})?)"?\Z', re.IGNORECASE)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
+_VISIBLE = re.compile(r"[\x20-\x7e]+\Z")
+
+
+class Preference(NamedTuple):
+    """How long the caller would like to wait."""
+
+    wait_s: float
+    #: What `Preference-Applied` says; empty if nothing was asked for.
+    applied: str
+
+
+def read_preference(headers: Headers, *, max_wait_s: float) -> Preference:
+    """Read `Prefer: wait=10` or `respond-async`; what is not understood is ignored, as RFC 7240 asks."""
+    if "prefer" not in headers:
+        return Preference(0, "")
+    asked = [part.strip() for line in headers.getlist("prefer") for part in line.split(",")]
+    if any(part.lower() == "respond-async" for part in asked):
+        return Preference(0, "respond-async")
+    waits = [float(match[1]) for part in asked if (match := _WAIT.match(part))]
+    if not waits:
+        return Preference(0, "")
+    wait_s = min(waits[0], max_wait_s)
+    return Preference(wait_s, f"wait={wait_s:g}")
+
+
+def read_idempotency_key(headers: Headers) -> str:
+    """Read the key, quoted (a structured field string, RFC 9651) or bare; empty if there is none.
+
+    Raises:
+        MalformedRequest: if it is empty, too long or not printable ASCII.
+    """
+    if "idempotency-key" not in headers:
+        return ""
+    text = headers["idempotency-key"].strip()
+    quoted = _QUOTED.match(text)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
+    if len(key) > MAX_IDEMPOTENCY_KEY or not _VISIBLE.match(key):
+        problem = f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
+        raise MalformedRequest(
+            f"the header Idempotency-Key {problem}",
+            fields=[FieldError("/header/Idempotency-Key", problem)],
+        )
+    return key

@@ -1,0 +1,39 @@
+"""The secret that seals job ids: made once per installation, kept in Redis, remembered by each process."""
+
+import secrets
+
+from headrace.ids import is_authentic, new_job_id
+from headrace.keys import Keys
+from headrace.mux import Mux
+from headrace.redis_op import RedisOp
+
+_KEY_BYTES = 32
+
+
+class IdSeal:
+    """Makes and recognises ids."""
+
+    def __init__(self, *, mux: Mux, keys: Keys) -> None:
+        self._mux = mux
+        self._keys = keys
+        self._key = b""
+
+    async def new_id(self, tenant: str) -> str:
+        """An id for a new job.
+
+        Raises:
+            RedisUnavailable: if the secret was not read yet and cannot be now.
+        """
+        key = self._key or await self._read()
+        return new_job_id(cell=self._keys.cell, tenant=tenant, key=key)
+
+    async def is_ours(self, job_id: str, tenant: str) -> bool:
+        """Tell whether this installation once gave `job_id` to `tenant`."""
+        return is_authentic(job_id, tenant=tenant, key=self._key or await self._read())
+
+    async def _read(self) -> bytes:
+        """Store a secret unless there is one, so that processes that start together agree."""
+        fresh = secrets.token_bytes(_KEY_BYTES)
+        await self._mux.run(RedisOp(bool, ("SET", self._keys.id_key, fresh, "NX")))
+        self._key = await self._mux.run(RedisOp(bytes, ("GET", self._keys.id_key)))
+        return self._key

@@ -1,0 +1,70 @@
+"""Points in time as callers write them: RFC 3339, or from now on as ISO 8601 durations or seconds."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
+
+#: Farther away, a time is taken for a mistake.
+_FARTHEST = timedelta(days=366)
+
+_duration = TypeAdapter(timedelta)
+_HOW = "write a time as 2030-01-31T12:00:00Z, or one from now on as seconds (90) or a duration (PT90S)"
+
+
+class Moment(NamedTuple):
+    """Milliseconds since 1970, or from now on."""
+
+    ms: int
+    is_relative: bool
+
+    def at(self, now_ms: int) -> int:
+        """Milliseconds since 1970."""
+        return now_ms + self.ms if self.is_relative else self.ms
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Read what a caller wrote.
+
+        Raises:
+            ValueError: saying how to write it.
+        """
+        if isinstance(value, bool):
+            raise ValueError(_HOW)
+        if isinstance(value, int | float):
+            return cls._from_now(value)
+        if not isinstance(value, str):
+            raise ValueError(_HOW)
+        if value.startswith("P"):
+            return cls._from_now(_duration.validate_python(value).total_seconds())
+        return cls._absolute(value)
+
+    @classmethod
+    def _from_now(cls, seconds: float) -> Self:
+        if not 0 <= seconds <= _FARTHEST.total_seconds():
+            raise ValueError(f"must lie between now and {_FARTHEST.days} days ahead; {_HOW}")
+        return cls(round(seconds * 1000), is_relative=True)
+
+    @classmethod
+    def _absolute(cls, text: str) -> Self:
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError(_HOW) from error
+        if when.tzinfo is None:
+            raise ValueError(f"has no time zone; {_HOW}")
+        return cls(round(when.timestamp() * 1000), is_relative=False)
+
+
+_SCHEMA = {
+    "description": "A time as RFC 3339, or from now on as an ISO 8601 duration or a number of seconds.",
+    "examples": ["2030-01-31T12:00:00Z", "PT90S", 90],
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "format": "duration"},
+        {"type": "number", "minimum": 0},
+    ],
+}
+
+#: A field of a request that holds a `Moment`.
+MomentField = Annotated[Moment, BeforeValidator(Moment.parse), WithJsonSchema(_SCHEMA)]

@@ -1,0 +1,94 @@
+"""The workers as they describe themselves, read at most once a second however many requests ask."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from headrace.jobs import Reason
+from headrace.keys import Keys
+from headrace.model_ref import ModelRef
+from headrace.mux import Mux
+from headrace.presence import ModelState, WorkerPresence, WorkerState, explain_wait
+from headrace.redis_op import RedisOp, Reply
+from headrace.tiers import Tier
+
+log = logging.getLogger("headrace.api")
+
+_FRESH_S = 1.0
+
+
+class Roster:
+    """The workers at one moment."""
+
+    def __init__(self, workers: Sequence[WorkerPresence] = ()) -> None:
+        self.workers = tuple(workers)
+        self._waits: dict[tuple[ModelRef, Tier], tuple[Reason, str]] = {}
+
+    def explain(self, ref: ModelRef, tier: Tier) -> tuple[Reason, str]:
+        """Why a queued job of this model and tier does not run yet."""
+        if (ref, tier) not in self._waits:
+            self._waits[ref, tier] = explain_wait(ref, tier, self.workers)
+        return self._waits[ref, tier]
+
+    def serving(self, ref: ModelRef, tier: Tier) -> int:
+        """How many workers are ready to run jobs of this model and tier."""
+        return sum(_serves(worker, ref, tier) for worker in self.workers)
+
+
+class Presences:
+    """Reads the roster when it is older than a second; who asks meanwhile shares the reading."""
+
+    def __init__(self, *, mux: Mux, keys: Keys) -> None:
+        self._mux = mux
+        self._keys = keys
+        self._roster = Roster()
+        self._read_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def roster(self) -> Roster:
+        """The workers now.
+
+        Raises:
+            RedisUnavailable: if they must be read and cannot be.
+        """
+        if self._is_fresh():
+            return self._roster
+        async with self._lock:
+            if not self._is_fresh():
+                self._roster = Roster(await self._read())
+                self._read_at = time.monotonic()
+        return self._roster
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._read_at < _FRESH_S
+
+    async def _read(self) -> list[WorkerPresence]:
+        names = await self._mux.run(RedisOp(_names, ("ZRANGE", self._keys.workers, 0, -1)))
+        if not names:
+            return []
+        keys = (self._keys.worker(name) for name in names)
+        return await self._mux.run(RedisOp(_workers, ("MGET", *keys)))
+
+
+def _serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
+    model = worker.models.get(str(ref))
+    is_ready = model is not None and model.state is ModelState.READY
+    return is_ready and tier in worker.tiers and worker.state is WorkerState.READY
+
+
+def _names(reply: Reply) -> list[str]:
+    return sorted(name.decode() for name in reply)
+
+
+def _workers(reply: Reply) -> list[WorkerPresence]:
+    # A worker that fell silent since the names were read has no value any more.
+    return [worker for raw in reply if raw is not None and (worker := _worker(raw)) is not None]
+
+
+def _worker(raw: bytes) -> WorkerPresence | None:
+    try:
+        return WorkerPresence.from_bytes(raw)
+    except ValueError as error:
+        log.warning("a worker's description cannot be read: %s", error)
+        return None

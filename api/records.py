@@ -1,0 +1,118 @@
+"""How callers see a job, a queue, a worker and a model."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from api.catalog import ServedModel
+from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.presence import WorkerPresence
+
+
+class Waiting(NamedTuple):
+    """What is known of a job that is queued."""
+
+    reason: str
+    detail: str = ""
+    #: Jobs of its tenant that come before it in its queue; None while it stands in none.
+    position: int | None = None
+
+
+def job_document(job: Job, *, waiting: Waiting | None = None, output: bytes | None = None) -> dict[str, Any]:
+    """The record of a job; `output` is the result of one that succeeded, the error document of one that failed."""
+    path = f"/v1/jobs/{job.id}"
+    document: dict[str, Any] = {
+        "id": job.id,
+        "status": job.status,
+        "reason": waiting.reason if waiting else None,
+        "reason_detail": waiting.detail or None if waiting else None,
+        "attempts": job.attempts,
+        "max_attempts": job.max_attempts,
+        "tier": job.tier,
+        "model": {"name": job.ref.name, "version": job.ref.version},
+        "queue": {"position": waiting.position} if waiting else None,
+        "times": _times(job),
+        "batch_size": job.batch_size,
+        "worker": job.worker,
+        "error": _error(job, output),
+        "links": {"self": path, "result": f"{path}/result", "cancel": f"{path}/cancel"},
+    }
+    if job.status is JobStatus.SUCCEEDED and output is not None:
+        document["result"] = orjson.Fragment(output)
+    return document
+
+
+def accepted_job(job: NewJob, *, now_ms: int) -> Job:
+    """The record of a job that was stored a moment ago."""
+    return Job(
+        id=job.id,
+        tenant=job.tenant,
+        ref=job.ref,
+        tier=job.tier,
+        status=JobStatus.QUEUED,
+        fence=0,
+        attempts=0,
+        max_attempts=job.max_attempts,
+        score=0,
+        created_ms=now_ms,
+        reason=Reason.SCHEDULED if job.not_before_ms > now_ms else None,
+        deadline_ms=job.deadline_ms or None,
+        start_by_ms=job.start_by_ms or None,
+    )
+
+
+def _times(job: Job) -> dict[str, str | None]:
+    return {
+        "created": rfc3339(job.created_ms),
+        "claimed": rfc3339(job.claimed_ms),
+        "started": rfc3339(job.started_ms),
+        "finished": rfc3339(job.ended_ms),
+        "start_by": rfc3339(job.start_by_ms),
+        "deadline": rfc3339(job.deadline_ms),
+    }
+
+
+def _error(job: Job, output: bytes | None) -> dict[str, Any] | None:
+    if job.status is not JobStatus.FAILED:
+        return None
+    said = orjson.loads(output) if output else {}
+    return {
+        "cause": job.cause or said.get("cause", "internal"),
+        "detail": said.get("detail", "its explanation is no longer kept"),
+        "retryable": bool(said.get("retryable", False)),
+        "attempts": job.attempts,
+    }
+
+
+def rfc3339(ms: int | None) -> str | None:
+    """Unix milliseconds as RFC 3339 in UTC."""
+    if ms is None:
+        return None
+    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def model_document(model: ServedModel, *, workers: int) -> dict[str, Any]:
+    """A released model; `workers` are ready to run its current version."""
+    manifest = model.current.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "routes": {str(version): weight for version, weight in sorted(model.release.routes.items())},
+        "description": manifest.description,
+        "max_batch": manifest.max_batch,
+        "workers": workers,
+        "created": manifest.created,
+        "released": model.release.at,
+        "examples": manifest.examples,
+        "input_schema": manifest.input_schema,
+        "output_schema": manifest.output_schema,
+        "links": {"self": f"/v1/models/{manifest.name}", "submit": "/v1/jobs"},
+    }
+
+
+def worker_document(worker: WorkerPresence) -> dict[str, Any]:
+    """A worker as it describes itself."""
+    document = worker.model_dump(mode="json", exclude={"started_ms"})
+    return {**document, "started": rfc3339(worker.started_ms)}

@@ -1,0 +1,141 @@
+"""Routes about jobs."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from api.body import read_json_body
+from api.desk import Seen, desk_of
+from api.documentation import SUBMIT_BODY, WAITING, json_answers
+from api.headers import Preference, read_idempotency_key, read_preference
+from api.schemas import JobList, JobRecord
+from api.services import services_of
+from headrace.errors import JobExpired, JobNotSucceeded
+from headrace.jobs import JobStatus
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+#: How soon it is worth looking at an open job again, for callers that do not wait.
+_RETRY_AFTER_S = "1"
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Submit a job",
+    openapi_extra=SUBMIT_BODY,
+    responses=json_answers(
+        {202: "Accepted and stored", 200: "Ended within `Prefer: wait`, or known by its key"},
+        JobRecord,
+        problems=(400, 404, 413, 415, 422, 429, 503),
+    ),
+)
+async def submit(request: Request) -> Response:
+    """Check the input against the model's schema and store the job; with `Prefer: wait=10` answer with its result."""
+    settings = services_of(request).settings
+    preference = read_preference(request.headers, max_wait_s=settings.max_wait_s)
+    key = read_idempotency_key(request.headers)
+    raw = await read_json_body(request, max_bytes=settings.max_body_bytes)
+    seen = await desk_of(request).submit(raw, idempotency_key=key, wait_s=preference.wait_s)
+    headers = {"Location": f"/v1/jobs/{seen.job.id}"}
+    if seen.is_replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return _record(seen, preference, headers, open_status=200 if seen.is_replayed else 202)
+
+
+@router.get(
+    "",
+    summary="List the newest jobs",
+    responses=json_answers({200: "Newest first"}, JobList, problems=(422, 503)),
+)
+async def recent(
+    request: Request, limit: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 50
+) -> Response:
+    """List jobs without results and positions."""
+    jobs = await desk_of(request).recent(limit)
+    return _json({"jobs": [seen.document() for seen in jobs]})
+
+
+@router.get(
+    "/{job_id}",
+    summary="Look at a job",
+    openapi_extra=WAITING,
+    responses=json_answers(
+        {200: "The job; with `Prefer: wait` after its end or the wait"},
+        JobRecord,
+        problems=(404, 410, 503),
+    ),
+)
+async def read(request: Request, job_id: str) -> Response:
+    """Show a job; with `Prefer: wait=10` answer when it ends or the time is over, with the result inside."""
+    preference = _preference(request)
+    seen = await desk_of(request).see(job_id, wait_s=preference.wait_s, with_result=preference.wait_s > 0)
+    return _record(seen, preference, {}, open_status=200)
+
+
+@router.get(
+    "/{job_id}/result",
+    summary="Fetch a job's result",
+    openapi_extra=WAITING,
+    responses={
+        200: {
+            "description": "The result, as the model's `output_schema` says",
+            "content": {"application/json": {"schema": {}}},
+        },
+        **json_answers({202: "Not ended yet"}, JobRecord, problems=(404, 409, 410, 503)),
+    },
+)
+async def result(request: Request, job_id: str) -> Response:
+    """Give the result as it is, without a record around it; honours `Prefer: wait`."""
+    preference = _preference(request)
+    seen = await desk_of(request).see(job_id, wait_s=preference.wait_s, with_result=True)
+    if seen.is_open:
+        return _record(seen, preference, {}, open_status=202)
+    if seen.job.status is not JobStatus.SUCCEEDED:
+        raise JobNotSucceeded(_why_no_result(seen))
+    if seen.output is None:
+        raise JobExpired(f"the result of job {job_id} is no longer kept")
+    return Response(seen.output, headers=_applied(preference), media_type="application/json")
+
+
+@router.post(
+    "/{job_id}/cancel",
+    summary="Cancel a job",
+    responses=json_answers(
+        {200: "Canceled, or had ended before", 202: "In its forward pass; canceled when that ends"},
+        JobRecord,
+        problems=(404, 410, 503),
+    ),
+)
+async def cancel(request: Request, job_id: str) -> Response:
+    """Cancel a job; asking again changes nothing, and an ended job stays as it is."""
+    seen = await desk_of(request).cancel(job_id)
+    return _record(seen, Preference(0, ""), {}, open_status=202)
+
+
+def _preference(request: Request) -> Preference:
+    return read_preference(request.headers, max_wait_s=services_of(request).settings.max_wait_s)
+
+
+def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open_status: int) -> Response:
+    headers |= _applied(preference)
+    if seen.is_open:
+        headers["Retry-After"] = _RETRY_AFTER_S
+    return _json(seen.document(), open_status if seen.is_open else 200, headers)
+
+
+def _applied(preference: Preference) -> dict[str, str]:
+    return {"Preference-Applied": preference.applied} if preference.applied else {}
+
+
+def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def _why_no_result(seen: Seen) -> str:
+    document = seen.document()
+    why = f"job {seen.job.id} is {seen.job.status}"
+    if error := document["error"]:
+        return f"{why}: {error['cause']}: {error['detail']}"
+    return f"{why}, so it has no result"

@@ -1,0 +1,199 @@
+"""The shapes of all answers, for the OpenAPI document; routes write plain dictionaries, tests hold them to these."""
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from headrace.jobs import Cause, JobStatus
+from headrace.presence import ModelPresence, WorkerState
+from headrace.tiers import Tier
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelVersion(_Shape):
+    """One version of a model."""
+
+    name: str
+    version: int
+
+
+class QueuePlace(_Shape):
+    """Where a queued job stands."""
+
+    position: int | None = Field(
+        description="Jobs before it in its queue; null while a worker holds it or it waits for its time."
+    )
+
+
+class JobTimes(_Shape):
+    """When what happened, RFC 3339 in UTC with milliseconds; null if it has not."""
+
+    created: AwareDatetime
+    claimed: AwareDatetime | None
+    started: AwareDatetime | None
+    finished: AwareDatetime | None
+    start_by: AwareDatetime | None
+    deadline: AwareDatetime | None
+
+
+class JobError(_Shape):
+    """Why a job failed."""
+
+    cause: Cause
+    detail: str
+    retryable: bool = Field(description="Whether the same input may succeed if it is submitted again.")
+    attempts: int
+
+
+class JobLinks(_Shape):
+    """Where to go on."""
+
+    self: str
+    result: str
+    cancel: str
+
+
+class JobRecord(_Shape):
+    """A job."""
+
+    id: str
+    status: JobStatus
+    reason: str | None = Field(description="Why it is queued; null otherwise.")
+    reason_detail: str | None = Field(description="A sentence more, where there is more to say.")
+    attempts: int = Field(description="Forward passes begun.")
+    max_attempts: int
+    tier: Tier
+    model: ModelVersion
+    queue: QueuePlace | None
+    times: JobTimes
+    batch_size: int | None = Field(description="Size of the batch that it ran in.")
+    worker: str | None = Field(description="The worker that holds it or ran it.")
+    error: JobError | None
+    links: JobLinks
+    result: Any = Field(
+        None, description="Only after `Prefer: wait`, of a job that succeeded; else see `links.result`."
+    )
+
+
+class JobList(_Shape):
+    """Jobs, newest first."""
+
+    jobs: list[JobRecord]
+
+
+class ModelLinks(_Shape):
+    """Where to go on."""
+
+    self: str
+    submit: str
+
+
+class ModelRecord(_Shape):
+    """A released model."""
+
+    name: str
+    version: int = Field(description="The version that gets most jobs.")
+    routes: dict[str, int] = Field(description="Version to its weight among new jobs.")
+    description: str
+    max_batch: int
+    workers: int = Field(description="Workers that have it loaded.")
+    created: AwareDatetime
+    released: AwareDatetime
+    examples: list[Any]
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    links: ModelLinks
+
+
+class ModelList(_Shape):
+    """The released models by name."""
+
+    models: list[ModelRecord]
+
+
+class Queue(_Shape):
+    """What waits for one model version in one tier."""
+
+    model: ModelVersion
+    tier: Tier
+    depth: int = Field(description="Jobs ready to run.")
+    oldest_age_ms: int | None = Field(description="Age of the one that is served next.")
+    workers: int = Field(description="Workers ready to serve it.")
+    reason: str | None = Field(description="Why its jobs wait; null if none does.")
+    reason_detail: str | None
+
+
+class QueueList(_Shape):
+    """All queues."""
+
+    queues: list[Queue]
+
+
+class WorkerRecord(_Shape):
+    """A worker."""
+
+    id: str
+    worker_class: str
+    host: str
+    pid: int
+    child_pid: int | None
+    device: str
+    tiers: list[Tier]
+    state: WorkerState
+    models: dict[str, ModelPresence]
+    started: AwareDatetime
+    jobs_done: int
+    jobs_held: int
+    batches: int
+    forward_ms: float = Field(description="Smoothed length of a forward pass.")
+
+
+class WorkerList(_Shape):
+    """The workers that are alive."""
+
+    workers: list[WorkerRecord]
+
+
+class Health(_Shape):
+    """How the process is."""
+
+    status: str
+
+
+class ProblemField(_Shape):
+    """One wrong field."""
+
+    pointer: str = Field(
+        description="JSON pointer into the body; `/header/…` and `/query/…` for the rest of the request."
+    )
+    code: str
+    detail: str
+
+
+class Problem(_Shape):
+    """Why a request failed (RFC 9457)."""
+
+    type: str = Field(description="Identifies the kind; a GET explains it.")
+    title: str
+    status: int
+    code: str = Field(description="The kind in one word, for programs.")
+    detail: str
+    instance: str
+    request_id: str
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    retry_after_ms: int | None = None
+    errors: list[ProblemField] = []
+
+
+class ProblemKind(_Shape):
+    """What a kind of problem means."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    retryable: bool
+    meaning: str

@@ -1,0 +1,71 @@
+"""The parts of one API process, and how routes reach them."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from api.catalog import Catalog
+from api.event_feed import EventFeed
+from api.id_seal import IdSeal
+from api.presences import Presences
+from api.waiters import Waiters
+from headrace.keys import Keys
+from headrace.mux import Mux
+from headrace.settings import Settings
+from headrace.store import JobStore
+from registry.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that requests share."""
+
+    settings: Settings
+    store: JobStore
+    mux: Mux
+    catalog: Catalog
+    presences: Presences
+    seal: IdSeal
+    waiters: Waiters
+    feed: EventFeed
+
+    async def start(self) -> None:
+        """Connect; a server or registry that is not there yet is tried again in the background."""
+        await self.mux.start()
+        await self.feed.start()
+        await self.catalog.start()
+
+    async def close(self) -> None:
+        """Let everybody go and disconnect."""
+        self.waiters.close()
+        await self.catalog.close()
+        await self.feed.close()
+        await self.mux.close()
+
+
+def make_services(settings: Settings) -> Services:
+    """Put the parts together; nothing is opened yet.
+
+    Raises:
+        SettingsError: if the address of Redis or of the registry cannot be used.
+    """
+    keys = Keys(cell=settings.cell)
+    mux = Mux(url=settings.redis_url)
+    waiters = Waiters()
+    registry = Registry(url=settings.registry_location)
+    return Services(
+        settings=settings,
+        store=JobStore(keys),
+        mux=mux,
+        catalog=Catalog(registry=registry, poll_s=settings.registry_poll_s),
+        presences=Presences(mux=mux, keys=keys),
+        seal=IdSeal(mux=mux, keys=keys),
+        waiters=waiters,
+        feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters),
+    )
+
+
+def services_of(request: Request) -> Services:
+    """The parts that serve this request."""
+    return cast("Services", request.app.state.services)

@@ -1,0 +1,149 @@
+"""A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from api.moments import Moment, MomentField
+from headrace.errors import FieldError, InvalidInput, MalformedRequest
+from headrace.jobs import NewJob
+from headrace.model_ref import ModelRef
+from headrace.tiers import Tier
+
+_PROBLEMS_SHOWN = 20
+
+
+class Options(BaseModel):
+    """How a job is to be run. Unknown options are refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tier: Tier = Field(Tier.STANDARD, description="How urgent it is.")
+    max_attempts: int | None = Field(
+        None, strict=True, ge=1, le=100, description="Forward passes begun before it fails."
+    )
+    not_before: MomentField | None = Field(None, description="Do not start it earlier.")
+    start_by: MomentField | None = Field(None, description="Expire it if it has not begun by then.")
+    deadline: MomentField | None = Field(None, description="Expire it if it has not ended by then.")
+
+
+class SubmitBody(BaseModel):
+    """The body of `POST /v1/jobs`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"model": "embedder", "input": {"text": "hello"}, "options": {"tier": "priority"}}]
+        },
+    )
+
+    model: str = Field(min_length=1, description="`name` for the released version, or `name@3` for one of them.")
+    input: Any = Field(description="One input, as the model's `input_schema` says.")
+    options: Options = Options()
+
+
+_DEFAULTS = Options()
+
+
+def parse_submission(raw: bytes) -> SubmitBody:
+    """Read the body.
+
+    Raises:
+        MalformedRequest: if it is not JSON.
+        InvalidInput: naming each field that is missing, unknown or wrong.
+    """
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        fields = [FieldError("", str(error), "json_invalid")]
+        raise MalformedRequest(f"the body is not JSON: {error}", fields=fields) from error
+    try:
+        return SubmitBody.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(error.errors(include_url=False)) from error
+
+
+def _invalid(problems: Sequence[ErrorDetails]) -> InvalidInput:
+    fields = [_field_error(problem) for problem in problems[:_PROBLEMS_SHOWN]]
+    return invalid_fields(fields)
+
+
+def invalid_fields(fields: Sequence[FieldError]) -> InvalidInput:
+    """One error for all fields that are wrong."""
+    detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields)
+    return InvalidInput(detail, fields=fields)
+
+
+def _field_error(problem: ErrorDetails) -> FieldError:
+    pointer = pointer_to(problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            known = Options if problem["loc"][0] == "options" else SubmitBody
+            names = ", ".join(known.model_fields)
+            return FieldError(pointer, f"is not known; known are {names}", "unknown_field")
+        case "missing":
+            return FieldError(pointer, "is required", "missing_field")
+        case "model_type" | "model_attributes_type":
+            return FieldError(pointer, "must be an object", "wrong_type")
+        case kind:
+            detail = problem["msg"].removeprefix("Value error, ")
+            return FieldError(pointer, detail[:1].lower() + detail[1:], kind)
+
+
+def pointer_to(path: Sequence[str | int]) -> str:
+    """The JSON pointer (RFC 6901) to a place in the body."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join(f"/{part}" for part in escaped)
+
+
+def fingerprint(raw: bytes) -> str:
+    """What makes two bodies the same request: their JSON, whatever its spacing and order of fields."""
+    canonical = orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()[:32]
+
+
+def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_attempts: int, now_ms: int) -> NewJob:
+    """The job that a body asks for; `max_attempts` stands where the body says nothing.
+
+    Raises:
+        InvalidInput: if its times cannot all be kept.
+    """
+    raw_input = orjson.dumps(body.input)
+    if body.options is _DEFAULTS or body.options == _DEFAULTS:
+        return NewJob(id=job_id, tenant=tenant, ref=ref, tier=Tier.STANDARD, input=raw_input, max_attempts=max_attempts)
+    options = body.options
+    not_before_ms = _ms(options.not_before, now_ms)
+    for name, limit in (("start_by", options.start_by), ("deadline", options.deadline)):
+        _check_limit(name, _ms(limit, now_ms), not_before_ms, now_ms)
+    return NewJob(
+        id=job_id,
+        tenant=tenant,
+        ref=ref,
+        tier=options.tier,
+        input=raw_input,
+        max_attempts=options.max_attempts or max_attempts,
+        not_before_ms=not_before_ms,
+        start_by_ms=_ms(options.start_by, now_ms),
+        deadline_ms=_ms(options.deadline, now_ms),
+    )
+
+
+def _ms(moment: Moment | None, now_ms: int) -> int:
+    return moment.at(now_ms) if moment else 0
+
+
+def _check_limit(name: str, limit_ms: int, not_before_ms: int, now_ms: int) -> None:
+    if not limit_ms:
+        return
+    if limit_ms <= now_ms:
+        problem = "is already over; name a time to come"
+    elif limit_ms <= not_before_ms:
+        problem = "comes before not_before, so the job could never run"
+    else:
+        return
+    raise invalid_fields([FieldError(f"/options/{name}", problem, "impossible_time")])
