@@ -43,6 +43,25 @@ class Service:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """True until it ended."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it as a crash would: this process alone, at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self, *, limit_s: float) -> int:
+        """Ask it to end; answers its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: if it is still there after `limit_s`.
+        """
+        self._process.terminate()
+        return self._process.wait(limit_s)
+
     def wait_for(self, what: str, is_so: Callable[[], bool], *, limit_s: float, pause_s: float = 0.02) -> None:
         """Return once `is_so`; looks every `pause_s`.
 
