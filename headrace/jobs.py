@@ -1,7 +1,8 @@
 """A job: its states, the moves between them, and the record that Redis keeps of it.
 
-The record is the truth; whatever a process remembers is a view. It is a hash small enough to stay a listpack (every value at
-most 64 bytes), with the input and the result in keys of their own. `FIELDS` names what its one-letter fields mean.
+The record is the truth; whatever a process remembers is a view. It is a hash small enough to stay a listpack (every
+value at most 64 bytes), with the input and the result in keys of their own. `FIELDS` names what its one-letter fields
+mean.
 """
 
 from collections.abc import Mapping

@@ -189,7 +189,7 @@ class JobStore:
         return RedisOp(int, self._keyed(limit, result_ttl_s), load_script("expire"))
 
     def reap(self, *, limit: int, result_ttl_s: int) -> RedisOp[Reaped]:
-        """Take jobs back from silent workers: a new fence at once, then the old place or, without attempts left, failed."""
+        """Take jobs back from silent workers: a new fence, and the old place or, without attempts left, failed."""
         return RedisOp(_reaped, self._keyed(limit, result_ttl_s), load_script("reap"))
 
     def promote(self, *, limit: int) -> RedisOp[int]:
