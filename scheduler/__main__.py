@@ -19,7 +19,8 @@ def main() -> int:
     except HeadraceError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log before there are settings
         return 2
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    # Whoever collects the lines adds the time.
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(message)s")
     connection = SyncRedis(url=settings.redis_url)
     Scheduler(settings=settings, connection=connection).run(stop)
     connection.close()

@@ -1,12 +1,13 @@
-"""Console: the output of several processes in one place, each line with the name of its process before it."""
+"""Console: the output of several processes in one place, each line with the time and its process before it."""
 
 import sys
 import threading
+import time
 from typing import TextIO
 
 #: ANSI colours that are readable on dark and light ground: cyan, green, magenta, yellow, blue, red.
 _COLOURS = (36, 32, 35, 33, 34, 31)
-_WIDTH = 13
+_WIDTH = 16
 
 
 class Console:
@@ -33,10 +34,11 @@ class Console:
             self._write(f"{text}\n")
 
     def _prefix(self, name: str) -> str:
+        time_of_day = time.strftime("%H:%M:%S")
         if not self._is_terminal:
-            return f"{name:<{_WIDTH}} |"
+            return f"{time_of_day} {name:<{_WIDTH}} |"
         colour = self._colour_of.setdefault(name, _COLOURS[len(self._colour_of) % len(_COLOURS)])
-        return f"\033[{colour}m{name:<{_WIDTH}} |\033[0m"
+        return f"{time_of_day} \033[{colour}m{name:<{_WIDTH}} |\033[0m"
 
     def _write(self, text: str) -> None:
         try:

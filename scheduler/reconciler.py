@@ -108,9 +108,10 @@ class Reconciler:
             return
         policy = self._policies[Slot(worker.worker_class, worker.slot)]
         delay_s = policy.ended(now)
-        log.warning("%s %s", worker.id, worker.last_words)
+        log.warning("%s %s; next start in %g s", worker.id, worker.ending, delay_s)
         if policy.is_looping:
             log.error(
-                "worker %d of class %s has crashed %d times in a row; next start in %g s",
-                *(worker.slot, worker.worker_class, policy.early_ends, delay_s),
+                "worker %d of class %s has ended %d times in a row; its last lines:%s",
+                *(worker.slot, worker.worker_class, policy.early_ends),
+                "".join(f"\n    {line}" for line in worker.last_lines),
             )

@@ -113,7 +113,7 @@ class _ConsoleHandler(logging.Handler):
 
 def _log_to(console: Console, level: str) -> None:
     handler = _ConsoleHandler(console)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
 
 

@@ -22,8 +22,10 @@ class BackendWorker(NamedTuple):
     #: Position among the workers of its class, from 1; taken over by the worker that replaces it.
     slot: int
     state: BackendState
-    #: How it ended and what it said last; empty while it runs.
-    last_words: str = ""
+    #: How it ended; empty while it runs.
+    ending: str = ""
+    #: What it said last before it ended.
+    last_lines: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

@@ -22,21 +22,20 @@ class _Worker:
         self.process = process
         self._worker_class = worker_class
         self._slot = slot
-        self._is_draining = False
+        self._state = BackendState.RUNNING
 
     def drain(self) -> None:
-        if not self._is_draining:
-            self._is_draining = True
+        if self._state is BackendState.RUNNING:
+            self._state = BackendState.DRAINING
             self.process.terminate()
 
     def view(self) -> BackendWorker:
         status = self.process.status
-        if status is not None:
-            state, words = BackendState.ENDED, _last_words(status, self.process.tail())
-        else:
-            state = BackendState.DRAINING if self._is_draining else BackendState.RUNNING
-            words = ""
-        return BackendWorker(self.process.name, self._worker_class, self._slot, state, words)
+        known = BackendWorker(self.process.name, self._worker_class, self._slot, self._state)
+        if status is None:
+            return known
+        lines = tuple(self.process.tail())
+        return known._replace(state=BackendState.ENDED, ending=describe_status(status), last_lines=lines)
 
 
 class ProcessBackend:
@@ -90,8 +89,3 @@ class ProcessBackend:
         """End a worker at once; its jobs are rescued when their leases run out."""
         if worker := self._workers.get(worker_id):
             worker.process.kill()
-
-
-def _last_words(status: int, tail: Sequence[str]) -> str:
-    lines = "".join(f"\n    {line}" for line in tail)
-    return describe_status(status) + (f"; its last lines:{lines}" if lines else "")

@@ -107,7 +107,7 @@ def test_a_drained_worker_finishes_and_is_listed_once_more(backend: ProcessBacke
     backend.drain(worker.id)
     ended = wait_for_end(backend)
 
-    assert ended.last_words.startswith("ended with status 0")
+    assert ended.ending == "ended with status 0"
     assert output.lines[1:] == [(worker.id, "drained")]
     assert backend.workers() == []
 
@@ -117,7 +117,7 @@ def test_a_killed_worker_is_gone(backend: ProcessBackend) -> None:
 
     backend.kill(worker.id)
 
-    assert wait_for_end(backend).last_words.startswith("was killed by SIGKILL")
+    assert wait_for_end(backend).ending == "was killed by SIGKILL"
 
 
 def test_a_crash_is_reported_with_the_last_lines(output: Output) -> None:
@@ -126,7 +126,8 @@ def test_a_crash_is_reported_with_the_last_lines(output: Output) -> None:
 
     ended = wait_for_end(backend)
 
-    assert ended.last_words == "ended with status 3; its last lines:\n    no such device"
+    assert ended.ending == "ended with status 3"
+    assert ended.last_lines == ("no such device",)
 
 
 def test_workers_die_with_a_killed_owner(checkout: Path) -> None:

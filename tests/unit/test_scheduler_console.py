@@ -1,6 +1,7 @@
 """Lines of several processes in one place."""
 
 import io
+import re
 
 from scheduler.console import Console
 
@@ -20,7 +21,7 @@ def test_each_line_begins_with_the_name_of_its_process() -> None:
 
     Console(out).line("api", "hello")
 
-    assert out.getvalue() == "api           | hello\n"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d api {14}\| hello\n", out.getvalue())
 
 
 def test_a_file_gets_no_colours() -> None:
@@ -38,7 +39,7 @@ def test_on_a_terminal_each_process_has_a_colour_of_its_own() -> None:
     for name in ("api", "redis", "api"):
         console.line(name, "x")
 
-    colours = [line.partition("m")[0] for line in out.getvalue().splitlines()]
+    colours = [line.split()[1].partition("m")[0] for line in out.getvalue().splitlines()]
     assert colours[0] == colours[2] != colours[1]
 
 

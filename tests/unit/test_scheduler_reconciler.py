@@ -1,6 +1,7 @@
 """What has to be started and drained to have what is wanted."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -35,11 +36,11 @@ class MemoryBackend:
         self.end(worker_id)
 
     def end(self, worker_id: str) -> None:
-        self._change(worker_id, ENDED, "ended with status 1; its last lines:\n    boom")
+        self._change(worker_id, ENDED, "ended with status 1", ("boom",))
 
-    def _change(self, worker_id: str, state: BackendState, words: str = "") -> None:
+    def _change(self, worker_id: str, state: BackendState, *ending: Any) -> None:
         worker = self.kept[worker_id]
-        self.kept[worker_id] = worker._replace(state=state, last_words=words)
+        self.kept[worker_id] = BackendWorker(*worker[:3], state, *ending)
 
     @property
     def states(self) -> dict[str, BackendState]:
@@ -114,7 +115,7 @@ def test_a_crash_loop_is_told_with_the_workers_last_lines(
             backend.end(name)
 
     assert "boom" in caplog.text
-    assert "has crashed 3 times in a row" in caplog.text
+    assert "has ended 3 times in a row" in caplog.text
 
 
 def test_one_workers_crashes_do_not_slow_another_slot(reconciler: Reconciler, backend: MemoryBackend) -> None:
