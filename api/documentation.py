@@ -53,17 +53,18 @@ def json_answers(
 ) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: JSON of one shape, and problems by their status."""
     schema = {"schema": {"$ref": _REF.format(model="Problem")}}
+    problem = {"content": {MEDIA_TYPE: schema}}
     responses: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
-        for status in (*problems, 500)
+        status: {"description": HTTPStatus(status).phrase, **problem} for status in problems
     }
+    responses["default"] = {"description": "Any other error", **problem}
     for status, text in answers.items():
         responses[status] = {"description": text, "model": shape}
     return responses
 
 
 def install(app: FastAPI) -> None:
-    """Make `app` describe itself with the schemas that only `documentation` knows."""
+    """Make `app` describe itself with the schemas that routes do not show to FastAPI."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

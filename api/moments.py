@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
+from pydantic import PlainValidator, TypeAdapter, WithJsonSchema
 
 #: Farther away, a time is taken for a mistake.
 _FARTHEST = timedelta(days=366)
@@ -67,4 +67,4 @@ _SCHEMA = {
 }
 
 #: A field of a request that holds a `Moment`.
-MomentField = Annotated[Moment, BeforeValidator(Moment.parse), WithJsonSchema(_SCHEMA)]
+MomentField = Annotated[Moment, PlainValidator(Moment.parse), WithJsonSchema(_SCHEMA)]

@@ -1,0 +1,184 @@
+"""The API in this process over a real server and a real registry, and a worker's part played by hand.
+
+Whatever a test asks, each answer is held against the OpenAPI document: status, content type and shape.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jsonschema_rs
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.services import Services
+from headrace.jobs import Cause, JobStatus, error_document
+from headrace.keys import Keys, group_of
+from headrace.model_ref import ModelRef
+from headrace.settings import Settings
+from headrace.store import ClaimedJob, CommitAnswer, JobStore, Outcome
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from registry.registry import Registry
+
+GREETER = '''
+from pydantic import BaseModel, ConfigDict, Field
+from headrace.model import Model
+
+class Greeting(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field(max_length=40_000)
+    times: int = 1
+
+class Greeter(Model, max_batch=8):
+    """Says hello."""
+    examples = [Greeting(text="world")]
+    def forward(self, batch: list[Greeting]) -> list[str]:
+        return [f"hello {item.text}" for item in batch]
+'''
+
+
+class HandWorker:
+    """Claims and ends jobs when a test says so."""
+
+    def __init__(self, connection: SyncRedis, store: JobStore) -> None:
+        self._run = connection.run
+        self._store = store
+
+    def claim(self, *, tier: Tier = Tier.STANDARD, jobs: int = 100) -> list[ClaimedJob]:
+        """Take what waits for the greeter."""
+        groups = [group_of(ModelRef("greeter", 1), tier)]
+        claim = self._store.claim(worker="hand", groups=groups, jobs=jobs, max_bytes=1 << 20, lease_ms=60_000)
+        return self._run(claim).jobs
+
+    def start(self, job: ClaimedJob) -> None:
+        """Begin a job's forward pass."""
+        assert self._run(self._store.start([job.lease])) == [True]
+
+    def succeed(self, job: ClaimedJob, result: bytes = b'"done"') -> CommitAnswer:
+        """End a job with a result."""
+        return self._commit(Outcome(job.lease, JobStatus.SUCCEEDED, None, result))
+
+    def fail(self, job: ClaimedJob, detail: str = "it broke") -> CommitAnswer:
+        """End a job without one."""
+        body = error_document(Cause.MODEL, detail)
+        return self._commit(Outcome(job.lease, JobStatus.FAILED, Cause.MODEL, body))
+
+    def _commit(self, outcome: Outcome) -> CommitAnswer:
+        return self._run(self._store.commit([outcome], ran_ms=5, result_ttl_s=60))[0]
+
+
+class Contract:
+    """Holds answers against the OpenAPI document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._paths = {re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + r"\Z"): path for path in document["paths"]}
+
+    async def check(self, response: httpx2.Response) -> None:
+        """Assert that the answer is a documented one."""
+        request = response.request
+        operation = self._operation(request.method.lower(), request.url.path)
+        if operation is None:
+            return
+        await response.aread()
+        documented = operation["responses"].get(str(response.status_code))
+        assert documented, f"{request.method} {request.url.path} -> {response.status_code} is not documented"
+        content = documented["content"][response.headers["content-type"]]
+        schema = {"components": self._document["components"], **content["schema"]}
+        jsonschema_rs.validator_for(schema).validate(response.json())
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        for pattern, template in self._paths.items():
+            if pattern.match(path):
+                found: dict[str, Any] | None = self._document["paths"][template].get(method)
+                return found
+        return None
+
+
+@pytest.fixture(scope="session")
+def registry_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A registry with one released model, `greeter`."""
+    folder = tmp_path_factory.mktemp("greeter")
+    (folder / "model.py").write_text(GREETER)
+    url = tmp_path_factory.mktemp("registry").as_uri()
+    Registry(url=url).push(folder, name="greeter")
+    return url
+
+
+@pytest.fixture
+def settings(redis_url: str, keys: Keys, registry_url: str, tmp_path: Path) -> Settings:
+    """Settings of the test's own cell."""
+    return Settings(redis_url=redis_url, cell=keys.cell, registry_url=registry_url, data_dir=tmp_path)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application, started."""
+    async with started(settings) as app:
+        yield app
+
+
+@asynccontextmanager
+async def started(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@asynccontextmanager
+async def calling(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    contract = Contract(app.openapi())
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app),
+        base_url="http://api",
+        event_hooks={"response": [contract.check]},
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Calls the application."""
+    async with calling(app) as client:
+        yield client
+
+
+@pytest.fixture
+def api_with(settings: Settings) -> Callable[..., Any]:
+    """Calls an application with some settings changed: `async with api_with(queue_cap=1) as api`."""
+
+    @asynccontextmanager
+    async def with_changes(**changes: Any) -> AsyncIterator[httpx2.AsyncClient]:
+        async with started(settings.model_copy(update=changes)) as app, calling(app) as client:
+            yield client
+
+    return with_changes
+
+
+@pytest.fixture
+def services(app: FastAPI) -> Services:
+    """The parts of the started application."""
+    services: Services = app.state.services
+    return services
+
+
+@pytest.fixture
+def worker(connection: SyncRedis, store: JobStore) -> HandWorker:
+    """A worker's part, played by hand."""
+    return HandWorker(connection, store)
+
+
+@pytest.fixture
+def queued(connection: SyncRedis, store: JobStore) -> Callable[[], int]:
+    """Counts the jobs that wait for the greeter in any tier."""
+
+    def count() -> int:
+        groups = [group_of(ModelRef("greeter", 1), tier) for tier in Tier]
+        return sum(queue.depth for queue in connection.run(store.depths(groups)))
+
+    return count
