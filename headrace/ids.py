@@ -1,7 +1,8 @@
 """Job ids: `c1-` + a UUIDv7 in 26 letters + 6 letters that only this installation could have written.
 
-The time inside makes ids sort by age (RFC 9562, section 5.7). The cell in front says where the record lives. The last six letters
-are an HMAC over id and tenant, so an authentic id whose record is gone can be told from an invented one without keeping anything.
+The time inside makes ids sort by age (RFC 9562, section 5.7). The cell in front says where the record lives. The last
+six letters are an HMAC over id and tenant, so an authentic id whose record is gone can be told from an invented one
+without keeping anything.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Every Redis key of Headrace, spelled once. The Lua scripts get these spellings from here (`spell_keys`).
 
-All keys of a cell begin with `hr:<cell>:`. A job's own keys end in its member, `tenant/id`, so one tenant's id can never
-reach another's record. A *group* is what one batch may be made of and one bell rings for: `name@version:tier`.
+All keys of a cell begin with `hr:<cell>:`. A job's own keys end in its member, `tenant/id`, so one tenant's id can
+never reach another's record. A *group* is what one batch may be made of and one bell rings for: `name@version:tier`.
 """
 
 import hashlib

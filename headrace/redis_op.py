@@ -40,7 +40,7 @@ def _sha(text: str) -> str:
 
 @dataclass(frozen=True)
 class RedisOp(Generic[T]):
-    """A command with the function that reads its reply; with `script`, the arguments are keys and arguments of EVALSHA."""
+    """A command and the function that reads its reply; with `script`, `args` are what EVALSHA gets."""
 
     parse: Callable[[Reply], T]
     args: Sequence[Argument]

@@ -1,4 +1,4 @@
-"""Settings: environment variables `HEADRACE_…` over a TOML file over the defaults below. Nothing else reads the environment.
+"""Settings: environment variables `HEADRACE_…` over a TOML file over defaults. Nothing else reads the environment.
 
 The file is `headrace.toml` in the working folder, or what `HEADRACE_CONFIG` names. Nested values are written with two
 underscores in the environment: `HEADRACE_WORKER_CLASSES__SPOT__WORKERS=2`.
@@ -135,3 +135,9 @@ def as_environment(settings: Settings) -> dict[str, str]:
         f"HEADRACE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in settings.model_dump(mode="json").items()
     }
+
+
+def child_environment(*, threads: int) -> dict[str, str]:
+    """This process's environment for a model's process that may use `threads` CPU threads."""
+    count = str(threads)
+    return {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}

@@ -1,0 +1,34 @@
+"""Start a worker: `python -m workers --worker-class on-demand --name w1`."""
+
+import argparse
+import logging
+import sys
+
+from headrace.errors import SettingsError
+from headrace.settings import get_settings
+from workers.app import PLAIN_QUEUE, make_app
+from workers.identity import class_of
+
+
+def main() -> None:
+    """Run a Celery worker with the options that a job worker needs."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description="Run one Headrace worker.")
+    parser.add_argument("--worker-class", default="on-demand", help="its class in the settings (worker_classes)")
+    parser.add_argument("--name", default="worker", help="node name; unique on this host")
+    options = parser.parse_args()
+    try:
+        settings = get_settings()
+        class_of(settings, options.worker_class)
+    except SettingsError as error:
+        sys.exit(f"error: {error.detail}")
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    app = make_app(settings, worker_class=options.worker_class)
+    # One thread for plain tasks: the models run in a process of their own. Gossip and mingle would make each worker
+    # talk to every other for nothing.
+    arguments = ["worker", "--pool", "threads", "--concurrency", "1", "--queues", PLAIN_QUEUE]
+    arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
+    app.worker_main([*arguments, "--loglevel", settings.log_level])
+
+
+if __name__ == "__main__":
+    main()

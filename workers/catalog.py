@@ -1,0 +1,74 @@
+"""Catalog: a thread that finds out which model versions this worker should serve."""
+
+import fnmatch
+import logging
+import threading
+from collections.abc import Sequence
+
+from headrace.errors import HeadraceError
+from headrace.keys import split_group
+from headrace.model_ref import ModelRef
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from registry.registry import Registry
+
+log = logging.getLogger("headrace.catalog")
+
+_TIMEOUT_S = 2.0
+
+
+class Catalog:
+    """Every version that gets traffic, and every older one that jobs still wait for.
+
+    Args:
+        patterns: names of models, `*` for any.
+        poll_s: how often to look.
+    """
+
+    def __init__(self, *, url: str, registry_url: str, store: JobStore, patterns: Sequence[str], poll_s: float) -> None:
+        self._url = url
+        self._registry_url = registry_url
+        self._store = store
+        self._patterns = patterns
+        self._poll_s = poll_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
+        #: What to serve, as `name@version`; replaced as a whole, so any thread may read it.
+        self.wanted: frozenset[str] = frozenset()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        registry = Registry(url=self._registry_url)
+        redis = SyncRedis(url=self._url, timeout_s=_TIMEOUT_S)
+        while not self._stopping.is_set():
+            try:
+                self.wanted = frozenset(self._released(registry) | self._waited_for(redis))
+            except HeadraceError as error:
+                log.warning("cannot see what to serve: %s", error)
+            except Exception:
+                log.exception("the catalog goes on after an error")
+            self._stopping.wait(self._poll_s)
+        redis.close()
+
+    def _released(self, registry: Registry) -> set[str]:
+        return {
+            str(ModelRef(release.model, version))
+            for release in registry.releases().values()
+            for version, weight in release.routes.items()
+            if weight > 0 and self._serves(release.model)
+        }
+
+    def _waited_for(self, redis: SyncRedis) -> set[str]:
+        groups = [group for group in redis.run(self._store.groups()) if self._serves(group.partition("@")[0])]
+        depths = redis.run(self._store.depths(groups)) if groups else []
+        return {str(split_group(depth.group)[0]) for depth in depths if depth.depth}
+
+    def _serves(self, name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)

@@ -1,0 +1,57 @@
+"""CeleryView: keeps Celery's picture of this worker's jobs: its request tables, its counters, its events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery.worker import state
+
+from workers.held_jobs import HeldJob
+from workers.job_events import JobEvents
+from workers.requests import JobRequest
+
+
+class CeleryView:
+    """A `JobView` for one Celery consumer after another.
+
+    Args:
+        consumer: of the moment; `follow` gives the next one after a reconnect.
+    """
+
+    def __init__(self, *, consumer: Any) -> None:
+        self._consumer = consumer
+        self._events: JobEvents | None = None
+
+    def follow(self, consumer: Any, events: JobEvents) -> None:
+        """Celery has made a new connection."""
+        self._consumer = consumer
+        self._events = events
+
+    def received(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were claimed: reserved, for Celery."""
+        for held in jobs:
+            held.request = JobRequest(held, self._consumer)
+            state.task_reserved(held.request)
+        if self._events:
+            self._events.received(jobs)
+
+    def started(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs entered a forward pass: active, for Celery."""
+        for held in jobs:
+            state.task_accepted(held.request)
+        if self._events:
+            self._events.started(jobs)
+
+    def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
+        """Jobs ended."""
+        self._forget(jobs)
+        if self._events:
+            self._events.ended(jobs, errors, took_s)
+
+    def dropped(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were given back."""
+        self._forget(jobs)
+
+    def _forget(self, jobs: Sequence[HeldJob]) -> None:
+        for held in jobs:
+            held.request.acknowledged = True
+            state.task_ready(held.request)

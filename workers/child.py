@@ -1,0 +1,152 @@
+"""The child, `python -m workers.child DOWN UP REGISTRY CACHE DEVICE`: the only process that runs models.
+
+A reader thread takes messages from the parent at all times, so that the parent's writes never wait for a forward
+pass. The main thread loads models and runs batches; each batch is formed, when the thread becomes free, from
+everything that has arrived.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import BinaryIO
+
+import msgpack
+
+from headrace.errors import HeadraceError
+from headrace.jobs import Cause, error_document
+from headrace.model_ref import ModelRef
+from registry.registry import Registry
+from workers.batcher import Batch, Batcher, WaitingJob
+from workers.frames import Frame, Message, encode
+from workers.runtime import ItemResult, Runtime
+
+log = logging.getLogger("headrace.child")
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Inbox:
+    """What the parent has sent and the main thread has not taken."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._loads: deque[str] = deque()
+        self._batcher = Batcher()
+        self._finishing = False
+
+    def put(self, message: Message) -> None:
+        """Take a message; called by the reader thread."""
+        with self._changed:
+            match message:
+                case [Frame.JOBS, ref, alone, jobs] if not self._finishing:
+                    self._batcher.add(ref, [WaitingJob(*job) for job in jobs], alone=alone)
+                case [Frame.LOAD, ref]:
+                    self._loads.append(ref)
+                case [Frame.FINISH]:
+                    self._finishing = True
+                    self._batcher.clear()
+            self._changed.notify()
+
+    def take(self, max_batch: dict[str, int]) -> str | Batch:
+        """Wait for something to do: the name of a version to load, or a batch to run."""
+        with self._changed:
+            while True:
+                if self._loads:
+                    return self._loads.popleft()
+                if batch := self._batcher.next_batch(max_batch):
+                    return batch
+                self._changed.wait()
+
+
+class Child:
+    """Loads model versions and runs batches of them, one thing at a time."""
+
+    def __init__(self, *, up: BinaryIO, registry: Registry, cache: Path, device: str) -> None:
+        self._up = up
+        self._registry = registry
+        self._cache = cache
+        self._device = device
+        self._runtimes: dict[str, Runtime] = {}
+        self._max_batch: dict[str, int] = {}
+        self.inbox = Inbox()
+
+    def serve(self) -> None:
+        """Work until the parent ends this process."""
+        self._say(Frame.HELLO, os.getpid())
+        while True:
+            match self.inbox.take(self._max_batch):
+                case str(ref):
+                    self._load(ref)
+                case batch:
+                    self._run(batch)
+
+    def _load(self, ref: str) -> None:
+        began = time.monotonic()
+        try:
+            version = ModelRef.parse(ref)
+            folder = self._registry.fetch(version, self._cache)
+            runtime = Runtime.load(folder=folder, manifest=self._registry.manifest(version), device=self._device)
+        except HeadraceError as error:
+            return self._say(Frame.REFUSED, ref, error.detail)
+        except Exception as error:
+            log.exception("%s cannot be loaded", ref)
+            return self._say(Frame.REFUSED, ref, f"{type(error).__name__}: {error}")
+        self._runtimes[ref] = runtime
+        self._max_batch[ref] = runtime.max_batch
+        log.info("%s loaded in %.1f s", ref, time.monotonic() - began)
+        return self._say(Frame.LOADED, ref, runtime.max_batch)
+
+    def _run(self, batch: Batch) -> None:
+        slots = [job.slot for job in batch.jobs]
+        self._say(Frame.STARTED, batch.ref, slots)
+        began = time.perf_counter()
+        results = self._results(batch)
+        self._say(Frame.DONE, slots, [(r.ok, r.cause or "", r.body) for r in results], time.perf_counter() - began)
+
+    def _results(self, batch: Batch) -> list[ItemResult]:
+        runtime = self._runtimes.get(batch.ref)
+        if runtime is None:
+            body = error_document(Cause.INTERNAL, f"{batch.ref} is not loaded here", retryable=True)
+            return [ItemResult(ok=False, cause=Cause.INTERNAL, body=body)] * len(batch.jobs)
+        return runtime.run([job.input for job in batch.jobs])
+
+    def _say(self, kind: Frame, *fields: object) -> None:
+        self._up.write(encode(kind, *fields))
+        self._up.flush()
+
+
+def _read_forever(down: BinaryIO, inbox: Inbox) -> None:
+    """Feed the inbox until the parent closes the pipe, then end the process: nobody is left to work for."""
+    while len(head := down.read(4)) == 4:
+        (length,) = struct.unpack(">I", head)
+        if len(body := down.read(length)) < length:
+            break
+        inbox.put(msgpack.unpackb(body))
+    os._exit(0)
+
+
+def main(arguments: list[str]) -> None:
+    """Set the process up so that it can neither outlive its parent nor be interrupted by the terminal, then serve."""
+    down, up = int(arguments[0]), int(arguments[1])
+    registry_url, cache, device = arguments[2:5]
+    for fd in (down, up):
+        # What a model starts (data loaders) must not hold the pipes open after our death.
+        os.set_inheritable(fd, False)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    child = Child(up=os.fdopen(up, "wb"), registry=Registry(url=registry_url), cache=Path(cache), device=device)
+    reader = threading.Thread(target=_read_forever, args=(os.fdopen(down, "rb"), child.inbox), daemon=True)
+    reader.start()
+    child.serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

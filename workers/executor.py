@@ -1,0 +1,260 @@
+"""Executor: the parent's end of the child process. Spawns it, talks to it, notices its death and its hanging."""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.settings import child_environment
+from workers.backoff import Backoff
+from workers.frames import Decoder, Frame, Message, encode
+from workers.loop import Loop
+from workers.outbox import Outbox
+
+log = logging.getLogger("headrace.executor")
+
+_PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
+#: A child that lived shorter than this counts as failing to start.
+_SETTLED_S = 10.0
+
+
+class ExecutorListener(Protocol):
+    """Who is told what the child says and does."""
+
+    def child_ready(self) -> None:
+        """A new child waits for work; it has loaded nothing yet."""
+
+    def model_loaded(self, ref: str, max_batch: int) -> None:
+        """A model version can run."""
+
+    def model_refused(self, ref: str, error: str) -> None:
+        """A model version could not be loaded."""
+
+    def batch_started(self, ref: str, slots: list[int]) -> None:
+        """A forward pass begins."""
+
+    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], took_s: float) -> None:
+        """A forward pass ended."""
+
+    def child_died(self, suspects: list[int], cause: str, loading: str | None) -> None:
+        """The child is gone; `suspects` were in the forward pass, `loading` was being loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorLimits:
+    """When the child counts as hanging, and the CPU threads that it may use."""
+
+    forward_s: float
+    load_s: float
+    threads: int
+
+
+class Executor:
+    """One child at a time, respawned when it dies.
+
+    Args:
+        arguments: command line of `workers.child` after the two pipe descriptors.
+        limits: time limits; past them the child is killed with everything it started.
+        listener: told of everything.
+    """
+
+    def __init__(self, *, arguments: Sequence[str], limits: ExecutorLimits, listener: ExecutorListener) -> None:
+        self._arguments = arguments
+        self._limits = limits
+        self._listener = listener
+        self._loop: Loop | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._backoff = Backoff(first_s=0.1, most_s=10.0)
+        self._closed = False
+        self._forget_child()
+
+    def _forget_child(self) -> None:
+        self.is_ready = False
+        self.running: list[int] = []
+        self.loading: str | None = None
+        self._to_load: list[str] = []
+        self._deadline: float | None = None
+        self._kill_cause = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None between two."""
+        return self._process.pid if self._process else None
+
+    # --- life
+
+    def spawn(self) -> None:
+        """Start a child."""
+        down_read, self._down = os.pipe()
+        self._up, up_write = os.pipe()
+        for fd in (self._down, self._up):
+            os.set_blocking(fd, False)
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workers.child", str(down_read), str(up_write), *self._arguments],
+            pass_fds=(down_read, up_write),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=child_environment(threads=self._limits.threads),
+        )
+        os.close(down_read)
+        os.close(up_write)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._outbox = Outbox(self._down)
+        self._decoder = Decoder()
+        self._spawned_at = time.monotonic()
+        self._forget_child()
+        if self._loop is not None:
+            self.attach(self._loop)
+
+    def attach(self, loop: Loop) -> None:
+        """Go on with this loop."""
+        self._loop = loop
+        if self._process is not None:
+            loop.add_reader(self._up, self._on_readable)
+            loop.add_reader(self._pidfd, self._on_death)
+            self._outbox.attach(loop)
+
+    def kill(self, cause: str = "killed") -> None:
+        """Kill the child and everything it started; its death is reported as any other."""
+        if self._process is not None:
+            self._kill_cause = cause
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                log.debug("child %s was gone already", self._process.pid)
+
+    def close(self) -> None:
+        """End the child for good."""
+        self._closed = True
+        if self._process is not None:
+            self.kill("closed")
+            self._process.wait()
+            self._drop_descriptors()
+            self._process = None
+
+    def check(self, now: float) -> None:
+        """Kill the child if its pass or its load takes too long; `now` is monotonic seconds."""
+        if self._deadline is not None and now > self._deadline:
+            what = f"loading {self.loading}" if self.loading else "a forward pass"
+            log.error("%s took too long: killing child %s", what, self.pid)
+            self._deadline = None
+            self.kill("timeout")
+
+    # --- talking down
+
+    def load(self, ref: str) -> None:
+        """Have a model version loaded after those that were asked for before."""
+        self._to_load.append(ref)
+        self._load_next()
+
+    def _load_next(self) -> None:
+        if self.loading is None and self._to_load and self.is_ready and not self.running:
+            self.loading = self._to_load.pop(0)
+            self._deadline = time.monotonic() + self._limits.load_s
+            self._say(Frame.LOAD, self.loading)
+
+    def send(self, ref: str, jobs: Sequence[tuple[int, bytes]], *, alone: bool = False) -> None:
+        """Hand over jobs as (slot, input); they run in this order, each by itself if `alone`."""
+        self._say(Frame.JOBS, ref, alone, jobs)
+
+    def finish(self) -> None:
+        """Have the child complete its running batch and forget what it has not begun."""
+        self._say(Frame.FINISH)
+
+    def _say(self, kind: Frame, *fields: object) -> None:
+        try:
+            self._outbox.send(encode(kind, *fields))
+        except OSError:
+            log.debug("child %s does not read any more", self.pid)
+
+    # --- hearing up
+
+    def _on_readable(self) -> bool:
+        try:
+            data = os.read(self._up, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            if self._loop is not None:
+                self._loop.remove_reader(self._up)
+            return False
+        for message in self._decoder.feed(data):
+            try:
+                self._hear(message)
+            except Exception:
+                # Celery's loop would end the worker, or take it for a broken connection of its own.
+                log.exception("a message of the child could not be used")
+        return True
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case [Frame.DONE, slots, results, took_s]:
+                self.running, self._deadline = [], None
+                self._listener.batch_done(slots, results, took_s)
+                self._load_next()
+            case [Frame.STARTED, ref, slots]:
+                self.running, self._deadline = slots, time.monotonic() + self._limits.forward_s
+                self._listener.batch_started(ref, slots)
+            case [Frame.LOADED, ref, max_batch]:
+                self._loaded()
+                self._listener.model_loaded(ref, max_batch)
+            case [Frame.REFUSED, ref, error]:
+                self._loaded()
+                self._listener.model_refused(ref, error)
+            case [Frame.HELLO, pid]:
+                log.info("child %s is ready", pid)
+                self.is_ready = True
+                self._listener.child_ready()
+                self._load_next()
+
+    def _loaded(self) -> None:
+        self.loading, self._deadline = None, None
+        self._load_next()
+
+    def _on_death(self) -> None:
+        if self._process is None:
+            return
+        # What it said before it died is still in the pipe, and counts.
+        while self._on_readable():
+            pass
+        code = self._process.wait()
+        cause = self._kill_cause or f"exit {code}"
+        suspects, loading = self.running, self.loading
+        log.error("child %s died (%s) with %s jobs in its forward pass", self._process.pid, cause, len(suspects))
+        self._drop_descriptors()
+        self._process = None
+        self._forget_child()
+        self._respawn()
+        self._listener.child_died(suspects, cause, loading)
+
+    def _respawn(self) -> None:
+        if self._closed:
+            return
+        if time.monotonic() - self._spawned_at > _SETTLED_S:
+            self._backoff.reset()
+        pause_s = self._backoff.next_s()
+        if self._backoff.failures == 1 or self._loop is None:
+            self.spawn()
+        else:
+            log.warning("the child keeps dying; next one in %.1f s", pause_s)
+            self._loop.call_later(pause_s, self._spawn_if_open)
+
+    def _spawn_if_open(self) -> None:
+        if not self._closed and self._process is None:
+            self.spawn()
+
+    def _drop_descriptors(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._up)
+            self._loop.remove_reader(self._pidfd)
+        self._outbox.detach()
+        for fd in (self._up, self._down, self._pidfd):
+            os.close(fd)

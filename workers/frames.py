@@ -1,0 +1,71 @@
+"""The language of the pipe between parent and child: four bytes of length, then a msgpack list led by its kind.
+
+Down, parent to child:
+    LOAD    [ref]                                   fetch, verify and load a model version
+    JOBS    [ref, alone, [[slot, input], …]]        run these, each by itself if `alone`
+    FINISH  []                                      finish the running batch and forget the rest
+Up, child to parent:
+    HELLO   [pid]                                   ready for work
+    LOADED  [ref, max_batch]
+    REFUSED [ref, error]                            could not be loaded
+    STARTED [ref, [slot, …]]                        a forward pass begins with exactly these
+    DONE    [[slot, …], [[ok, cause, body], …], s]  and took s seconds
+Inputs and results stay bytes throughout; nothing is ever pickled.
+"""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+import msgpack
+
+Message: TypeAlias = list[Any]
+
+_LENGTH = struct.Struct(">I")
+
+
+class Frame(IntEnum):
+    """The kind of a message."""
+
+    LOAD = 0
+    JOBS = 1
+    FINISH = 2
+    HELLO = 10
+    LOADED = 11
+    REFUSED = 12
+    STARTED = 13
+    DONE = 14
+
+
+def encode(kind: Frame, *fields: object) -> bytes:
+    """One message as bytes."""
+    body: bytes = msgpack.packb((int(kind), *fields))
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Turns bytes as they come into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that `data` completes."""
+        self._buffer += data
+        at = 0
+        try:
+            while (end := self._end_of_message(at)) is not None:
+                with memoryview(self._buffer) as view:
+                    message: Message = msgpack.unpackb(view[at + _LENGTH.size : end])
+                at = end
+                yield message
+        finally:
+            # Once a read, not once a message: each deletion moves the rest.
+            del self._buffer[:at]
+
+    def _end_of_message(self, at: int) -> int | None:
+        if len(self._buffer) < at + _LENGTH.size:
+            return None
+        end = at + _LENGTH.size + int(_LENGTH.unpack_from(self._buffer, at)[0])
+        return end if len(self._buffer) >= end else None

@@ -1,0 +1,111 @@
+"""Keeper: a thread that renews the leases of what this worker holds and says that the worker lives.
+
+A thread with a connection of its own, because Celery's event loop stands still while Celery reconnects. It vouches
+only while the loop ticks: a worker whose loop hangs loses its leases, and its jobs go to others.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.errors import RedisUnavailable
+from headrace.jobs import Lease
+from headrace.keys import Keys
+from headrace.presence import WorkerPresence
+from headrace.redis_op import RedisOp, Reply
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+
+log = logging.getLogger("headrace.keeper")
+
+_TIMEOUT_S = 2.0
+_LEASES_A_CALL = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeeperSources:
+    """Where the keeper learns what to say; called from its thread."""
+
+    leases: Callable[[], list[Lease]]
+    presence: Callable[[], WorkerPresence]
+    #: True while the event loop is alive.
+    loop_is_alive: Callable[[], bool]
+
+
+class Keeper:
+    """Renews at a third of the lease time."""
+
+    def __init__(self, *, url: str, store: JobStore, lease_ms: int, sources: KeeperSources) -> None:
+        self._redis = SyncRedis(url=url, timeout_s=_TIMEOUT_S)
+        self._store = store
+        self._keys: Keys = store.keys
+        self._lease_ms = lease_ms
+        self._sources = sources
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="headrace-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def speak(self) -> None:
+        """Say at once what has changed."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Say goodbye and end; waits for the thread."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(2 * _TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(self._lease_ms / 3000)
+            self._wake.clear()
+            try:
+                self._vouch()
+            except RedisUnavailable as error:
+                log.warning("leases could not be renewed: %s", error)
+                # Nobody hurries a server that is down.
+                time.sleep(min(1.0, self._lease_ms / 3000))
+            except Exception:
+                log.exception("the keeper goes on after an error")
+        self._say_goodbye()
+
+    def _vouch(self) -> None:
+        if self._stopping or not self._sources.loop_is_alive():
+            return
+        leases = self._sources.leases()
+        for first in range(0, len(leases), _LEASES_A_CALL):
+            renew = self._store.renew(leases[first : first + _LEASES_A_CALL], lease_ms=self._lease_ms)
+            lost = self._redis.run(renew)
+            if lost:
+                # Some were committed while the renewal was on its way; the others' results will be refused.
+                log.debug("%s leases are not held any more", len(lost))
+        presence = self._sources.presence()
+        self._redis.run_all(
+            [
+                _command("SET", self._keys.worker(presence.id), presence.to_bytes(), "PX", self._lease_ms),
+                _command("ZADD", self._keys.workers, time.time_ns() // 1_000_000, presence.id),
+            ]
+        )
+
+    def _say_goodbye(self) -> None:
+        presence = self._sources.presence()
+        try:
+            self._redis.run_all(
+                [
+                    _command("DEL", self._keys.worker(presence.id), self._keys.wake(presence.id)),
+                    _command("ZREM", self._keys.workers, presence.id),
+                ]
+            )
+        except RedisUnavailable:
+            log.info("no goodbye: Redis does not answer")
+        self._redis.close()
+
+
+def _command(*args: str | bytes | int) -> RedisOp[Reply]:
+    return RedisOp(lambda reply: reply, args)

@@ -1,0 +1,48 @@
+"""JobStep: hangs the engine into a Celery worker, by public API only: bootsteps and the hub."""
+
+import logging
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer.events import Events
+from celery.worker.consumer.tasks import Tasks
+
+from workers.celery_view import CeleryView
+from workers.engine import JobEngine
+from workers.identity import identity_of
+from workers.job_events import JobEvents
+
+log = logging.getLogger("headrace.step")
+
+
+class JobStep(bootsteps.StartStopStep):
+    """Starts the engine with the consumer, attaches it again after each reconnect, stops it with the worker.
+
+    The engine hangs on the worker, not on the consumer, which Celery rebuilds whenever its connection breaks.
+    """
+
+    requires = (Tasks, Events)
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """Celery's loop is about to run: for the first time, or anew with everything on it forgotten."""
+        worker = consumer.controller
+        if not hasattr(worker, "headrace_engine"):
+            worker.headrace_view = CeleryView(consumer=consumer)
+            settings = consumer.app.conf.headrace_settings
+            worker.headrace_engine = JobEngine(
+                settings=settings, identity=identity_of(consumer.app.conf), view=worker.headrace_view
+            )
+            worker.headrace_engine.start()
+        engine = worker.headrace_engine
+        worker.headrace_view.follow(consumer, JobEvents(wire=engine.wire, dispatcher=consumer.event_dispatcher))
+        engine.attach(hub)
+
+    def stop(self, consumer: Any) -> None:
+        """The worker stops, or Celery only reconnects: then the engine lives on."""
+        worker = consumer.controller
+        engine = getattr(worker, "headrace_engine", None)
+        if engine is not None and worker.blueprint.state != bootsteps.RUN:
+            del worker.headrace_engine
+            engine.stop()
+
+    terminate = stop

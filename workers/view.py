@@ -1,0 +1,38 @@
+"""JobView: what the engine tells whoever watches its jobs: Celery and Flower, or nobody."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from workers.held_jobs import HeldJob
+
+
+class JobView(Protocol):
+    """Told of each step of each batch, after it happened."""
+
+    def received(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were claimed."""
+
+    def started(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs entered a forward pass."""
+
+    def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
+        """Jobs ended in a pass of `took_s`; an error's text for each that failed."""
+
+    def dropped(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were given back."""
+
+
+class NoView:
+    """Nobody watches."""
+
+    def received(self, jobs: Sequence[HeldJob]) -> None:
+        """Ignore it."""
+
+    def started(self, jobs: Sequence[HeldJob]) -> None:
+        """Ignore it."""
+
+    def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
+        """Ignore it."""
+
+    def dropped(self, jobs: Sequence[HeldJob]) -> None:
+        """Ignore it."""
