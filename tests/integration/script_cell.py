@@ -1,0 +1,165 @@
+"""Short forms of the operations for tests of the scripts, on a cell of their own in the shared server."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
+from headrace.keys import Keys, group_of
+from headrace.model_ref import ModelRef
+from headrace.redis_op import RedisOp, Script
+from headrace.store import Claimed, CommitAnswer, Failure, JobStore, Outcome, Reaped, Submitted, Swept
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+
+T = TypeVar("T")
+
+REF: Final = ModelRef("m", 1)
+GROUPS: Final = tuple(group_of(REF, tier) for tier in Tier)
+STANDARD: Final = group_of(REF, Tier.STANDARD)
+TTL_S: Final = 600
+
+
+class Cell:
+    """A cell's operations with defaults that suit tests.
+
+    Args:
+        connection: carries the operations out.
+        keys: the cell.
+        rewrite: changes each script before it is sent, to break it on purpose.
+    """
+
+    def __init__(
+        self, *, connection: SyncRedis, keys: Keys, rewrite: Callable[[Script], Script] | None = None
+    ) -> None:
+        self.keys = keys
+        self.store = JobStore(keys)
+        self.rewrite = rewrite
+        self._connection = connection
+        #: Typed loosely: redis-py declares every answer as "may be awaitable".
+        self.redis: Any = connection.client
+
+    def run(self, op: RedisOp[T]) -> T:
+        """Carry out an operation, with its script rewritten."""
+        if op.script and self.rewrite:
+            op = replace(op, script=self.rewrite(op.script))
+        return self._connection.run(op)
+
+    def now_ms(self) -> int:
+        """The server's clock."""
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    # --- operations ------------------------------------------------------------------------------------------
+
+    def submit(self, job_id: str = "j1", *, cap: int = 1000, **fields: Any) -> Submitted:
+        """Submit a job of model `m@1`."""
+        return self.run(self.store.submit(new_job(job_id, **fields), cap=cap))
+
+    def submit_many(self, count: int, **fields: Any) -> None:
+        """Submit jobs j0, j1, … in one round trip."""
+        self._connection.run_all([self.store.submit(new_job(f"j{i}", **fields), cap=count) for i in range(count)])
+
+    def claim(self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, room: int = 10**6) -> Claimed:
+        """Claim with a lease of a minute and room for `room` bytes."""
+        return self.run(self.store.claim(worker=worker, groups=groups, jobs=jobs, max_bytes=room, lease_ms=60_000))
+
+    def take(self, *, worker: str = "w1", jobs: int = 10) -> list[Lease]:
+        """Claim; answers the leases."""
+        return [job.lease for job in self.claim(worker=worker, jobs=jobs).jobs]
+
+    def take_and_start(self, *, worker: str = "w1", jobs: int = 10) -> list[Lease]:
+        """Claim and begin the forward pass."""
+        leases = self.take(worker=worker, jobs=jobs)
+        self.run(self.store.start(leases))
+        return leases
+
+    def commit(
+        self, leases: Sequence[Lease], *, body: bytes = b'"done"', cause: Cause | None = None
+    ) -> list[CommitAnswer]:
+        """Commit all as succeeded, or with a cause as failed."""
+        status = JobStatus.FAILED if cause else JobStatus.SUCCEEDED
+        outcomes = [Outcome(lease, status, cause, body) for lease in leases]
+        return self.run(self.store.commit(outcomes, ran_ms=7, result_ttl_s=TTL_S))
+
+    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0) -> list[CommitAnswer]:
+        """End attempts without a result."""
+        failures = [Failure(lease, Cause.MODEL, backoff_ms, b'{"cause":"model"}') for lease in leases]
+        return self.run(self.store.fail(failures, result_ttl_s=TTL_S))
+
+    def cancel(self, member: str) -> JobStatus | None:
+        """Cancel a job."""
+        return self.run(self.store.cancel(member, result_ttl_s=TTL_S))
+
+    def expire(self) -> int:
+        """Expire what is due."""
+        return self.run(self.store.expire(limit=100, result_ttl_s=TTL_S))
+
+    def reap(self) -> Reaped:
+        """Reap what has lapsed."""
+        return self.run(self.store.reap(limit=100, result_ttl_s=TTL_S))
+
+    def sweep(self, tenant: str = "default") -> Swept:
+        """Sweep a tenant's whole index."""
+        return self.run(self.store.sweep(tenant, cursor=0, limit=1000, result_ttl_s=TTL_S))
+
+    # --- the passing of time ---------------------------------------------------------------------------------
+
+    def lapse_leases(self) -> None:
+        """Make every lease run out now."""
+        self._make_past(self.keys.leases)
+
+    def lapse_delays(self) -> None:
+        """Make every delayed job due now."""
+        self._make_past(self.keys.delayed)
+
+    def pass_deadlines(self, *members: str) -> None:
+        """Make the deadlines and latest starts of jobs lie in the past."""
+        for member in members:
+            for field in ("d", "y"):
+                if self.redis.hexists(self.keys.job(member), field):
+                    self.redis.hset(self.keys.job(member), field, 1)
+        self._make_past(self.keys.deadlines)
+
+    def _make_past(self, key: str) -> None:
+        if members := self.redis.zrange(key, 0, -1):
+            self.redis.zadd(key, dict.fromkeys(members, 1))
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    def job(self, member: str) -> Job:
+        """The record of a job that is there."""
+        job = self.run(self.store.read(member))
+        assert job is not None
+        return job
+
+    def status(self, member: str) -> JobStatus:
+        """The state of a job."""
+        return self.job(member).status
+
+    def output(self, member: str) -> bytes | None:
+        """The output of a job."""
+        return self.run(self.store.output(member))
+
+    def ready(self, group: str = STANDARD, tenant: str = "default") -> list[str]:
+        """A ready set in its order."""
+        return [member.decode() for member in self.redis.zrange(self.keys.ready(group, tenant), 0, -1)]
+
+    def rings(self, group: str = STANDARD) -> int:
+        """How often the group's bell has rung."""
+        bell = self.keys.bell(group)
+        return int(self.redis.xinfo_stream(bell)["entries-added"]) if self.redis.exists(bell) else 0
+
+    def events(self) -> list[str]:
+        """What the event stream says, one string an entry."""
+        return [fields[b"jobs"].decode() for _, fields in self.redis.xrange(self.keys.events)]
+
+    def stat(self, name: str) -> int:
+        """One of the counters."""
+        return int(self.redis.hget(self.keys.stats, name) or 0)
+
+
+def new_job(job_id: str = "j1", **fields: Any) -> NewJob:
+    """A job of model `m@1` with plain values where none are given."""
+    defaults: dict[str, Any] = {"tenant": "default", "ref": REF, "tier": Tier.STANDARD, "input": b'"x"'}
+    return NewJob(id=job_id, **(defaults | fields))
