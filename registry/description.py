@@ -1,8 +1,8 @@
-"""Description: a folder with a model becomes a manifest, read and hashed once."""
+"""Description: a folder with a model becomes a manifest."""
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,29 +24,30 @@ class SourceFile(NamedTuple):
     source: Path
 
 
-class Description(NamedTuple):
-    """What would be published: a manifest whose version and time are still to be set, and its files."""
+def read_files(folder: Path, extra: Mapping[str, Path] | None = None) -> tuple[SourceFile, ...]:
+    """Read and hash a folder's files and the `extra` files or folders that join them under other names.
 
-    manifest: Manifest
-    files: tuple[SourceFile, ...]
-
-
-def describe(
-    folder: Path, *, name: str, entry: str | None = None, extra: Mapping[str, Path] | None = None
-) -> Description:
-    """Read a folder and the `extra` files or folders that join it under other names, and import its source.
+    Hidden files and Python's bytecode stay out.
 
     Raises:
-        InvalidModel: if the name, a file, the source, a hint or an example cannot be used.
+        InvalidModel: if a file cannot be read, or two would have one name.
+    """
+    return tuple(_read(path, source) for path, source in _sources(folder, extra or {}))
+
+
+def describe(folder: Path, files: Sequence[SourceFile], *, name: str, entry: str | None = None) -> Manifest:
+    """Import a folder's source and make the manifest of its `files`; version and time are still to be set.
+
+    Raises:
+        InvalidModel: if the name, the source, a hint or an example cannot be used.
     """
     if not valid_name(name):
         raise InvalidModel(f"'{name}' cannot be a model's name: it must match {NAME_PATTERN}; set it with --name")
-    files = tuple(_read_entry(path, source) for path, source in _sources(folder, extra or {}))
     entries = tuple(file.entry for file in files)
     digest = hashlib.sha256(canonical_json([file.model_dump() for file in entries])).hexdigest()
     full_entry, model = find_model(folder, entry=entry, digest=digest)
     signature = signature_of(model)
-    manifest = Manifest(
+    return Manifest(
         name=name,
         version=1,
         entry=full_entry,
@@ -58,7 +59,6 @@ def describe(
         description=_summary(model),
         created="",
     )
-    return Description(manifest, files)
 
 
 def _sources(folder: Path, extra: Mapping[str, Path]) -> list[tuple[str, Path]]:
@@ -92,7 +92,7 @@ def _contained(path: str) -> str:
         raise InvalidModel(f"{error}; a file of a version lies inside its folder") from error
 
 
-def _read_entry(path: str, source: Path) -> SourceFile:
+def _read(path: str, source: Path) -> SourceFile:
     try:
         with source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

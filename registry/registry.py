@@ -3,7 +3,7 @@
 import getpass
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from headrace.errors import InvalidModel, ModelFilesError, ModelNotFound
 from headrace.model_ref import ModelRef
 from registry import cache
-from registry.description import Description, SourceFile, describe
+from registry.description import SourceFile, describe, read_files
 from registry.manifest import Manifest, canonical_json
 from registry.object_store import CHUNK_BYTES, ObjectStore
 from registry.release import Release
@@ -47,16 +47,13 @@ class Registry:
     ) -> Pushed:
         """Publish a folder as the next version, and with `release` send all traffic to it.
 
-        Files first, manifest last: a version is there entirely or not at all. Of publishers racing for a number each
-        loser takes the next.
+        Pushing what the newest version holds makes no new one, but mends files that the store has lost.
 
         Raises:
             InvalidModel: if the folder holds no model that can be served.
         """
-        description = describe(folder, name=name, entry=entry, extra=extra)
-        for file in description.files:
-            self._upload(file)
-        pushed = self._publish(description)
+        files = read_files(folder, extra)
+        pushed = self._unchanged_version(name, files, entry) or self._publish(folder, files, name=name, entry=entry)
         if release:
             self.release(pushed.manifest.ref, why="pushed")
         return pushed
@@ -114,27 +111,42 @@ class Registry:
         """
         return cache.fetch(self._store, self.manifest(ref), cache_dir)
 
-    def _upload(self, file: SourceFile) -> None:
-        path = cache.object_path(file.entry.sha256)
-        if self._store.size_bytes(path) != file.entry.size_bytes:
-            self._store.put_stream(path, _unchanged(file))
-
-    def _publish(self, description: Description) -> Pushed:
-        draft = description.manifest
+    def _publish(self, folder: Path, files: Sequence[SourceFile], *, name: str, entry: str | None) -> Pushed:
+        """Files first, manifest last: a version is there entirely or not at all. Who loses a number takes the next."""
+        draft = describe(folder, files, name=name, entry=entry)
+        self._upload(files)
         while True:
-            newest = max(self.versions(draft.name), default=0)
-            if newest and (same := self._same_content(ModelRef(draft.name, newest), draft)):
-                return Pushed(same, is_new=False)
-            manifest = draft.model_copy(update={"version": newest + 1, "created": _now()})
-            if self._store.put_new(_manifest_path(manifest.ref), canonical_json(manifest.model_dump(mode="json"))):
+            newest = self._newest_version(name)
+            if newest and newest.digest == draft.digest:
+                return Pushed(newest, is_new=False)
+            version = max(self.versions(name), default=0) + 1
+            manifest = draft.model_copy(update={"version": version, "created": _now()})
+            body = canonical_json(manifest.model_dump(mode="json"))
+            if self._store.put_new(_manifest_path(manifest.ref), body):
                 return Pushed(manifest, is_new=True)
 
-    def _same_content(self, ref: ModelRef, draft: Manifest) -> Manifest | None:
+    def _unchanged_version(self, name: str, files: Sequence[SourceFile], entry: str | None) -> Pushed | None:
+        """The newest version if it has exactly these files: its source need not be imported again."""
+        newest = self._newest_version(name)
+        if newest is None or newest.files != tuple(file.entry for file in files):
+            return None
+        if entry is not None and entry != newest.entry:
+            return None
+        self._upload(files)
+        return Pushed(newest, is_new=False)
+
+    def _upload(self, files: Sequence[SourceFile]) -> None:
+        for file in files:
+            path = cache.object_path(file.entry.sha256)
+            if self._store.size_bytes(path) != file.entry.size_bytes:
+                self._store.put_stream(path, _unchanged(file))
+
+    def _newest_version(self, name: str) -> Manifest | None:
+        versions = self.versions(name)
         try:
-            manifest = self.manifest(ref)
+            return self.manifest(ModelRef(name, versions[-1])) if versions else None
         except ModelFilesError:  # a damaged version must not keep its successor out
             return None
-        return manifest if manifest.digest == draft.digest else None
 
     def _read_manifest(self, ref: ModelRef) -> Manifest:
         body = self._store.get(_manifest_path(ref))

@@ -1,0 +1,172 @@
+"""Conformance check of a model: `python -m workers.check DIR`. Does for one model what a worker would, and compares.
+
+A model that batches must not let items see one another: a batch of its examples has to give what each gives alone.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import jsonschema_rs
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headrace.errors import HeadraceError, InvalidInput, InvalidModel
+from registry.additions import parse_additions
+from registry.description import SourceFile, describe, read_files
+from registry.manifest import Manifest
+from workers.runtime import Runtime
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Finding(NamedTuple):
+    """What one check found."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+@app.command()
+def main(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with model.py and its files.")],
+    entry: Annotated[str, typer.Option(help="Source file and class, as model.py:Embedder.")] = "",
+    add: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="Add a file or folder.")] = None,
+    device: Annotated[str, typer.Option(help="Device to load onto: cpu, cuda, cuda:0.")] = "cpu",
+    tolerance: Annotated[float, typer.Option(help="Relative and absolute difference allowed.")] = 1e-4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Check that a model keeps length, order, schema and, batched, its results. Exit code 1 if it does not."""
+    try:
+        additions = parse_additions(add or [])
+        findings = check(folder, entry=entry or None, extra=additions, device=device, tolerance=tolerance)
+    except HeadraceError as error:
+        typer.echo(f"headrace models check: {error.detail}", err=True)
+        raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from error
+    if as_json:
+        typer.echo(orjson.dumps([finding._asdict() for finding in findings]))
+    else:
+        _print_table(folder, findings)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def check(
+    folder: Path,
+    *,
+    entry: str | None = None,
+    extra: Mapping[str, Path] | None = None,
+    device: str = "cpu",
+    tolerance: float = 1e-4,
+) -> list[Finding]:
+    """Load a folder's model as a worker would and try it on its examples.
+
+    Raises:
+        InvalidModel: if it cannot be published or loaded at all.
+    """
+    files = read_files(folder, extra)
+    manifest = describe(folder, files, name="checked", entry=entry)
+    if not manifest.examples:
+        raise InvalidModel("the model has no examples; they are what it is checked and warmed up with")
+    with tempfile.TemporaryDirectory() as staged:
+        begun = time.monotonic()
+        runtime = _load(_stage(files, Path(staged)), manifest, device)
+        loaded = Finding("loads and warms up", True, f"{time.monotonic() - begun:.1f} s on {device}")
+        return [loaded, *_compare(runtime, tolerance)]
+
+
+def _stage(files: Sequence[SourceFile], folder: Path) -> Path:
+    """Lay a version's files out as links, as a worker's cache would hold them."""
+    for entry, source in files:
+        target = folder / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source.resolve())
+    return folder
+
+
+def _load(folder: Path, manifest: Manifest, device: str) -> Runtime:
+    try:
+        return Runtime.load(folder=folder, manifest=manifest, device=device)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise InvalidModel(f"load failed: {type(error).__name__}: {error}") from error
+
+
+def _compare(runtime: Runtime, tolerance: float) -> list[Finding]:
+    raws = [orjson.dumps(example) for example in runtime.manifest.examples]
+    alone = [orjson.loads(runtime.run([raw])[0].body) for raw in raws]
+    batch = [i % len(raws) for i in range(runtime.max_batch)]
+    together = runtime.run([raws[i] for i in batch])
+    results = [(i, orjson.loads(result.body)) for i, result in zip(batch, together, strict=True)]
+    return [
+        _batching(alone, results, tolerance),
+        _schema(runtime.manifest.output_schema, alone),
+        _costs(runtime, raws),
+    ]
+
+
+def _batching(alone: Sequence[Any], together: Sequence[tuple[int, Any]], tolerance: float) -> Finding:
+    name = f"a batch of {len(together)} gives what each example gives alone"
+    worst = max(together, key=lambda pair: difference(alone[pair[0]], pair[1]))
+    found = difference(alone[worst[0]], worst[1])
+    detail = f"largest difference {found:.1e}" + ("" if found <= tolerance else f", at example {worst[0] + 1}")
+    if len(alone) == 1:
+        detail += "; one example says little, add one of another length"
+    return Finding(name, found <= tolerance, detail)
+
+
+def _schema(schema: dict[str, Any], results: Sequence[Any]) -> Finding:
+    validator = jsonschema_rs.validator_for(schema)
+    for i, result in enumerate(results, start=1):
+        for error in validator.iter_errors(result):
+            return Finding("results fit the output schema", False, f"example {i}: {error.message}")
+    return Finding("results fit the output schema", True, f"{len(results)} examples")
+
+
+def _costs(runtime: Runtime, raws: Sequence[bytes]) -> Finding:
+    name = "cost is a whole number from 0"
+    try:
+        costs = [runtime.cost(runtime.prepare(raw)) for raw in raws]
+    except Exception as error:  # noqa: BLE001 - an author's hook may raise anything
+        return Finding(name, False, f"{type(error).__name__}: {error}")
+    ok = all(isinstance(cost, int) and cost >= 0 for cost in costs)
+    return Finding(name, ok, f"examples cost {', '.join(map(repr, costs))}")
+
+
+def difference(one: Any, other: Any) -> float:
+    """How far two JSON values are apart: 0 if equal, infinite if they differ in anything but numbers.
+
+    For numbers, the smaller of the absolute and the relative difference.
+    """
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return max(map(difference, one, other), default=0.0)
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return max((difference(one[key], other[key]) for key in one), default=0.0)
+    if _is_number(one) and _is_number(other):
+        return float(abs(one - other)) / max(1.0, abs(one), abs(other))
+    return 0.0 if one == other else math.inf
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _print_table(folder: Path, findings: Sequence[Finding]) -> None:
+    table = Table("", "check", "found", box=None)
+    for finding in findings:
+        table.add_row("[green]ok[/]" if finding.ok else "[red]NO[/]", finding.check, finding.detail)
+    console = Console()
+    console.print(table)
+    failed = [finding for finding in findings if not finding.ok]
+    if failed:
+        console.print(f"[red]{folder} does not conform:[/] {failed[0].check}: {failed[0].detail}")
+
+
+if __name__ == "__main__":
+    app(prog_name="headrace models check")
