@@ -29,9 +29,7 @@ class Cell:
         rewrite: changes each script before it is sent, to break it on purpose.
     """
 
-    def __init__(
-        self, *, connection: SyncRedis, keys: Keys, rewrite: Callable[[Script], Script] | None = None
-    ) -> None:
+    def __init__(self, *, connection: SyncRedis, keys: Keys, rewrite: Callable[[Script], Script] | None = None) -> None:
         self.keys = keys
         self.store = JobStore(keys)
         self.rewrite = rewrite
@@ -60,7 +58,9 @@ class Cell:
         """Submit jobs j0, j1, … in one round trip."""
         self._connection.run_all([self.store.submit(new_job(f"j{i}", **fields), cap=count) for i in range(count)])
 
-    def claim(self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, room: int = 10**6) -> Claimed:
+    def claim(
+        self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, room: int = 10**6
+    ) -> Claimed:
         """Claim with a lease of a minute and room for `room` bytes."""
         return self.run(self.store.claim(worker=worker, groups=groups, jobs=jobs, max_bytes=room, lease_ms=60_000))
 

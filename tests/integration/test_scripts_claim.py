@@ -22,7 +22,7 @@ def test_a_claimed_job_is_leased_and_no_longer_ready(cell: Cell) -> None:
     expected = ("default/j1", job.fence, 0, 4, GROUPS.index(STANDARD), b'"in"')
     assert expected == job
     assert [str(job.lease).encode()] == cell.redis.zrange(cell.keys.leases, 0, -1)
-    assert [] == cell.ready()
+    assert cell.ready() == []
     assert ("w7", job.fence, JobStatus.QUEUED) == (
         cell.job(job.member).worker,
         cell.job(job.member).fence,
@@ -51,7 +51,7 @@ def test_a_more_urgent_tier_comes_first(cell: Cell) -> None:
     for tier in (Tier.SPOT, Tier.STANDARD, Tier.PRIORITY):
         cell.submit(f"{tier}", tier=tier)
 
-    assert ["default/priority", "default/standard", "default/spot"] == claimed_ids(cell)
+    assert claimed_ids(cell) == ["default/priority", "default/standard", "default/spot"]
 
 
 def test_a_waiting_job_is_overtaken_only_for_as_long_as_the_tiers_lie_apart(cell: Cell) -> None:
@@ -60,7 +60,7 @@ def test_a_waiting_job_is_overtaken_only_for_as_long_as_the_tiers_lie_apart(cell
     ready = cell.keys.ready(group_of(REF, Tier.SPOT), "default")
     cell.redis.zincrby(ready, -OFFSET_MS[Tier.SPOT] - 1000, "default/spot")
 
-    assert ["default/spot", "default/priority"] == claimed_ids(cell)
+    assert claimed_ids(cell) == ["default/spot", "default/priority"]
 
 
 def test_tenants_take_turns_whoever_came_first(cell: Cell) -> None:
@@ -71,8 +71,8 @@ def test_tenants_take_turns_whoever_came_first(cell: Cell) -> None:
 
     order = [claimed_ids(cell, jobs=1)[0] for _ in range(6)]
 
-    assert 2 == sum(member.startswith("b/") for member in order[:4])
-    assert ["a/a0", "a/a1", "a/a2", "a/a3"] == [member for member in order if member.startswith("a/")]
+    assert sum(member.startswith("b/") for member in order[:4]) == 2
+    assert [member for member in order if member.startswith("a/")] == ["a/a0", "a/a1", "a/a2", "a/a3"]
 
 
 def test_one_large_claim_shares_as_many_small_ones_do(cell: Cell) -> None:
@@ -83,7 +83,7 @@ def test_one_large_claim_shares_as_many_small_ones_do(cell: Cell) -> None:
 
     members = claimed_ids(cell, jobs=6)
 
-    assert 3 == sum(member.startswith("a/") for member in members)
+    assert sum(member.startswith("a/") for member in members) == 3
 
 
 def test_a_tenant_that_was_idle_has_saved_nothing_up(cell: Cell) -> None:
@@ -95,7 +95,7 @@ def test_a_tenant_that_was_idle_has_saved_nothing_up(cell: Cell) -> None:
 
     members = claimed_ids(cell, jobs=4)
 
-    assert 2 == sum(member.startswith("b/") for member in members)
+    assert sum(member.startswith("b/") for member in members) == 2
 
 
 def test_no_more_jobs_than_asked_for(cell: Cell) -> None:
@@ -104,7 +104,7 @@ def test_no_more_jobs_than_asked_for(cell: Cell) -> None:
 
     claimed = cell.claim(jobs=3)
 
-    assert (3, True) == (len(claimed.jobs), claimed.more)
+    assert (len(claimed.jobs), claimed.more) == (3, True)
 
 
 def test_the_last_claim_says_that_nothing_is_left(cell: Cell) -> None:
@@ -119,14 +119,14 @@ def test_inputs_beyond_the_room_stay_where_they_are(cell: Cell) -> None:
 
     claimed = cell.claim(room=250)
 
-    assert (["default/j0", "default/j1"], True) == ([job.member for job in claimed.jobs], claimed.more)
-    assert ["default/j2"] == cell.ready()
+    assert ([job.member for job in claimed.jobs], claimed.more) == (["default/j0", "default/j1"], True)
+    assert cell.ready() == ["default/j2"]
 
 
 def test_at_least_one_job_is_claimed_however_large(cell: Cell) -> None:
     cell.submit("j1", input=b"x" * 100)
 
-    assert ["default/j1"] == claimed_ids(cell, room=1)
+    assert claimed_ids(cell, room=1) == ["default/j1"]
 
 
 def test_only_the_groups_asked_for_are_claimed_from(cell: Cell) -> None:
@@ -134,7 +134,7 @@ def test_only_the_groups_asked_for_are_claimed_from(cell: Cell) -> None:
 
     claimed = cell.claim(groups=[STANDARD])
 
-    assert ([], False) == (claimed.jobs, claimed.more)
+    assert (claimed.jobs, claimed.more) == ([], False)
 
 
 def test_a_claim_of_thousands_of_jobs_fits(cell: Cell) -> None:
@@ -142,8 +142,8 @@ def test_a_claim_of_thousands_of_jobs_fits(cell: Cell) -> None:
 
     claimed = cell.claim(jobs=5000)
 
-    assert 5000 == len({job.member for job in claimed.jobs})
-    assert 5000 == cell.redis.zcard(cell.keys.leases)
+    assert len({job.member for job in claimed.jobs}) == 5000
+    assert cell.redis.zcard(cell.keys.leases) == 5000
     assert not cell.redis.exists(cell.keys.ready(STANDARD, "default"), cell.keys.turn(STANDARD))
 
 
@@ -154,14 +154,14 @@ def test_an_empty_claim_tells_when_the_next_delayed_job_is_due(cell: Cell) -> No
 
 
 def test_an_empty_claim_without_delayed_jobs_names_no_time(cell: Cell) -> None:
-    assert 0 == cell.claim().come_back_ms
+    assert cell.claim().come_back_ms == 0
 
 
 def test_a_delayed_job_that_is_overdue_calls_nobody_back_at_once(cell: Cell) -> None:
     cell.submit("j1", not_before_ms=cell.now_ms() + 5_000)
     cell.lapse_delays()
 
-    assert 100 == cell.claim().come_back_ms
+    assert cell.claim().come_back_ms == 100
 
 
 def _wrong_type(cell: Cell, member: str) -> None:
@@ -209,18 +209,16 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
-def test_what_is_broken_is_set_apart_and_the_others_are_served(
-    cell: Cell, spoil: Callable[[Cell, str], None]
-) -> None:
+def test_what_is_broken_is_set_apart_and_the_others_are_served(cell: Cell, spoil: Callable[[Cell, str], None]) -> None:
     for i in range(3):
         cell.submit(f"j{i}")
     spoil(cell, "default/j0")
 
     claimed = cell.claim()
 
-    assert ["default/j1", "default/j2"] == [job.member for job in claimed.jobs]
-    assert [b"default/j0"] == cell.redis.zrange(cell.keys.quarantine, 0, -1)
-    assert (1, [], False) == (cell.stat("quarantined"), cell.ready(), claimed.more)
+    assert [job.member for job in claimed.jobs] == ["default/j1", "default/j2"]
+    assert cell.redis.zrange(cell.keys.quarantine, 0, -1) == [b"default/j0"]
+    assert (cell.stat("quarantined"), cell.ready(), claimed.more) == (1, [], False)
 
 
 def test_a_ready_entry_without_a_record_is_dropped(cell: Cell) -> None:
@@ -228,8 +226,8 @@ def test_a_ready_entry_without_a_record_is_dropped(cell: Cell) -> None:
     cell.submit("j2")
     cell.redis.delete(cell.keys.job("default/j1"))
 
-    assert ["default/j2"] == claimed_ids(cell)
-    assert ([], 0) == (cell.ready(), cell.redis.zcard(cell.keys.quarantine))
+    assert claimed_ids(cell) == ["default/j2"]
+    assert (cell.ready(), cell.redis.zcard(cell.keys.quarantine)) == ([], 0)
 
 
 def test_a_ready_entry_of_a_finished_job_is_dropped(cell: Cell) -> None:
@@ -240,8 +238,8 @@ def test_a_ready_entry_of_a_finished_job_is_dropped(cell: Cell) -> None:
 
     claimed = cell.claim()
 
-    assert ([], False, []) == (claimed.jobs, claimed.more, cell.ready())
-    assert JobStatus.SUCCEEDED == cell.status("default/j1")
+    assert (claimed.jobs, claimed.more, cell.ready()) == ([], False, [])
+    assert cell.status("default/j1") == JobStatus.SUCCEEDED
 
 
 def test_a_ready_set_of_another_type_makes_no_worker_come_again_and_again(cell: Cell) -> None:
@@ -252,15 +250,15 @@ def test_a_ready_set_of_another_type_makes_no_worker_come_again_and_again(cell: 
 
     first, second = cell.claim(), cell.claim()
 
-    assert (["b/j2"], False) == ([job.member for job in first.jobs], first.more)
-    assert ([], False) == (second.jobs, second.more)
+    assert ([job.member for job in first.jobs], first.more) == (["b/j2"], False)
+    assert (second.jobs, second.more) == ([], False)
 
 
 def test_a_turn_of_another_type_hides_no_other_group(cell: Cell) -> None:
     cell.submit("j1", tier=Tier.SPOT)
     cell.redis.set(cell.keys.turn(STANDARD), "not a sorted set")
 
-    assert ["default/j1"] == claimed_ids(cell)
+    assert claimed_ids(cell) == ["default/j1"]
 
 
 def test_a_fence_always_rises_also_when_the_clock_does_not(cell: Cell) -> None:

@@ -12,19 +12,19 @@ def test_an_accepted_job_has_record_input_place_and_index(cell: Cell) -> None:
     submitted = cell.submit("j1", input=b'{"text":"a"}', max_attempts=5)
 
     job = cell.job("default/j1")
-    assert (SubmitOutcome.ACCEPTED, "default/j1", 0) == submitted
-    assert (JobStatus.QUEUED, 0, 0, 5) == (job.status, job.fence, job.attempts, job.max_attempts)
-    assert b'{"text":"a"}' == cell.redis.get(cell.keys.input("default/j1"))
-    assert ["default/j1"] == cell.ready()
-    assert ["default/j1"] == cell.run(cell.store.recent("default", limit=10))
-    assert ["default"] == cell.run(cell.store.tenants())
-    assert [STANDARD] == cell.run(cell.store.groups())
+    assert submitted == (SubmitOutcome.ACCEPTED, "default/j1", 0)
+    assert (job.status, job.fence, job.attempts, job.max_attempts) == (JobStatus.QUEUED, 0, 0, 5)
+    assert cell.redis.get(cell.keys.input("default/j1")) == b'{"text":"a"}'
+    assert cell.ready() == ["default/j1"]
+    assert cell.run(cell.store.recent("default", limit=10)) == ["default/j1"]
+    assert cell.run(cell.store.tenants()) == ["default"]
+    assert cell.run(cell.store.groups()) == [STANDARD]
 
 
 def test_the_answer_tells_how_many_wait_before(cell: Cell) -> None:
     depths = [cell.submit(f"j{i}").depth for i in range(3)]
 
-    assert [0, 1, 2] == depths
+    assert depths == [0, 1, 2]
 
 
 def test_the_same_idempotency_key_and_request_answer_the_first_job(cell: Cell) -> None:
@@ -32,8 +32,8 @@ def test_the_same_idempotency_key_and_request_answer_the_first_job(cell: Cell) -
 
     again = cell.submit("j2", idempotency_key="k", request_hash="h")
 
-    assert (SubmitOutcome.REPLAYED, "default/j1") == again[:2]
-    assert ["default/j1"] == cell.ready()
+    assert again[:2] == (SubmitOutcome.REPLAYED, "default/j1")
+    assert cell.ready() == ["default/j1"]
 
 
 def test_the_same_idempotency_key_with_another_request_is_a_mismatch(cell: Cell) -> None:
@@ -41,8 +41,8 @@ def test_the_same_idempotency_key_with_another_request_is_a_mismatch(cell: Cell)
 
     again = cell.submit("j2", idempotency_key="k", request_hash="other")
 
-    assert SubmitOutcome.MISMATCH == again.outcome
-    assert ["default/j1"] == cell.ready()
+    assert again.outcome == SubmitOutcome.MISMATCH
+    assert cell.ready() == ["default/j1"]
 
 
 def test_idempotency_keys_of_two_tenants_do_not_meet(cell: Cell) -> None:
@@ -50,7 +50,7 @@ def test_idempotency_keys_of_two_tenants_do_not_meet(cell: Cell) -> None:
 
     other = cell.submit("j2", tenant="b", idempotency_key="k", request_hash="h")
 
-    assert (SubmitOutcome.ACCEPTED, "b/j2") == other[:2]
+    assert other[:2] == (SubmitOutcome.ACCEPTED, "b/j2")
 
 
 def test_an_idempotency_key_is_forgotten_after_its_time(cell: Cell) -> None:
@@ -67,9 +67,9 @@ def test_the_same_submission_sent_again_changes_nothing(cell: Cell) -> None:
 
     again = cell.submit("j1", input=b"other")
 
-    assert SubmitOutcome.ACCEPTED == again.outcome
+    assert again.outcome == SubmitOutcome.ACCEPTED
     assert (JobStatus.RUNNING, lease.fence) == (cell.status("default/j1"), cell.job("default/j1").fence)
-    assert [] == cell.ready()
+    assert cell.ready() == []
 
 
 def test_a_full_queue_keeps_nothing_of_a_job(cell: Cell) -> None:
@@ -77,50 +77,50 @@ def test_a_full_queue_keeps_nothing_of_a_job(cell: Cell) -> None:
 
     refused = cell.submit("j2", cap=1, idempotency_key="k", deadline_ms=cell.now_ms() + 1000)
 
-    assert (SubmitOutcome.FULL, "", 1) == refused
-    assert [] == [key for key in cell.redis.scan_iter(f"{cell.keys.prefix}*") if b"j2" in key or b":k:" in key]
-    assert ["default/j1"] == cell.run(cell.store.recent("default", limit=10))
+    assert refused == (SubmitOutcome.FULL, "", 1)
+    assert [key for key in cell.redis.scan_iter(f"{cell.keys.prefix}*") if b"j2" in key or b":k:" in key] == []
+    assert cell.run(cell.store.recent("default", limit=10)) == ["default/j1"]
 
 
 def test_the_cap_counts_each_tenant_alone(cell: Cell) -> None:
     cell.submit("j1", tenant="a", cap=1)
 
-    assert SubmitOutcome.ACCEPTED == cell.submit("j2", tenant="b", cap=1).outcome
+    assert cell.submit("j2", tenant="b", cap=1).outcome == SubmitOutcome.ACCEPTED
 
 
 def test_as_many_jobs_may_be_delayed_as_may_wait(cell: Cell) -> None:
     later = cell.now_ms() + 60_000
     cell.submit("j1", cap=1, not_before_ms=later)
 
-    assert SubmitOutcome.FULL == cell.submit("j2", cap=1, not_before_ms=later).outcome
+    assert cell.submit("j2", cap=1, not_before_ms=later).outcome == SubmitOutcome.FULL
 
 
 def test_a_job_for_later_is_not_ready_and_says_why(cell: Cell) -> None:
     cell.submit("j1", not_before_ms=cell.now_ms() + 60_000)
 
-    assert [] == cell.ready()
-    assert "scheduled" == cell.job("default/j1").reason
-    assert [] == cell.claim().jobs
+    assert cell.ready() == []
+    assert cell.job("default/j1").reason == "scheduled"
+    assert cell.claim().jobs == []
 
 
 def test_a_time_in_the_past_means_now(cell: Cell) -> None:
     cell.submit("j1", not_before_ms=1)
 
-    assert ["default/j1"] == cell.ready()
+    assert cell.ready() == ["default/j1"]
 
 
 def test_a_deadline_moves_a_job_forward_within_its_tier(cell: Cell) -> None:
     cell.submit("first")
     cell.submit("urgent", deadline_ms=cell.now_ms() + 10_000)
 
-    assert ["default/urgent", "default/first"] == cell.ready()
+    assert cell.ready() == ["default/urgent", "default/first"]
 
 
 def test_a_far_deadline_does_not_move_a_job_back(cell: Cell) -> None:
     cell.submit("relaxed", deadline_ms=cell.now_ms() + 10_000_000)
     cell.submit("second")
 
-    assert ["default/relaxed", "default/second"] == cell.ready()
+    assert cell.ready() == ["default/relaxed", "default/second"]
 
 
 @pytest.mark.parametrize(("above", "tier"), [(Tier.PRIORITY, Tier.STANDARD), (Tier.STANDARD, Tier.SPOT)])
@@ -130,7 +130,7 @@ def test_no_deadline_is_a_way_into_the_tier_above(cell: Cell, above: Tier, tier:
 
     claimed = [job.member for job in cell.claim().jobs]
 
-    assert ["default/above", "default/urgent"] == claimed
+    assert claimed == ["default/above", "default/urgent"]
 
 
 @pytest.mark.parametrize(
