@@ -7,7 +7,7 @@ unanswered call tells whether the server still answers.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import hiredis
 
@@ -73,8 +73,8 @@ class RedisPipe(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports derive from nothing of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:

@@ -3,16 +3,26 @@
 import os
 import select
 import signal
+import time
+from collections.abc import Callable
 from types import FrameType
+
+#: A second signal this soon is the same wish: a Ctrl-C reaches us and also whoever started us, who may pass it on.
+_ECHO_S = 0.5
 
 
 class StopSignal:
     """Counts requests to stop and ends waits at once.
 
     A pipe carries the news: an Event's lock could be held by the very wait that a signal handler interrupts.
+
+    Args:
+        clock: monotonic, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._heard_at = float("-inf")
         #: How often somebody asked.
         self.count = 0
         self._reader, self._writer = os.pipe()
@@ -41,4 +51,6 @@ class StopSignal:
         os.close(self._writer)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.request()
+        if self._clock() - self._heard_at > _ECHO_S:
+            self._heard_at = self._clock()
+            self.request()

@@ -37,14 +37,19 @@ def test_a_request_ends_this_and_every_further_wait(stop: StopSignal) -> None:
 
 
 @pytest.mark.usefixtures("restored_signals")
-def test_each_signal_counts(stop: StopSignal) -> None:
+@pytest.mark.parametrize(("apart_s", "count"), [(0.4, 1), (0.6, 2)])
+def test_signals_count_unless_they_are_echoes_of_one_wish(apart_s: float, count: int) -> None:
+    now = 100.0
+    stop = StopSignal(clock=lambda: now)
     stop.listen()
 
     os.kill(os.getpid(), signal.SIGTERM)
+    now += apart_s
     os.kill(os.getpid(), signal.SIGINT)
 
     assert stop.wait(60.0)
-    assert stop.count == 2
+    assert count == stop.count
+    stop.close()
 
 
 @pytest.mark.usefixtures("restored_signals")
