@@ -1,8 +1,11 @@
 """Jobs in, results out: one Celery worker per GPU slot that runs batches of queued jobs as single forward passes.
 
-The Celery process (the parent) moves bytes: `engine` is the story of a job in it, with `claimer` (what to take, and
-when), `bell` (how an idle worker waits), `committer` (how results get back), `executor` (the parent's end of the
-child), `keeper` (leases and presence, in a thread) and `catalog` (which models to serve). `step` hangs it into
-Celery, `requests` and `job_events` are what Celery and Flower see of it. The child (`child`, `batcher`, `runtime`)
-runs the models and may hang or crash without harm.
+The Celery process (the parent) moves bytes. `job_path` is the story of a job in it and `engine` the machine around
+that: `claimer` (what to take, and when, by `claim_policy`), `bell` (how an idle worker waits), `executor` (the
+parent's end of the child), `committer` (how results get back), `keeper` (leases and presence, in a thread), `catalog`
+(which models to serve), `links` and `wire` (connections to Redis that never block). `step` hangs the engine into
+Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower see of it.
+
+The child (`child`, `batcher`, `runtime`) runs the models and may hang or crash without harm; `frames` is the language
+between the two.
 """

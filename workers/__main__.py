@@ -3,6 +3,9 @@
 import argparse
 import logging
 import sys
+import warnings
+
+from celery.platforms import SecurityWarning
 
 from headrace.errors import SettingsError
 from headrace.settings import get_settings
@@ -22,10 +25,12 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"error: {error.detail}")
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    # Celery warns root against pickle; this worker accepts JSON only, and containers run as whom they like.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app = make_app(settings, worker_class=options.worker_class)
     # One thread for plain tasks: the models run in a process of their own. Gossip and mingle would make each worker
     # talk to every other for nothing.
-    arguments = ["worker", "--pool", "threads", "--concurrency", "1", "--queues", PLAIN_QUEUE]
+    arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", "1", "--queues", PLAIN_QUEUE]
     arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
     app.worker_main([*arguments, "--loglevel", settings.log_level])
 

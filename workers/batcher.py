@@ -20,7 +20,7 @@ class Batch(NamedTuple):
 
 
 class Batcher:
-    """Greedy and work-conserving: the oldest waiting job decides the model, and all of that model that fits comes along.
+    """Greedy and work-conserving: the oldest waiting job decides the model, and all of that model that fits comes too.
 
     Never waits for company: batches form because the model is busy while jobs arrive.
     """

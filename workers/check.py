@@ -149,7 +149,7 @@ def difference(one: Any, other: Any) -> float:
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         return max((difference(one[key], other[key]) for key in one), default=0.0)
     if _is_number(one) and _is_number(other):
-        return float(abs(one - other)) / max(1.0, abs(one), abs(other))
+        return float(abs(one - other) / max(1.0, abs(one), abs(other)))
     return 0.0 if one == other else math.inf
 
 

@@ -62,13 +62,14 @@ class Executor:
     Args:
         arguments: command line of `workers.child` after the two pipe descriptors.
         limits: time limits; past them the child is killed with everything it started.
-        listener: told of everything.
     """
 
-    def __init__(self, *, arguments: Sequence[str], limits: ExecutorLimits, listener: ExecutorListener) -> None:
+    #: Told of everything; set before the first spawn.
+    listener: ExecutorListener
+
+    def __init__(self, *, arguments: Sequence[str], limits: ExecutorLimits) -> None:
         self._arguments = arguments
-        self._limits = limits
-        self._listener = listener
+        self.limits = limits
         self._loop: Loop | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._backoff = Backoff(first_s=0.1, most_s=10.0)
@@ -102,7 +103,7 @@ class Executor:
             pass_fds=(down_read, up_write),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env=child_environment(threads=self._limits.threads),
+            env=child_environment(threads=self.limits.threads),
         )
         os.close(down_read)
         os.close(up_write)
@@ -158,7 +159,7 @@ class Executor:
     def _load_next(self) -> None:
         if self.loading is None and self._to_load and self.is_ready and not self.running:
             self.loading = self._to_load.pop(0)
-            self._deadline = time.monotonic() + self._limits.load_s
+            self._deadline = time.monotonic() + self.limits.load_s
             self._say(Frame.LOAD, self.loading)
 
     def send(self, ref: str, jobs: Sequence[tuple[int, bytes]], *, alone: bool = False) -> None:
@@ -198,21 +199,21 @@ class Executor:
         match message:
             case [Frame.DONE, slots, results, took_s]:
                 self.running, self._deadline = [], None
-                self._listener.batch_done(slots, results, took_s)
+                self.listener.batch_done(slots, results, took_s)
                 self._load_next()
             case [Frame.STARTED, ref, slots]:
-                self.running, self._deadline = slots, time.monotonic() + self._limits.forward_s
-                self._listener.batch_started(ref, slots)
+                self.running, self._deadline = slots, time.monotonic() + self.limits.forward_s
+                self.listener.batch_started(ref, slots)
             case [Frame.LOADED, ref, max_batch]:
                 self._loaded()
-                self._listener.model_loaded(ref, max_batch)
+                self.listener.model_loaded(ref, max_batch)
             case [Frame.REFUSED, ref, error]:
                 self._loaded()
-                self._listener.model_refused(ref, error)
+                self.listener.model_refused(ref, error)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
                 self.is_ready = True
-                self._listener.child_ready()
+                self.listener.child_ready()
                 self._load_next()
 
     def _loaded(self) -> None:
@@ -233,7 +234,7 @@ class Executor:
         self._process = None
         self._forget_child()
         self._respawn()
-        self._listener.child_died(suspects, cause, loading)
+        self.listener.child_died(suspects, cause, loading)
 
     def _respawn(self) -> None:
         if self._closed:

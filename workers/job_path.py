@@ -1,0 +1,209 @@
+"""JobPath: the way of a job through the parent: taken -> sent to the child -> started -> done -> committed.
+
+It contains no policy: what to claim, how to batch, when to retry a load are decided by the parts it calls.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.jobs import Cause, JobStatus, error_document
+from headrace.store import ClaimedJob, JobStore, Outcome
+from workers.claim_policy import ClaimPlan, ClaimPolicy
+from workers.committer import Committer
+from workers.executor import Executor
+from workers.forward_clock import ForwardClock
+from workers.held_jobs import HeldJob, HeldJobs
+from workers.loop import Loop, Timer
+from workers.served_models import ServedModels
+from workers.view import JobView
+from workers.wire import Wire
+
+log = logging.getLogger("headrace.path")
+
+#: A pass shorter than this is committed without having been told to be running: one script less.
+_START_DELAY_S = 0.002
+#: Children that may die with a job in their pass before the job is given up.
+_CRASHES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathParts:
+    """What the path connects."""
+
+    wire: Wire
+    store: JobStore
+    executor: Executor
+    committer: Committer
+    policy: ClaimPolicy
+    view: JobView
+
+
+class JobPath:
+    """Listens to the executor, feeds the committer.
+
+    Args:
+        parts: what it connects.
+        on_room: called whenever another claim may be in place.
+        on_models: called whenever the set of versions that can run has changed.
+    """
+
+    def __init__(self, *, parts: PathParts, on_room: Callable[[], None], on_models: Callable[[], None]) -> None:
+        self._wire, self._store = parts.wire, parts.store
+        self._executor, self._committer = parts.executor, parts.committer
+        self._policy, self._view = parts.policy, parts.view
+        self._on_room, self._on_models = on_room, on_models
+        self.held = HeldJobs()
+        self.models = ServedModels()
+        self.clock = ForwardClock()
+        #: True once a child has come up.
+        self.has_child = False
+        self.jobs_done = 0
+        self.batches = 0
+        self._loop: Loop | None = None
+        self._start_timer: Timer | None = None
+        parts.executor.listener = self
+
+    def attach(self, loop: Loop) -> None:
+        """Go on with this loop; timers of the one before are void."""
+        self._loop = loop
+        self._start_timer = None
+
+    # --- in
+
+    def plan(self) -> ClaimPlan:
+        """How many jobs to claim, and when."""
+        ends_at = self.clock.ends_at if self.held.running else None
+        max_batch = max(self.models.ready().values(), default=0)
+        return self._policy.plan(staged=self.held.staged, max_batch=max_batch, ends_at=ends_at, now=time.monotonic())
+
+    def take(self, claimed: list[tuple[ClaimedJob, str]]) -> None:
+        """Hold claimed jobs, each with its group, and send them to the child."""
+        held = [self.held.add(job, ref=group.rpartition(":")[0], group=group) for job, group in claimed]
+        if held:
+            self._send(held)
+            self._view.received(held)
+        self._on_room()
+
+    def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
+        by_ref: dict[str, list[tuple[int, bytes]]] = {}
+        for held in jobs:
+            by_ref.setdefault(held.ref, []).append((held.slot, held.job.input))
+        for ref, rows in by_ref.items():
+            if self.models.is_ready(ref):
+                self._executor.send(ref, rows, alone=alone)
+
+    # --- what the child says
+
+    def batch_started(self, ref: str, slots: list[int]) -> None:
+        """A forward pass begins: say so in the records if it lasts, and plan the next claim."""
+        self.clock.started(ref, now=time.monotonic())
+        jobs = self.held.start(slots)
+        if self._loop is not None:
+            self._start_timer = self._loop.call_later(_START_DELAY_S, lambda: self._tell_start(jobs))
+        self._view.started(jobs)
+        self._on_room()
+
+    def _tell_start(self, jobs: list[HeldJob]) -> None:
+        self._start_timer = None
+        self._wire.send(self._store.start([held.job.lease for held in jobs]), lambda _: None, self._start_failed)
+
+    def _start_failed(self, error: Exception) -> None:
+        # The commit makes up for it.
+        log.warning("the start of a batch was not recorded: %s", error)
+
+    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], took_s: float) -> None:
+        """A forward pass ended: commit it."""
+        if self._start_timer is not None:
+            self._start_timer.cancel()
+            self._start_timer = None
+        jobs, outcomes, errors = [], [], []
+        for slot, (ok, cause, body) in zip(slots, results, strict=True):
+            held = self.held.remove(slot)
+            if held is not None:
+                jobs.append(held)
+                status = JobStatus.SUCCEEDED if ok else JobStatus.FAILED
+                outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body))
+                errors.append(None if ok else body.decode())
+        if jobs:
+            self.clock.ended(jobs[0].ref, took_s=took_s)
+            self.jobs_done += len(jobs)
+            self.batches += 1
+            self._committer.commit(outcomes, took_s=took_s)
+            self._view.ended(jobs, errors, took_s)
+        self._on_room()
+
+    # --- models
+
+    def child_ready(self) -> None:
+        """A new child: let it load everything."""
+        self.has_child = True
+        self.load_due()
+
+    def load_due(self) -> None:
+        """Have the child load what it should and may load now."""
+        if self._executor.is_ready and (due := self.models.due(time.monotonic())):
+            for ref in due:
+                self._executor.load(ref)
+            self._on_models()
+
+    def model_loaded(self, ref: str, max_batch: int) -> None:
+        """A version can run: send it what waits here, and claim for it."""
+        self.models.loaded(ref, max_batch)
+        waiting = [held for held in self.held.all() if held.ref == ref]
+        self._send([held for held in waiting if not held.crashes])
+        self._send([held for held in waiting if held.crashes], alone=True)
+        self._on_models()
+
+    def model_refused(self, ref: str, error: str) -> None:
+        """A version cannot run here: give back what waits for it."""
+        log.error("%s cannot be loaded: %s", ref, error)
+        self.models.refused(ref, error, time.monotonic())
+        self.give_back([held for held in self.held.all() if held.ref == ref])
+        self._on_models()
+
+    # --- when the child dies
+
+    def child_died(self, suspects: list[int], cause: str, loading: str | None) -> None:
+        """The child is gone: under the same leases suspects run alone next, and a job that killed twice fails."""
+        self.clock.forget_running()
+        self.held.stop_running()
+        self.models.child_lost()
+        if loading is not None:
+            self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())
+        for slot in suspects:
+            held = self.held.get(slot)
+            if held is not None:
+                held.crashes += 1
+                if held.crashes >= _CRASHES and len(suspects) == 1:
+                    self._give_up(held, cause)
+        self._on_models()
+
+    def _give_up(self, held: HeldJob, cause: str) -> None:
+        timed_out = cause == "timeout"
+        why = Cause.TIMEOUT if timed_out else Cause.WORKER_LOST
+        detail = (
+            f"its forward pass took longer than {self._executor.limits.forward_s:g} s, also alone"
+            if timed_out
+            else f"its forward pass killed the model's process twice ({cause})"
+        )
+        self.held.remove(held.slot)
+        outcome = Outcome(held.job.lease, JobStatus.FAILED, why, error_document(why, detail))
+        self._committer.commit([outcome], took_s=0.0)
+        self._view.ended([held], [detail], 0.0)
+
+    # --- back
+
+    def give_back(self, jobs: list[HeldJob]) -> None:
+        """Let go of jobs that will not run here; charges nothing."""
+        for held in jobs:
+            self.held.remove(held.slot)
+        if jobs:
+            op = self._store.release([held.job.lease for held in jobs])
+            self._wire.send(op, lambda count: log.info("%s jobs given back", count), self._give_back_failed)
+            self._view.dropped(jobs)
+
+    def _give_back_failed(self, error: Exception) -> None:
+        # Their leases run out, and they come back without us.
+        log.warning("jobs could not be given back: %s", error)
