@@ -17,6 +17,7 @@
     │   └── QueueFull                429
     ├── Unavailable                  503, try again
     │   └── RedisUnavailable         503
+    ├── WaitTimeout                  504, raised by clients: the job goes on
     ├── ModelError                   a model, its files or its code
     │   ├── InputError               raised by a model author: only this job fails
     │   ├── InvalidModel             what was pushed cannot be served
@@ -186,6 +187,14 @@ class RedisUnavailable(Unavailable):
 
     code = "redis_unavailable"
     title = "The queue's storage does not answer"
+
+
+class WaitTimeout(HeadraceError):
+    """Raised by a client when a job has not ended in the time it was given; the job goes on."""
+
+    code = "wait_timeout"
+    status = 504
+    title = "The job has not ended yet"
 
 
 class ModelError(HeadraceError):

@@ -4,16 +4,20 @@ Whatever a test asks, each answer is held against the OpenAPI document: status, 
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import jsonschema_rs
+import orjson
 import pytest
 from fastapi import FastAPI
 
+from api.__main__ import make_server
 from api.app import create_app
 from api.services import Services
 from headrace.jobs import Cause, JobStatus, error_document
@@ -24,6 +28,7 @@ from headrace.store import ClaimedJob, CommitAnswer, JobStore, Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry
+from scheduler.embedded_server import free_port
 
 GREETER = '''
 from pydantic import BaseModel, ConfigDict, Field
@@ -158,6 +163,40 @@ def api_with(settings: Settings) -> Callable[..., Any]:
             yield client
 
     return with_changes
+
+
+@pytest.fixture
+def live_url(settings: Settings) -> Iterator[str]:
+    """The address of an API that serves real connections, from a thread."""
+    port = free_port()
+    server = make_server(settings.model_copy(update={"api_port": port}))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def serving(worker: HandWorker) -> Iterator[None]:
+    """Ends every job while the test runs: input `{"text": "boom"}` fails, any other succeeds with its own text."""
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.wait(0.005):
+            for job in worker.claim():
+                text = orjson.loads(job.input)["text"]
+                worker.fail(job) if text == "boom" else worker.succeed(job, orjson.dumps(text))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
 
 
 @pytest.fixture

@@ -1,0 +1,225 @@
+"""One HTTP request to the API as a value: what to send, and how to read the answer. No I/O.
+
+`Client` and `AsyncClient` carry out the same calls, so both mean the same by them.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+from urllib.parse import quote
+
+import orjson
+from pydantic import BaseModel
+
+from headrace.errors import FieldError, HeadraceError, InternalError, JobNotSucceeded, RequestError, Unavailable
+from headrace.jobs import JobStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP response as the calls read it; the names of headers are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpCall(Generic[T]):
+    """A request that may be sent again when its answer was lost: the API knows it again."""
+
+    method: str
+    path: str
+    read: Callable[[Answer], T]
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    #: How long the API may hold the answer back.
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """A job as the API shows it; `document` is all that was said."""
+
+    id: str
+    status: JobStatus
+    reason: str | None
+    document: Mapping[str, Any]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what the API said."""
+        status = JobStatus(document["status"])
+        return cls(id=document["id"], status=status, reason=document.get("reason"), document=document)
+
+    @property
+    def is_terminal(self) -> bool:
+        """True once it can never change again."""
+        return self.status.is_terminal
+
+    def result(self) -> Any:
+        """The result that came with the record.
+
+        Raises:
+            JobNotSucceeded: if the job ended without one, or has not ended.
+        """
+        if self.status is not JobStatus.SUCCEEDED:
+            raise JobNotSucceeded(self.explanation())
+        return self.document.get("result")
+
+    def explanation(self) -> str:
+        """One sentence about how it is and why."""
+        said = f"job {self.id} is {self.status}"
+        if error := self.document.get("error"):
+            return f"{said}: {error['cause']}: {error['detail']}"
+        why = self.document.get("reason_detail") or self.reason
+        return f"{said}: {why}" if why else said
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def submit(
+    model: str, value: Any, *, options: Mapping[str, Any] | None = None, key: str | None = None, wait_s: float = 0.0
+) -> HttpCall[JobRecord]:
+    """Hand in one job; without a `key` a random one makes repeating safe."""
+    body: dict[str, Any] = {"model": model, "input": value}
+    if options:
+        body["options"] = dict(options)
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_hex(16)}
+    return HttpCall(
+        method="POST",
+        path="/v1/jobs",
+        read=_record,
+        headers=headers | _prefer(wait_s),
+        body=_json(body),
+        wait_s=wait_s,
+    )
+
+
+def get(job_id: str, *, wait_s: float = 0.0) -> HttpCall[JobRecord]:
+    """Look at a job, after its end or `wait_s`."""
+    return HttpCall(method="GET", path=_job(job_id), read=_record, headers=_prefer(wait_s), wait_s=wait_s)
+
+
+def result(job_id: str) -> HttpCall[Any]:
+    """Fetch the result of a job that succeeded."""
+
+    def read(answer: Answer) -> Any:
+        if answer.status == _ACCEPTED:
+            raise JobNotSucceeded(_record(answer).explanation())
+        return orjson.loads(answer.body)
+
+    return HttpCall(method="GET", path=f"{_job(job_id)}/result", read=read, headers={})
+
+
+def cancel(job_id: str) -> HttpCall[JobRecord]:
+    """Call a job off."""
+    return HttpCall(method="POST", path=f"{_job(job_id)}/cancel", read=_record, headers={})
+
+
+def jobs(*, limit: int = 50) -> HttpCall[list[JobRecord]]:
+    """The newest jobs."""
+
+    def read(answer: Answer) -> list[JobRecord]:
+        return [JobRecord.from_document(item) for item in orjson.loads(answer.body)["jobs"]]
+
+    return HttpCall(method="GET", path=f"/v1/jobs?limit={limit}", read=read, headers={})
+
+
+def listing(name: str) -> HttpCall[list[dict[str, Any]]]:
+    """What `/v1/models`, `/v1/queues` or `/v1/workers` lists."""
+
+    def read(answer: Answer) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = orjson.loads(answer.body)[name]
+        return items
+
+    return HttpCall(method="GET", path=f"/v1/{name}", read=read, headers={})
+
+
+_ACCEPTED = 202
+
+
+def _job(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+def _prefer(wait_s: float) -> dict[str, str]:
+    return {"Prefer": f"wait={wait_s:.3f}".rstrip("0").rstrip(".")} if wait_s > 0 else {}
+
+
+def _record(answer: Answer) -> JobRecord:
+    return JobRecord.from_document(orjson.loads(answer.body))
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise RequestError(f"the input cannot be written as JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+# --- reading answers -------------------------------------------------------------------------------------------------
+
+
+def read_answer(call: HttpCall[T], answer: Answer) -> T:
+    """What the call asked for.
+
+    Raises:
+        HeadraceError: of the class that the API's problem document names.
+    """
+    if answer.status >= 400:
+        raise problem(answer)
+    try:
+        return call.read(answer)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InternalError(f"{call.method} {call.path} was not answered by a Headrace API: {error}") from error
+
+
+def problem(answer: Answer) -> HeadraceError:
+    """The error that an answer stands for, also if it came from something between us and the API."""
+    document = _problem_document(answer.body)
+    kind = _KINDS.get(document.get("code", "")) or _kind_by_status(answer.status)
+    detail = document.get("detail") or f"the server answered {answer.status}"
+    fields = [FieldError(item["pointer"], item["detail"], item["code"]) for item in document.get("errors", ())]
+    return kind(detail, fields=fields, retry_after_s=_retry_after_s(answer, document))
+
+
+def _problem_document(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _retry_after_s(answer: Answer, document: Mapping[str, Any]) -> float | None:
+    if "retry_after_ms" in document:
+        return float(document["retry_after_ms"]) / 1000
+    header = answer.headers.get("retry-after", "")
+    return float(header) if header.isdecimal() else None
+
+
+def _kind_by_status(status: int) -> type[HeadraceError]:
+    if status in {429, 502, 503, 504}:
+        return Unavailable
+    return RequestError if status < 500 else InternalError
+
+
+def _tree(kind: type[HeadraceError]) -> dict[str, type[HeadraceError]]:
+    kinds = {kind.code: kind}
+    for child in kind.__subclasses__():
+        kinds |= _tree(child)
+    return kinds
+
+
+_KINDS = _tree(HeadraceError)

@@ -1,0 +1,135 @@
+"""How a client keeps at it: retries that spread out, and waits that outlive restarts of the API. No I/O.
+
+A *plan* is a generator that yields what to do next (`Send` a call, `Pause`) and is told what came of it (`advance`).
+`Client` and `AsyncClient` differ only in how they do it.
+"""
+
+import random
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from headrace import http_call
+from headrace.errors import HeadraceError, Unavailable, WaitTimeout
+from headrace.http_call import Answer, HttpCall, JobRecord, read_answer
+
+T = TypeVar("T")
+
+#: One long poll; below the API's own limit, and below what proxies cut off.
+POLL_S = 30.0
+
+
+@dataclass(frozen=True)
+class Send:
+    """Carry out this call; tell the plan its answer, or throw Unavailable into it if none came."""
+
+    call: HttpCall[Any]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Do nothing for so long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """The plan has come to its end with this."""
+
+    value: T
+
+
+Plan: TypeAlias = Generator[Send | Pause, Answer, T]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """When to give up, and how long to pause before the next attempt: full jitter over a doubling limit."""
+
+    #: How long one call may go without an answer that is one.
+    give_up_s: float = 30.0
+    first_pause_s: float = 0.1
+    longest_pause_s: float = 5.0
+    now: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+
+    def pause_s(self, attempt: int, retry_after_s: float | None) -> float:
+        """How long to pause after the `attempt`-th failure, not before what the server asked for."""
+        limit = min(self.first_pause_s * 2.0 ** min(attempt, 30), self.longest_pause_s)
+        return (retry_after_s or 0.0) + self.jitter() * limit
+
+
+def persist(call: HttpCall[T], patience: Patience) -> Plan[T]:
+    """Send a call until it is answered by anything but "not now".
+
+    Raises:
+        HeadraceError: what the API refused it with, or Unavailable once patience is at its end.
+    """
+    give_up_at = patience.now() + patience.give_up_s + call.wait_s
+    attempt = 0
+    while True:
+        try:
+            return read_answer(call, (yield Send(call)))
+        except HeadraceError as error:
+            pause_s = patience.pause_s(attempt, error.retry_after_s)
+            if not error.retryable or patience.now() + pause_s > give_up_at:
+                raise
+            attempt += 1
+            yield Pause(pause_s)
+
+
+def wait(job_id: str, patience: Patience, *, timeout_s: float | None) -> Plan[JobRecord]:
+    """Wait until a job has ended, however often the API is restarted meanwhile.
+
+    Raises:
+        WaitTimeout: if it has not ended in time; the job goes on.
+    """
+    return (yield from _finish(None, job_id, patience, _deadline(patience, timeout_s)))
+
+
+def run(call: HttpCall[JobRecord], patience: Patience, *, timeout_s: float | None) -> Plan[JobRecord]:
+    """Submit a job by a call that waits, and go on waiting until it has ended.
+
+    Raises:
+        WaitTimeout: if it has not ended in time; the job goes on.
+    """
+    deadline = _deadline(patience, timeout_s)
+    record = yield from persist(call, patience)
+    return (yield from _finish(record, record.id, patience, deadline))
+
+
+def _finish(record: JobRecord | None, job_id: str, patience: Patience, deadline: float) -> Plan[JobRecord]:
+    while record is None or not record.is_terminal:
+        left_s = deadline - patience.now()
+        if left_s <= 0 and record is not None:
+            raise WaitTimeout(f"not ended in time: {record.explanation()}")
+        poll = http_call.get(job_id, wait_s=max(0.001, min(left_s, POLL_S)))
+        record = yield from persist(poll, replace(patience, give_up_s=min(patience.give_up_s, max(left_s, 0))))
+    return record
+
+
+def advance(plan: Plan[T], came: Answer | Unavailable | None) -> Send | Pause | Done[T]:
+    """Tell a plan what came of its last step (None: it paused, or has not begun) and learn the next one."""
+    try:
+        if isinstance(came, Unavailable):
+            return plan.throw(came)
+        return next(plan) if came is None else plan.send(came)
+    except StopIteration as end:
+        return Done(end.value)
+
+
+def first_wait_s(timeout_s: float | None) -> float:
+    """How long a submission that is waited for lets the API hold its answer back."""
+    return POLL_S if timeout_s is None else min(timeout_s, POLL_S)
+
+
+def _deadline(patience: Patience, timeout_s: float | None) -> float:
+    return float("inf") if timeout_s is None else patience.now() + timeout_s
+
+
+def unreachable(url: str, error: Exception) -> Unavailable:
+    """What no answer at all amounts to."""
+    why = str(error) or type(error).__name__
+    return Unavailable(f"the API at {url} cannot be reached ({why}); is `headrace up` running?")

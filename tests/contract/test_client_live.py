@@ -1,0 +1,117 @@
+"""Both clients against an API that serves real connections."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from headrace.client import AsyncClient, Client
+from headrace.errors import JobNotFound, JobNotSucceeded, ModelNotFound, WaitTimeout
+from headrace.jobs import JobStatus
+
+
+def greeting(text: str) -> dict[str, str]:
+    return {"text": text}
+
+
+@pytest.mark.usefixtures("serving")
+def test_run_gives_the_result(live_url: str) -> None:
+    with Client(live_url) as client:
+        assert client.run("greeter", greeting("hi")) == "hi"
+
+
+@pytest.mark.usefixtures("serving")
+def test_run_raises_what_the_job_failed_of(live_url: str) -> None:
+    with Client(live_url) as client, pytest.raises(JobNotSucceeded, match="model: it broke"):
+        client.run("greeter", greeting("boom"))
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_submitted_job_is_waited_for_by_its_handle(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"), max_attempts=2)
+
+        assert job.result(timeout_s=20) == "hi"
+        assert job.record().status == JobStatus.SUCCEEDED
+        assert client.result(job.id) == "hi"
+        assert [job.id] == [record.id for record in client.jobs()]
+
+
+def test_a_wait_ends_at_its_timeout_and_the_job_goes_on(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"))
+
+        with pytest.raises(WaitTimeout, match="no worker of tier standard is running"):
+            job.wait(timeout_s=0.05)
+        assert job.record().status == JobStatus.QUEUED
+
+
+def test_a_wait_ends_when_the_job_is_canceled(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"))
+        job.cancel()
+
+        assert job.wait().status == JobStatus.CANCELED
+
+
+def test_errors_come_back_as_the_classes_they_were(live_url: str) -> None:
+    with Client(live_url) as client:
+        with pytest.raises(ModelNotFound) as refused:
+            client.submit("nobody", {})
+        with pytest.raises(JobNotFound):
+            client.get("never-was?")
+
+    assert refused.value.fields[0].pointer == "/model"
+
+
+@pytest.mark.usefixtures("serving")
+def test_map_keeps_the_order_and_tells_its_progress(live_url: str) -> None:
+    ended: list[int] = []
+    texts = [f"text {i}" for i in range(100)]
+
+    with Client(live_url) as client:
+        results = client.map("greeter", map(greeting, texts), window=16, progress=ended.append)
+
+    assert texts == results
+    assert list(range(1, 101)) == ended
+
+
+@pytest.mark.usefixtures("serving")
+def test_one_failure_in_a_map_costs_no_other_result(live_url: str) -> None:
+    values = [greeting("a"), greeting("boom"), greeting("b")]
+
+    with Client(live_url) as client:
+        outcomes = client.map("greeter", values, return_errors=True)
+        with pytest.raises(JobNotSucceeded):
+            client.map("greeter", values)
+
+    assert [outcomes[0], outcomes[2]] == ["a", "b"]
+    assert isinstance(outcomes[1], JobNotSucceeded)
+
+
+@pytest.mark.usefixtures("serving")
+async def test_the_async_client_means_the_same(live_url: str) -> None:
+    async with AsyncClient(live_url) as client:
+        job = await client.submit("greeter", greeting("hi"))
+
+        assert await job.result() == "hi"
+        assert await client.run("greeter", greeting("ho")) == "ho"
+        assert await client.map("greeter", [greeting("a"), greeting("b")]) == ["a", "b"]
+        assert [model["name"] for model in await client.models()] == ["greeter"]
+        assert {"standard", "priority", "spot"} == {queue["tier"] for queue in await client.queues()}
+        assert await client.workers() == []
+
+
+@pytest.mark.usefixtures("serving")
+async def test_map_runs_inside_a_running_loop_too(live_url: str) -> None:
+    with Client(live_url) as client:
+        results = await asyncio.to_thread(client.map, "greeter", [greeting("a")])
+        assert ["a"] == results == client.map("greeter", [greeting("a")])
+
+
+def test_one_key_of_the_caller_makes_one_job(live_url: str, queued: Callable[[], int]) -> None:
+    with Client(live_url) as client:
+        ids = {client.submit("greeter", greeting("hi"), key="mine").id for _ in range(3)}
+
+    assert len(ids) == 1
+    assert queued() == 1

@@ -1,0 +1,153 @@
+"""The client's persistence: against an API that misbehaves as told."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from headrace.client import AsyncClient, Client
+from headrace.errors import (
+    HeadraceError,
+    InternalError,
+    InvalidInput,
+    JobExpired,
+    QueueFull,
+    RequestError,
+    Unavailable,
+)
+from headrace.http_call import Answer, problem
+from headrace.persistence import Patience
+
+URL = "http://api.test"
+QUEUED = {"id": "c1-a", "status": "queued", "reason": "waiting_turn"}
+ENDED = {"id": "c1-a", "status": "succeeded", "reason": None, "result": 42}
+BUSY = httpx2.Response(503, json={"code": "redis_unavailable", "detail": "busy", "retry_after_ms": 1})
+
+Reply = httpx2.Response | Exception
+
+
+class Scripted:
+    """Answers with the given replies in turn and keeps the requests."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self._replies: Iterator[Reply] = iter(replies)
+        self.requests: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        reply = next(self._replies)
+        if isinstance(reply, Exception):
+            raise reply
+        return httpx2.Response(reply.status_code, headers=reply.headers, content=reply.content)
+
+    def keys(self) -> list[str]:
+        return [request.headers["idempotency-key"] for request in self.requests]
+
+
+def client_of(api: Scripted, **patience: Any) -> Client:
+    settings = {"first_pause_s": 0.001, "longest_pause_s": 0.001} | patience
+    return Client(URL, patience=Patience(**settings), transport=httpx2.MockTransport(api))
+
+
+def test_a_submission_is_repeated_with_the_same_key_until_it_is_answered() -> None:
+    api = Scripted(httpx2.ConnectError("refused"), BUSY, httpx2.ReadError("cut"), httpx2.Response(202, json=QUEUED))
+
+    with client_of(api) as client:
+        job = client.submit("m", 1)
+
+    assert job.id == "c1-a"
+    assert len(api.keys()) == 4
+    assert len(set(api.keys())) == 1
+
+
+def test_two_submissions_carry_different_keys() -> None:
+    api = Scripted(*[httpx2.Response(202, json=QUEUED)] * 2)
+
+    with client_of(api) as client:
+        client.submit("m", 1)
+        client.submit("m", 1)
+
+    assert len(set(api.keys())) == 2
+
+
+def test_a_refusal_is_not_repeated() -> None:
+    body = {"code": "invalid_input", "detail": "no", "errors": [{"pointer": "/input", "code": "c", "detail": "d"}]}
+    api = Scripted(httpx2.Response(422, json=body))
+
+    with client_of(api) as client, pytest.raises(InvalidInput) as refused:
+        client.submit("m", 1)
+
+    assert refused.value.fields[0].pointer == "/input"
+    assert len(api.requests) == 1
+
+
+def test_a_wait_goes_on_over_open_answers_and_lost_connections() -> None:
+    api = Scripted(
+        httpx2.Response(200, json=QUEUED), httpx2.RemoteProtocolError("restarted"), httpx2.Response(200, json=ENDED)
+    )
+
+    with client_of(api) as client:
+        assert client.wait("c1-a").result() == 42
+    assert [request.headers["prefer"] for request in api.requests] == ["wait=30"] * 3
+
+
+def test_an_api_that_stays_away_is_given_up_with_its_address() -> None:
+    clock = iter(range(1000))
+    api = Scripted(*[httpx2.ConnectError("refused")] * 1000)
+
+    with client_of(api, give_up_s=10, now=lambda: float(next(clock))) as client, pytest.raises(Unavailable, match=URL):
+        client.get("c1-a")
+    assert len(api.requests) < 15
+
+
+def test_pauses_double_up_to_a_limit_and_never_undercut_the_server() -> None:
+    patience = Patience(first_pause_s=1, longest_pause_s=5, jitter=lambda: 1.0)
+    lucky = Patience(first_pause_s=1, longest_pause_s=5, jitter=lambda: 0.0)
+
+    assert [patience.pause_s(attempt, None) for attempt in range(5)] == [1, 2, 4, 5, 5]
+    assert lucky.pause_s(0, 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (410, b'{"code":"job_expired","detail":"gone"}', JobExpired),
+        (429, b'{"code":"queue_full","detail":"full"}', QueueFull),
+        (422, b'{"code":"of a newer server","detail":"no"}', RequestError),
+        (502, b"<html>bad gateway</html>", Unavailable),
+        (500, b"", InternalError),
+        (404, b"[]", RequestError),
+    ],
+)
+def test_every_error_answer_becomes_an_error_of_the_tree(status: int, body: bytes, kind: type[HeadraceError]) -> None:
+    assert kind is type(problem(Answer(status, {}, body)))
+
+
+def test_a_server_that_is_no_headrace_is_said_to_be_none() -> None:
+    api = Scripted(httpx2.Response(200, text="<html>hello</html>"))
+
+    with client_of(api) as client, pytest.raises(InternalError, match="not answered by a Headrace API"):
+        client.queues()
+
+
+def test_an_input_that_is_not_json_is_refused_before_it_is_sent() -> None:
+    api = Scripted()
+
+    with client_of(api) as client, pytest.raises(RequestError, match="cannot be written as JSON: .*object"):
+        client.submit("m", object())
+    assert api.requests == []
+
+
+@pytest.mark.parametrize(
+    "act", [lambda client: client.submit("m", 1), lambda client: client.run("m", 1)], ids=["submit", "run"]
+)
+async def test_the_async_client_is_as_persistent(act: Callable[[AsyncClient], Any]) -> None:
+    api = Scripted(httpx2.ConnectError("refused"), BUSY, httpx2.Response(200, json=ENDED))
+    patience = Patience(first_pause_s=0.001)
+
+    async with AsyncClient(URL, patience=patience, transport=httpx2.MockTransport(api)) as client:
+        await act(client)
+
+    assert len(set(api.keys())) == 1
+    assert len(api.requests) == 3
