@@ -1,0 +1,121 @@
+"""`python -m examples.demo [--keep]`: serve a sentence encoder, embed hundreds of sentences, check every answer."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+
+from examples.demo.checks import Check, Vectors, check_direct, check_neighbours, check_norms
+from examples.demo.jobs import embed_all, embed_alone
+from examples.demo.report import Figures, Report
+from examples.demo.sentences import Sentences, read_sentences
+from examples.demo.system import DemoSystem, embed_directly, forget_settings, seconds_since_process_start
+from headrace.client import AsyncClient
+from headrace.errors import HeadraceError, Unavailable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Tell the story; 0 only if everything that is claimed holds."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    options = parser.parse_args(arguments)
+    forget_settings()
+    # A stop from outside is to end the system in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    report = Report(Console())
+    try:
+        return 0 if _show(report, keep=options.keep) else 1
+    except HeadraceError as error:
+        report.failure(error.detail)
+        return 1
+    except KeyboardInterrupt:
+        report.text("ended")
+        return 130
+
+
+def _show(report: Report, *, keep: bool) -> bool:
+    sentences = read_sentences()
+    with DemoSystem() as system:
+        pushed = system.push_embedder()
+        ref = pushed.manifest.ref
+        report.step(f"{ref} {'published' if pushed.is_new else 'is unchanged since the last run'}")
+        system.wait_until_ready()
+        report.step(f"Headrace is up at {system.url}: Redis, API, scheduler, one Celery worker")
+        vectors, figures = asyncio.run(_embed(system, sentences, report))
+        report.step("computing the same directly, without a queue, to compare")
+        direct = np.array(embed_directly(system.fetch(pushed.manifest), sentences.texts))
+        checks = _checks(vectors, direct, sentences)
+        report.checks(checks)
+        report.figures(figures)
+        report.text(_next_steps(system, keep=keep))
+        if keep:
+            _stay(system)
+    report.step("everything has ended")
+    return all(check.holds for check in checks)
+
+
+async def _embed(system: DemoSystem, sentences: Sentences, report: Report) -> tuple[Vectors, Figures]:
+    async with AsyncClient(system.url) as client:
+        first = await client.submit("embedder", {"text": sentences.texts[0]})
+        first_accepted_s = seconds_since_process_start()
+        report.step(f"first job accepted {first_accepted_s:.1f} s after the start; the worker loads the model")
+        await first.wait()
+        report.step(f"first result {seconds_since_process_start():.1f} s after the start")
+        with report.progress(len(sentences.texts)) as advance:
+            burst = await embed_all(client, sentences.texts, advance)
+        alone_ms = await embed_alone(client, sentences.texts[0])
+    figures = Figures(
+        first_accepted_s=first_accepted_s,
+        took_s=burst.took_s,
+        latencies_ms=[answer.latency_ms for answer in burst.answers],
+        batch_sizes=[answer.batch_size for answer in burst.answers],
+        alone_ms=alone_ms,
+    )
+    return np.array([answer.vector for answer in burst.answers]), figures
+
+
+def _checks(vectors: Vectors, direct: Vectors, sentences: Sentences) -> list[Check]:
+    return [
+        check_norms(vectors),
+        check_neighbours(vectors, sentences.pairs),
+        check_direct(vectors, direct),
+    ]
+
+
+def _next_steps(system: DemoSystem, *, keep: bool) -> str:
+    log = os.path.relpath(system.log_path)
+    if not keep:
+        return f"""
+Where to look next
+  make demo KEEP=1        the same, left running, so that you can send jobs of your own
+  make up                 an empty system, for your own models: docs/writing-a-model.md
+  examples/embedder       the model that was just served
+  {log:<23} what all processes said
+"""
+    return f"""
+Still running until Ctrl-C. In another terminal:
+  export HEADRACE_URL={system.url}
+  .venv/bin/headrace submit embedder '{{"text": "Water drives the wheel."}}' --wait
+  .venv/bin/headrace jobs
+  curl {system.url}/v1/queues
+  {system.url}/docs       every route, to try in a browser
+"""
+
+
+def _stay(system: DemoSystem) -> None:
+    try:
+        while system.is_running:
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+    raise Unavailable(f"headrace up has ended by itself; see {system.log_path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
