@@ -201,6 +201,8 @@ class JobEngine:
 
     def stop(self) -> None:
         """Stop in order: claim no more, give back what has not begun, finish what runs, commit, end the child."""
+        if self._is_draining:
+            return
         self._is_draining = True
         self._keeper.speak()
         self._claimer.stop()

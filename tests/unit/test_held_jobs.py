@@ -1,0 +1,57 @@
+"""The jobs that a worker has leased and not ended."""
+
+from headrace.jobs import Lease
+from headrace.store import ClaimedJob
+from workers.held_jobs import HeldJob, HeldJobs
+
+
+def hold(held: HeldJobs, name: str) -> HeldJob:
+    return held.add(ClaimedJob(f"default/{name}", 7, 0, 3, 0, b"x"), ref="a@1", group="a@1:standard")
+
+
+def test_jobs_are_staged_until_their_pass_begins() -> None:
+    held = HeldJobs()
+    first, second = hold(held, "first"), hold(held, "second")
+
+    started = held.start([first.slot])
+
+    assert [first] == started
+    assert (held.running, held.staged) == (1, 1)
+    assert not second.running
+
+
+def test_a_removed_job_counts_no_more() -> None:
+    held = HeldJobs()
+    job = hold(held, "first")
+    held.start([job.slot])
+
+    assert job is held.remove(job.slot)
+
+    assert (len(held), held.running, held.staged) == (0, 0, 0)
+    assert None is held.remove(job.slot)
+
+
+def test_slots_that_are_not_held_are_passed_over() -> None:
+    held = HeldJobs()
+
+    assert held.start([99]) == []
+    assert held.running == 0
+
+
+def test_when_the_child_is_gone_nothing_runs_and_everything_is_still_held() -> None:
+    held = HeldJobs()
+    job = hold(held, "first")
+    held.start([job.slot])
+
+    held.stop_running()
+
+    assert (held.running, held.staged) == (0, 1)
+    assert [Lease("default/first", 7)] == held.leases()
+
+
+def test_no_slot_is_used_twice() -> None:
+    held = HeldJobs()
+    first = hold(held, "first")
+    held.remove(first.slot)
+
+    assert first.slot != hold(held, "second").slot
