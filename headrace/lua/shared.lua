@@ -81,14 +81,15 @@ local function say(words)
   end
 end
 
--- A failed job keeps its input for whoever looks into it.
+-- A failed job keeps its input for whoever looks into it. A record's time to live comes last: `sweep` looks after those
+-- that have none.
 local function let_go(member, state, ttl)
-  redis.call('EXPIRE', JOB .. member, ttl)
   if state == 'failed' then
     redis.call('EXPIRE', INPUT .. member, ttl)
   else
     redis.call('DEL', INPUT .. member)
   end
+  redis.call('EXPIRE', JOB .. member, ttl)
 end
 
 -- The last change of a record.

@@ -6,9 +6,9 @@
 -- ARGV     member, tenant, group, model@version, tier, offset ms, the next higher tier's, cap, input, attempts allowed,
 --          not before ms, start by ms, deadline ms (0 = none), idempotency key or '', request hash, its ttl s
 -- reply    {accepted | replayed | mismatch | full, member or '', depth before}
--- Refused before it begins when memory is full. The index comes first: whatever write fails after it, no 202 was sent, and
--- `sweep` finds what is there by the index and either queues or removes it. The idempotency key comes last, so that it
--- never leads to half a job.
+-- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
+-- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. The idempotency key
+-- follows, so that it never leads to nothing.
 local member, tenant, group, ref, tier = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local offset, floor, cap = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local input, max_attempts = ARGV[9], ARGV[10]
@@ -51,13 +51,13 @@ if not again then
   end
   redis.call('ZADD', INDEX .. tenant, now, member)
   redis.call('SET', INPUT .. member, input)
-  redis.call('HSET', JOB .. member, unpack(record))
   if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
   if not_before > now then
     redis.call('ZADD', DELAYED, not_before, member)
   else
     enter_ready(group, member, score)
   end
+  redis.call('HSET', JOB .. member, unpack(record))
 end
 if idem ~= '' then redis.call('SET', idem, member .. '|' .. request, 'EX', idem_ttl) end
 return {'accepted', member, depth}
