@@ -20,7 +20,7 @@ from headrace.errors import HeadraceError, InvalidInput, InvalidModel
 from registry.additions import parse_additions
 from registry.description import SourceFile, describe, read_files
 from registry.manifest import Manifest
-from workers.runtime import Runtime
+from workers.runtime import ItemResult, Runtime
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -100,15 +100,24 @@ def _load(folder: Path, manifest: Manifest, device: str) -> Runtime:
 
 def _compare(runtime: Runtime, tolerance: float) -> list[Finding]:
     raws = [orjson.dumps(example) for example in runtime.manifest.examples]
-    alone = [orjson.loads(runtime.run([raw])[0].body) for raw in raws]
+    alone = [_result(runtime.run([raw])[0], i) for i, raw in enumerate(raws, start=1)]
     batch = [i % len(raws) for i in range(runtime.max_batch)]
     together = runtime.run([raws[i] for i in batch])
-    results = [(i, orjson.loads(result.body)) for i, result in zip(batch, together, strict=True)]
+    results = [(i, _result(result, i + 1)) for i, result in zip(batch, together, strict=True)]
     return [
         _batching(alone, results, tolerance),
         _schema(runtime.manifest.output_schema, alone),
         _costs(runtime, raws),
     ]
+
+
+def _result(result: ItemResult, example: int) -> Any:
+    if not result.ok:
+        raise InvalidModel(f"example {example} fails: {result.body.decode()}")
+    try:
+        return orjson.loads(result.body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidModel(f"the result of example {example} is not JSON: {error}") from error
 
 
 def _batching(alone: Sequence[Any], together: Sequence[tuple[int, Any]], tolerance: float) -> Finding:

@@ -29,9 +29,7 @@ def split(rows: Any, count: int) -> Sequence[Any]:
     if _is_a("torch", "Tensor", rows):
         rows = rows.cpu()
     elif not isinstance(rows, list | tuple) and not _is_a("numpy", "ndarray", rows):
-        raise InvalidModel(
-            f"forward returned {type(rows).__name__}; it must return a list, or an array or tensor of rows"
-        )
+        raise InvalidModel(f"forward returned {type(rows).__name__}, not a list, array or tensor of rows")
     length = len(rows) if getattr(rows, "ndim", 1) else 0
     if length != count:
         raise InvalidModel(f"forward returned {length} rows for {count} items; it must return one per item, in order")

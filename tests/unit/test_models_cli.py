@@ -1,0 +1,176 @@
+"""`headrace models …`: what it prints, and what it exits with."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.settings import get_settings
+from registry.__main__ import app
+from tests.model_folder import DOUBLER, write_model
+from workers.check import app as check_app
+from workers.check import difference
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model, with an empty registry in the settings."""
+    monkeypatch.setenv("HEADRACE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    get_settings.cache_clear()
+    return write_model(tmp_path / "Doubler")
+
+
+def run(*args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    return result.exit_code, result.output
+
+
+def run_check(*args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(check_app, [str(arg) for arg in args])
+    return result.exit_code, result.output
+
+
+def test_push_names_the_model_after_its_folder_and_says_what_serves(folder: Path) -> None:
+    code, output = run("push", folder)
+
+    assert code == 0
+    assert "published doubler@1: 1 files" in output
+    assert "serving @1 100%" in output
+
+
+def test_push_says_when_nothing_changed(folder: Path) -> None:
+    run("push", folder)
+
+    assert "unchanged doubler@1" in run("push", folder)[1]
+
+
+def test_push_without_release_says_so(folder: Path) -> None:
+    assert "not released" in run("push", folder, "--no-release")[1]
+    assert "no model is released" in run("ls")[1]
+
+
+def test_push_takes_a_name_an_entry_and_additions(folder: Path) -> None:
+    code, output = run(
+        "push", folder, "--name", "twice", "--entry", "model.py:Doubler", "--add", f"w={folder / 'model.py'}", "--json"
+    )
+
+    assert code == 0
+    shown = json.loads(output)
+    assert (shown["name"], shown["version"], shown["routes"], shown["is_new"]) == ("twice", 1, {"1": 100}, True)
+    assert [file["path"] for file in json.loads(run("show", "twice", "--json")[1])["files"]] == ["model.py", "w"]
+
+
+def test_ls_lists_the_released_models(folder: Path) -> None:
+    run("push", folder)
+
+    assert "Doubles numbers." in run("ls")[1]
+    assert [model["name"] for model in json.loads(run("ls", "--json")[1])] == ["doubler"]
+
+
+def test_show_shows_the_released_version_or_the_one_asked_for(folder: Path) -> None:
+    run("push", folder)
+    write_model(folder, DOUBLER.replace("max_batch=8", "max_batch=9"))
+    run("push", folder, "--no-release")
+
+    assert [json.loads(run("show", name, "--json")[1])["max_batch"] for name in ("doubler", "doubler@2")] == [8, 9]
+    assert "versions 1, 2" in run("show", "doubler")[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (("show", "nothing"), 1, "there is no model 'nothing'"),
+        (("show", "nothing@3"), 1, "there is no model nothing@3"),
+        (("show", "nothing@x"), 2, "is not a model version"),
+        (("push", "nowhere"), 1, "nowhere is no folder"),
+        (("push", ".", "--add", "weights"), 2, "--add weights should be NAME=PATH"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_cannot_be_done_is_said_in_one_sentence(args: tuple[str, ...], code: int, says: str) -> None:
+    exit_code, output = run(*args)
+
+    assert exit_code == code
+    assert says in output
+    assert len(output.splitlines()) == 1
+
+
+def test_check_passes_a_model_that_batches_correctly(folder: Path) -> None:
+    code, output = run_check(folder)
+
+    assert code == 0
+    assert "a batch of 8 gives what each example gives alone" in output
+
+
+def test_check_finds_a_model_whose_items_see_one_another(tmp_path: Path) -> None:
+    source = """
+    class Leaky(Model):
+        examples = [1.0, 2.0]
+        def forward(self, batch: list[float]) -> list[float]: return [x / sum(batch) for x in batch]
+    """
+    code, output = run_check(write_model(tmp_path, source), "--json")
+
+    assert code == 1
+    findings = {finding["check"]: finding for finding in json.loads(output)}
+    assert [name for name, finding in findings.items() if not finding["ok"]] == [
+        "a batch of 32 gives what each example gives alone"
+    ]
+
+
+def test_check_finds_results_outside_the_output_schema(tmp_path: Path) -> None:
+    source = """
+    class M(Model):
+        examples = [b"1", b"22"]
+        def forward(self, batch: list[bytes]) -> list[bytes]: return [b"not json" for _ in batch]
+    """
+    code, output = run_check(write_model(tmp_path, source))
+
+    assert code == 1
+    assert "is not JSON" in output
+
+
+def test_check_finds_a_cost_that_is_no_number(tmp_path: Path) -> None:
+    source = (
+        "class M(Model):\n    examples = [1, 2]\n    def forward(self, batch: list[int]) -> list[int]: return batch\n"
+    )
+    cost = "    def cost(self, item): return 'much'\n"
+    code, output = run_check(write_model(tmp_path, source + cost))
+
+    assert code == 1
+    assert "cost is a whole number from 0: examples cost 'much', 'much'" in output
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("class M(Model):\n    def forward(self, batch: list[int]) -> list[int]: return batch", "has no examples"),
+        (DOUBLER.replace("return row", "return 'x'"), "an example fails"),
+        (f"{DOUBLER}\n    def load(self, files, device): files.missing\n", "load failed: AttributeError"),
+    ],
+)
+def test_check_says_why_a_model_cannot_be_loaded(tmp_path: Path, source: str, says: str) -> None:
+    code, output = run_check(write_model(tmp_path, source))
+
+    assert code == 1
+    assert says in output
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.2),
+        ({"a": 1}, {"a": 1.5}, 0.5 / 1.5),
+        (1000, 1001, 1 / 1001),
+        (0.0, 0.001, 0.001),
+        ("x", "x", 0.0),
+        ("x", "y", float("inf")),
+        ([1], [1, 2], float("inf")),
+        ({"a": 1}, {"b": 1}, float("inf")),
+        (True, 1, 0.0),
+        (None, 0, float("inf")),
+    ],
+)
+def test_difference_is_the_smaller_of_absolute_and_relative(one: object, other: object, apart: float) -> None:
+    assert difference(one, other) == pytest.approx(apart)
