@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import documentation, problems
+from api.desk import JobDesk
 from api.edge import Edge
 from api.routes import health, jobs, models, queues
 from api.services import make_services
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Headrace", version="1", description=_DESCRIPTION, lifespan=lifespan, redirect_slashes=False)
     app.state.services = services
+    app.state.desk = JobDesk(services)
     app.add_middleware(Edge)
     problems.install(app)
     documentation.install(app)

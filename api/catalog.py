@@ -10,8 +10,9 @@ import difflib
 import logging
 import time
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import jsonschema_rs
@@ -67,22 +68,20 @@ def _fields(error: jsonschema_rs.ValidationError) -> list[FieldError]:
             return [FieldError(pointer_to(path), error.message, f"schema.{name}")]
 
 
-@dataclass(frozen=True)
 class ServedModel:
     """A model with the versions that its newest release names."""
 
-    release: Release
-    versions: Mapping[int, ServedVersion]
+    def __init__(self, release: Release, versions: Mapping[int, ServedVersion]) -> None:
+        self.release = release
+        self.versions = versions
+        routes = [(version, weight) for version, weight in sorted(release.routes.items()) if weight > 0]
+        self._served = [versions[version] for version, _ in routes]
+        self._limits = list(accumulate(weight for _, weight in routes))
 
     def pick(self, job_id: str) -> ServedVersion:
         """The version for a job: by weight, and always the same for the same id."""
-        weights = {version: weight for version, weight in sorted(self.release.routes.items()) if weight > 0}
-        point = zlib.crc32(job_id.encode()) % sum(weights.values())
-        for version, weight in weights.items():
-            point -= weight
-            if point < 0:
-                return self.versions[version]
-        raise AssertionError("the weights add up")
+        point = zlib.crc32(job_id.encode()) % self._limits[-1]
+        return self._served[bisect_right(self._limits, point)]
 
     @property
     def current(self) -> ServedVersion:

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fastapi import Request
 
 from api.records import Waiting, accepted_job, job_document
-from api.services import Services, services_of
+from api.services import Services
 from api.submission import fingerprint, new_job, parse_submission
 from headrace.errors import (
     FieldError,
@@ -50,6 +50,7 @@ class JobDesk:
     """Serves all callers of one process."""
 
     def __init__(self, services: Services) -> None:
+        self.settings = services.settings
         self._services = services
         self._store = services.store
         self._run = services.mux.run
@@ -70,7 +71,7 @@ class JobDesk:
             job_id=job_id,
             tenant=TENANT,
             ref=version.ref,
-            max_attempts=services.settings.max_attempts,
+            max_attempts=self.settings.max_attempts,
             now_ms=now_ms,
         )
         if idempotency_key:
@@ -85,10 +86,8 @@ class JobDesk:
         return Seen(accepted, await self._waiting(accepted, submitted.depth))
 
     async def _enqueue(self, job: NewJob) -> Submitted:
-        settings = self._services.settings
-        submitted = await self._run(
-            self._store.submit(job, cap=settings.queue_cap, idempotency_ttl_s=settings.idempotency_ttl_s)
-        )
+        cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
+        submitted = await self._run(self._store.submit(job, cap=cap, idempotency_ttl_s=ttl_s))
         if submitted.outcome is SubmitOutcome.FULL:
             raise QueueFull(
                 f"{submitted.depth} jobs wait for {job.ref} in tier {job.tier}, as many as may;"
@@ -152,7 +151,7 @@ class JobDesk:
         Raises:
             JobNotFound, JobExpired: if there is no record.
         """
-        ttl_s = self._services.settings.result_ttl_s
+        ttl_s = self.settings.result_ttl_s
         await self._run(self._store.cancel(f"{TENANT}/{job_id}", result_ttl_s=ttl_s))
         return await self.see(job_id)
 
@@ -165,11 +164,11 @@ class JobDesk:
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""
         if await self._services.seal.is_ours(job_id, TENANT):
-            kept_s = self._services.settings.result_ttl_s
+            kept_s = self.settings.result_ttl_s
             return JobExpired(f"job {job_id} ended more than {kept_s} s ago and is no longer kept")
         return JobNotFound(f"there is no job {job_id[:80]}")
 
 
 def desk_of(request: Request) -> JobDesk:
     """The desk of the process that serves this request."""
-    return JobDesk(services_of(request))
+    return cast("JobDesk", request.app.state.desk)

@@ -1,9 +1,10 @@
 """The request headers that change what happens: Prefer (RFC 7240) and Idempotency-Key (IETF draft)."""
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
 
-from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from headrace.errors import FieldError, MalformedRequest
 
@@ -14,6 +15,19 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
 _VISIBLE = re.compile(r"[\x20-\x7e]+\Z")
 
 
+#: Header fields by lower-case name.
+HeaderFields: TypeAlias = Mapping[str, str]
+
+
+def header_fields(request: Request) -> HeaderFields:
+    """All header fields at once, repeated ones joined (RFC 9110, section 5.3): looking up each costs a scan of all."""
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in request.scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
 class Preference(NamedTuple):
     """How long the caller would like to wait."""
 
@@ -22,11 +36,11 @@ class Preference(NamedTuple):
     applied: str
 
 
-def read_preference(headers: Headers, *, max_wait_s: float) -> Preference:
+def read_preference(headers: HeaderFields, *, max_wait_s: float) -> Preference:
     """Read `Prefer: wait=10` or `respond-async`; what is not understood is ignored, as RFC 7240 asks."""
     if "prefer" not in headers:
         return Preference(0, "")
-    asked = [part.strip() for line in headers.getlist("prefer") for part in line.split(",")]
+    asked = [part.strip() for part in headers["prefer"].split(",")]
     if any(part.lower() == "respond-async" for part in asked):
         return Preference(0, "respond-async")
     waits = [float(match[1]) for part in asked if (match := _WAIT.match(part))]
@@ -36,7 +50,7 @@ def read_preference(headers: Headers, *, max_wait_s: float) -> Preference:
     return Preference(wait_s, f"wait={wait_s:g}")
 
 
-def read_idempotency_key(headers: Headers) -> str:
+def read_idempotency_key(headers: HeaderFields) -> str:
     """Read the key, quoted (a structured field string, RFC 9651) or bare; empty if there is none.
 
     Raises:

@@ -47,9 +47,6 @@ class SubmitBody(BaseModel):
     options: Options = Options()
 
 
-_DEFAULTS = Options()
-
-
 def parse_submission(raw: bytes) -> SubmitBody:
     """Read the body.
 
@@ -113,23 +110,21 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
     Raises:
         InvalidInput: if its times cannot all be kept.
     """
-    raw_input = orjson.dumps(body.input)
-    if body.options is _DEFAULTS or body.options == _DEFAULTS:
-        return NewJob(id=job_id, tenant=tenant, ref=ref, tier=Tier.STANDARD, input=raw_input, max_attempts=max_attempts)
     options = body.options
     not_before_ms = _ms(options.not_before, now_ms)
-    for name, limit in (("start_by", options.start_by), ("deadline", options.deadline)):
-        _check_limit(name, _ms(limit, now_ms), not_before_ms, now_ms)
+    start_by_ms, deadline_ms = _ms(options.start_by, now_ms), _ms(options.deadline, now_ms)
+    _check_limit("start_by", start_by_ms, not_before_ms, now_ms)
+    _check_limit("deadline", deadline_ms, not_before_ms, now_ms)
     return NewJob(
         id=job_id,
         tenant=tenant,
         ref=ref,
         tier=options.tier,
-        input=raw_input,
+        input=orjson.dumps(body.input),
         max_attempts=options.max_attempts or max_attempts,
         not_before_ms=not_before_ms,
-        start_by_ms=_ms(options.start_by, now_ms),
-        deadline_ms=_ms(options.deadline, now_ms),
+        start_by_ms=start_by_ms,
+        deadline_ms=deadline_ms,
     )
 
 

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from api.body import read_json_body
 from api.desk import Seen, desk_of
 from api.documentation import SUBMIT_BODY, WAITING, json_answers
-from api.headers import Preference, read_idempotency_key, read_preference
+from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.schemas import JobList, JobRecord
-from api.services import services_of
 from headrace.errors import JobExpired, JobNotSucceeded
 from headrace.jobs import JobStatus
 
@@ -33,11 +32,11 @@ _RETRY_AFTER_S = "1"
 )
 async def submit(request: Request) -> Response:
     """Check the input against the model's schema and store the job; with `Prefer: wait=10` answer with its result."""
-    settings = services_of(request).settings
-    preference = read_preference(request.headers, max_wait_s=settings.max_wait_s)
-    key = read_idempotency_key(request.headers)
-    raw = await read_json_body(request, max_bytes=settings.max_body_bytes)
-    seen = await desk_of(request).submit(raw, idempotency_key=key, wait_s=preference.wait_s)
+    desk, fields = desk_of(request), header_fields(request)
+    preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s)
+    key = read_idempotency_key(fields)
+    raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
+    seen = await desk.submit(raw, idempotency_key=key, wait_s=preference.wait_s)
     headers = {"Location": f"/v1/jobs/{seen.job.id}"}
     if seen.is_replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -115,7 +114,7 @@ async def cancel(request: Request, job_id: str) -> Response:
 
 
 def _preference(request: Request) -> Preference:
-    return read_preference(request.headers, max_wait_s=services_of(request).settings.max_wait_s)
+    return read_preference(header_fields(request), max_wait_s=desk_of(request).settings.max_wait_s)
 
 
 def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open_status: int) -> Response:
