@@ -46,7 +46,7 @@ def check_direct(vectors: Vectors, direct: Vectors) -> Check:
     """The queue's answers are those of a direct call, number by number."""
     worst = float(np.abs(vectors - direct).max())
     return Check(
-        "equal to a direct call, one sentence at a time",
+        "equal to a direct call without the queue",
         worst <= _DIRECT_TOLERANCE,
         f"off by at most {worst:.1e}",
     )

@@ -45,7 +45,7 @@ class Report:
 
     def step(self, text: str) -> None:
         """One line about what was done."""
-        self._console.print(f"[cyan]•[/] {text}", highlight=False)
+        self._console.print(f"[cyan]•[/] {text}", highlight=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[], None]]:
@@ -59,7 +59,7 @@ class Report:
         """Say what holds and what does not."""
         for check in checks:
             mark = "[green]✓[/]" if check.holds else "[bold red]✗[/]"
-            self._console.print(f"{mark} {check.says} [dim]({check.found})[/]", highlight=False)
+            self._console.print(f"{mark} {check.says} [dim]({check.found})[/]", highlight=False, soft_wrap=True)
 
     def figures(self, figures: Figures) -> None:
         """Show the measurements."""
@@ -71,7 +71,7 @@ class Report:
 
     def failure(self, text: str) -> None:
         """Say what went wrong."""
-        self._console.print(f"[bold red]✗[/] {text}", highlight=False)
+        self._console.print(f"[bold red]✗[/] {text}", highlight=False, soft_wrap=True)
 
     def text(self, text: str) -> None:
         """Say something as it is."""
