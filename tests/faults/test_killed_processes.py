@@ -17,8 +17,9 @@ Capsys = pytest.CaptureFixture[str]
 
 KILLS = 5
 SLEEP_MS = 300
-#: What the promise allows, and what two busy cores may add to it.
-RECOVERY_LIMIT_S = (LEASE_MS + REAP_INTERVAL_MS + SLEEP_MS) / 1000
+#: Shorter, because the jobs of a child's last batch run one by one afterwards.
+CHILD_SLEEP_MS = 150
+#: What two busy cores may add to the promise.
 ALLOWANCE_S = 0.7
 
 
@@ -44,7 +45,7 @@ def test_a_worker_killed_mid_batch_loses_no_job(
         assert standby.is_running
         ledger.forget()
 
-    _verify_recoveries(capsys, "worker", recoveries_s)
+    _verify_recoveries(capsys, "worker", recoveries_s, batch_ms=SLEEP_MS)
     assert ledger.stat("late_refused") == 0
 
 
@@ -56,7 +57,7 @@ def test_a_child_killed_mid_batch_loses_no_job(cluster: Cluster, ref: ModelRef, 
     for number in range(KILLS):
         victim = workers[number % 2]
         child = cluster.child_pid(victim)
-        held = _kill_mid_batch(cluster, ledger, victim, pid=child)
+        held = _kill_mid_batch(cluster, ledger, victim, pid=child, sleep_ms=CHILD_SLEEP_MS)
         recoveries_s.append(ledger.wait_until_ended(held))
         ledger.wait_until_ended()
 
@@ -65,7 +66,7 @@ def test_a_child_killed_mid_batch_loses_no_job(cluster: Cluster, ref: ModelRef, 
         _wait_for_another_child(cluster, victim, child)
         ledger.forget()
 
-    _verify_recoveries(capsys, "child", recoveries_s)
+    _verify_recoveries(capsys, "child", recoveries_s, batch_ms=CHILD_SLEEP_MS)
     assert all(worker.is_running for worker in workers)
 
 
@@ -108,22 +109,27 @@ def test_a_killed_scheduler_harms_no_worker_and_its_successor_takes_over(
     ledger.verify_all_succeeded()
 
 
-def _kill_mid_batch(cluster: Cluster, ledger: Ledger, victim: Service, *, pid: int) -> list[str]:
+def _kill_mid_batch(
+    cluster: Cluster, ledger: Ledger, victim: Service, *, pid: int, sleep_ms: int = SLEEP_MS
+) -> list[str]:
     """Give both workers work, then kill `pid` while the victim's forward pass runs; answers the jobs of that pass."""
     presence = cluster.presence_of(victim)
     assert presence is not None
-    ledger.submit(range(24), sleep_ms=SLEEP_MS)
+    ledger.submit(range(24), sleep_ms=sleep_ms)
     poll("in a pass", lambda: bool(ledger.running_on(presence.id)))
     os.kill(pid, signal.SIGKILL)
-    return [job.member for job in ledger.running_on(presence.id)]
+    held = [job.member for job in ledger.running_on(presence.id)]
+    assert held
+    return held
 
 
 def _wait_for_another_child(cluster: Cluster, worker: Service, former: int) -> None:
     poll("child replaced", lambda: cluster.child_pid(worker) != former)
 
 
-def _verify_recoveries(capsys: Capsys, what: str, recoveries_s: list[float]) -> None:
+def _verify_recoveries(capsys: Capsys, what: str, recoveries_s: list[float], *, batch_ms: int) -> None:
     """Print how long it took, and hold it against the promise."""
     with capsys.disabled():
         print(f"\nrecovery after kill -9 of a {what}, s: {[round(s, 2) for s in recoveries_s]}")  # noqa: T201 - a figure
-    assert max(recoveries_s) < RECOVERY_LIMIT_S + ALLOWANCE_S
+    limit_s = (LEASE_MS + REAP_INTERVAL_MS + batch_ms) / 1000
+    assert max(recoveries_s) < limit_s + ALLOWANCE_S

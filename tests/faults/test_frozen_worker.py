@@ -1,0 +1,35 @@
+"""A worker that stands still for longer than its lease: others take over, and what it says afterwards is refused."""
+
+import os
+import signal
+
+import pytest
+
+from headrace.model_ref import ModelRef
+from tests.faults.cluster import Cluster, poll
+from tests.faults.ledger import Ledger
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+def test_a_frozen_workers_jobs_run_elsewhere_and_end_once(cluster: Cluster, ref: ModelRef, ledger: Ledger) -> None:
+    cluster.start_scheduler()
+    frozen = cluster.start_worker("w0", serving=ref)
+    presence = cluster.presence_of(frozen)
+    assert presence is not None
+    ledger.submit(range(8), sleep_ms=300)
+    poll("in a pass", lambda: bool(ledger.running_on(presence.id)))
+    os.kill(frozen.pid, signal.SIGSTOP)
+    held = [job.member for job in ledger.running_on(presence.id)]
+    cluster.start_worker("w1", serving=ref)
+    ledger.wait_until_ended()
+    outcome = {member: (job.worker, job.fence) for member, job in ledger.jobs().items()}
+
+    os.kill(frozen.pid, signal.SIGCONT)
+    ledger.submit(range(8, 40), sleep_ms=100)
+    ledger.wait_until_ended()
+
+    assert held
+    assert outcome == {member: (ledger.jobs()[member].worker, ledger.jobs()[member].fence) for member in outcome}
+    ledger.verify_all_succeeded()
+    assert frozen.is_running

@@ -1,0 +1,40 @@
+"""Every benchmark in its short form: does it run, and do its figures have the right shape? Never how fast it was."""
+
+import json
+
+import pytest
+
+from bench.__main__ import main
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def test_drain_of_no_op_jobs_compares_with_celery_batches(capsys: pytest.CaptureFixture[str]) -> None:
+    document = _smoke(["drain", "--model", "noop"], capsys)
+
+    figures = document["figures"]
+    expected = {"ratio_vs_celery_batches", "headrace_jobs_per_s", "celery_batches_jobs_per_s"}
+    assert expected <= set(figures)
+    parts = {"headrace_redis", "headrace_parent", "headrace_child", "celery_batches_redis", "celery_batches_worker"}
+    assert {f"{part}_cpu_us_per_job" for part in parts} <= set(figures)
+    assert all(value > 0 for value in figures.values())
+    assert "celery-batches side: celery" in document["versions"]
+
+
+def test_drain_of_sleeping_jobs_compares_with_the_bare_sleep(capsys: pytest.CaptureFixture[str]) -> None:
+    document = _smoke(["drain", "--model", "sleep", "--forward-ms", "5", "--max-batch", "16"], capsys)
+
+    figures = document["figures"]
+    assert 0 < figures["ratio_to_ideal"] <= 1.05
+    assert (figures["forward_ms"], figures["max_batch"]) == (5, 16)
+
+
+def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
+    code = main([*arguments, "--smoke", "--json"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert len(lines) == 1
+    document: dict[str, dict[str, float]] = json.loads(lines[0])
+    assert set(document["figures"]) >= set(document["spread"])
+    return document
