@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -15,7 +16,7 @@ from examples.demo.checks import Check, Vectors, check_direct, check_neighbours,
 from examples.demo.jobs import embed_all, embed_alone
 from examples.demo.report import Figures, Report
 from examples.demo.sentences import Sentences, read_sentences
-from examples.demo.system import DemoSystem, embed_directly, forget_settings, seconds_since_process_start
+from examples.demo.system import DATA_DIR, DemoSystem, embed_directly, forget_settings, seconds_since_process_start
 from headrace.client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
 
@@ -24,13 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Tell the story; 0 only if everything that is claimed holds."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    parser.add_argument("--sentences", type=int, metavar="N", help="embed N sentences and the paraphrases only")
+    parser.add_argument("--data-dir", type=Path, default=DATA_DIR, help="kept between runs (default .headrace/demo)")
     options = parser.parse_args(arguments)
     forget_settings()
     # A stop from outside is to end the system in order, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = Report(Console())
     try:
-        return 0 if _show(report, keep=options.keep) else 1
+        return 0 if _show(report, options) else 1
     except HeadraceError as error:
         report.failure(error.detail)
         return 1
@@ -39,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _show(report: Report, *, keep: bool) -> bool:
-    sentences = read_sentences()
-    with DemoSystem() as system:
+def _show(report: Report, options: argparse.Namespace) -> bool:
+    sentences = read_sentences(limit=options.sentences)
+    with DemoSystem(data_dir=options.data_dir.absolute()) as system:
         pushed = system.push_embedder()
         ref = pushed.manifest.ref
         report.step(f"{ref} {'published' if pushed.is_new else 'is unchanged since the last run'}")
@@ -53,8 +56,8 @@ def _show(report: Report, *, keep: bool) -> bool:
         checks = _checks(vectors, direct, sentences)
         report.checks(checks)
         report.figures(figures)
-        report.text(_next_steps(system, keep=keep))
-        if keep:
+        report.text(_next_steps(system, keep=options.keep))
+        if options.keep:
             _stay(system)
     report.step("everything has ended")
     return all(check.holds for check in checks)

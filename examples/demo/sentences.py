@@ -14,9 +14,9 @@ class Sentences(NamedTuple):
     pairs: list[tuple[int, int]]
 
 
-def read_sentences(folder: Path = _DATA) -> Sentences:
-    """Read one sentence a line, then one tab-separated pair of paraphrases a line."""
-    texts = _lines(folder / "sentences.txt")
+def read_sentences(folder: Path = _DATA, *, limit: int | None = None) -> Sentences:
+    """Read one sentence a line, at most `limit`, then one tab-separated pair of paraphrases a line."""
+    texts = _lines(folder / "sentences.txt")[:limit]
     pairs = []
     for line in _lines(folder / "paraphrases.tsv"):
         pairs.append((len(texts), len(texts) + 1))

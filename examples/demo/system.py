@@ -29,7 +29,7 @@ _END_LIMIT_S = 60.0
 class DemoSystem:
     """A system that runs while the context lasts."""
 
-    def __init__(self, *, data_dir: Path = DATA_DIR) -> None:
+    def __init__(self, *, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         data_dir.mkdir(parents=True, exist_ok=True)
