@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headrace.errors import HeadraceError, SettingsError
@@ -46,10 +46,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--redis", metavar="URL", help="use this Redis instead of starting one")
     add("--data-dir", type=Path, metavar="FOLDER", help="models, caches and jobs (default .headrace)")
-    add("--port", type=int, help="port of the API (default 8080)")
-    add("--workers", type=int, metavar="N", help="workers of each class (default 1)")
+    add("--port", type=_between(1, 65_535), metavar="N", help="port of the API (default 8080)")
+    add("--workers", type=_between(0, 1_000), metavar="N", help="workers of each class (default 1)")
     add("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser.parse_args(arguments)
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    """Read a number of this range from the command line."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _choose(options: argparse.Namespace) -> tuple[Settings, EmbeddedServer | None]:
@@ -118,7 +129,9 @@ def _log_to(console: Console, level: str) -> None:
 
 
 def _banner(settings: Settings) -> str:
-    at = "" if settings.api_port == 8080 else f"export HEADRACE_URL={settings.url}\n    "
+    # Commands find the models and the API by the data folder.
+    usual = Path(".headrace").absolute()
+    at = "" if settings.data_dir == usual else f"export HEADRACE_DATA_DIR={settings.data_dir}\n    "
     return f"""
   Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it)
 

@@ -103,11 +103,11 @@ Where to look next
 """
     return f"""
 Still running until Ctrl-C. In another terminal:
-  export HEADRACE_URL={system.url}
+  export HEADRACE_DATA_DIR={os.path.relpath(system.data_dir)}
   .venv/bin/headrace submit embedder '{{"text": "Water drives the wheel."}}' --wait
   .venv/bin/headrace jobs
   curl {system.url}/v1/queues
-  {system.url}/docs       every route, to try in a browser
+  {system.url}/docs   every route, to try in a browser
 """
 
 
