@@ -4,15 +4,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from headrace.ids import new_job_id
-from headrace.jobs import Job, JobStatus, NewJob
+from headrace.jobs import Job, JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
-from headrace.tiers import Tier
 from registry.registry import Registry
+from tests.integration.submitting import submit_words
 from workers.engine import JobEngine, WorkerIdentity
 from workers.loop import SelectorLoop
 from workers.view import NoView
@@ -69,21 +68,9 @@ class EngineRig:
         self.engine.start()
         self.engine.attach(self.loop)
 
-    def submit(self, *inputs: str, ref: ModelRef, tier: Tier = Tier.STANDARD, max_attempts: int = 3) -> list[str]:
+    def submit(self, *inputs: str, ref: ModelRef) -> list[str]:
         """Submit in one go; answers the members."""
-        jobs = [
-            NewJob(
-                id=new_job_id(cell=self.keys.cell, tenant="default", key=b"k"),
-                tenant="default",
-                ref=ref,
-                tier=tier,
-                input=f'"{text}"'.encode(),
-                max_attempts=max_attempts,
-            )
-            for text in inputs
-        ]
-        self.redis.run_all([self.store.submit(job, cap=1000) for job in jobs])
-        return [job.member for job in jobs]
+        return submit_words(self.redis, self.store, ref, inputs)
 
     def job(self, member: str) -> Job:
         job = self.redis.run(self.store.read(member))

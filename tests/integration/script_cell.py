@@ -43,6 +43,10 @@ class Cell:
             op = replace(op, script=self.rewrite(op.script))
         return self._connection.run(op)
 
+    def run_all(self, ops: Sequence[RedisOp[Any]]) -> list[Any]:
+        """Carry out many operations in one round trip, scripts as they are."""
+        return self._connection.run_all(ops)
+
     def now_ms(self) -> int:
         """The server's clock."""
         seconds, micros = self.redis.time()
@@ -56,7 +60,7 @@ class Cell:
 
     def submit_many(self, count: int, **fields: Any) -> None:
         """Submit jobs j0, j1, … in one round trip."""
-        self._connection.run_all([self.store.submit(new_job(f"j{i}", **fields), cap=count) for i in range(count)])
+        self.run_all([self.store.submit(new_job(f"j{i}", **fields), cap=count) for i in range(count)])
 
     def claim(
         self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, room: int = 10**6

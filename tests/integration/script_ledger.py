@@ -1,0 +1,255 @@
+"""The ledger: what was promised about jobs, checked after every step against what the server holds."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import redis
+
+from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease
+from headrace.keys import group_of
+from headrace.redis_op import RedisOp
+from headrace.store import CommitAnswer, SubmitOutcome
+from tests.integration.script_cell import GROUPS, Cell
+from tests.integration.script_faults import INJECTED
+
+T = TypeVar("T")
+
+#: Rounds after which a simple worker must have ended every job.
+_MAX_ROUNDS = 12
+
+
+class Violation(AssertionError):
+    """Raised when a promise is broken."""
+
+
+def require(holds: object, promise: str) -> None:
+    """Raise if a promise does not hold."""
+    if not holds:
+        raise Violation(promise)
+
+
+class Seen(NamedTuple):
+    """A job at one moment."""
+
+    job: Job
+    output: bytes | None
+    #: Something leads to it: nobody has to search for it.
+    is_led_to: bool
+
+
+class Ledger:
+    """Carries out operations, of which some may be stopped half-way, and looks after each whether all promises hold.
+
+    - An accepted job is always there, and something leads to it: a ready set with its turn, the delayed set, or a
+      lease under its current fence; or it has ended and its result or error is there.
+    - Its state only makes the moves of `TRANSITIONS`; once ended, neither record nor output changes.
+    - Its fence never falls, a fence is handed out once, and no more attempts are charged than allowed.
+    - A result is kept at most once, under the current fence, and never after the lease was taken away.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        #: True once an operation was stopped half-way.
+        self.was_stopped = False
+        self.moves: set[tuple[JobStatus, JobStatus]] = set()
+        self._seen: dict[str, Seen] = {}
+        self._leases: set[Lease] = set()
+        self._settled: set[Lease] = set()
+        #: Settled by a call that was stopped, or not.
+        self._doubtful: set[Lease] = set()
+        self._lost: set[Lease] = set()
+
+    # --- operations; None when they were stopped half-way ------------------------------------------------------
+
+    def submit(self, job_id: str, **fields: Any) -> None:
+        """Submit a job; from a yes on it is accepted."""
+        submitted = self._attempt(lambda: self.cell.submit(job_id, **fields))
+        if submitted and submitted.outcome in (SubmitOutcome.ACCEPTED, SubmitOutcome.REPLAYED):
+            self._look([*self._seen, submitted.member])
+
+    def take(self, *, jobs: int = 10, start: bool = False) -> list[Lease]:
+        """Claim, and begin the forward pass if asked to."""
+        leases = self._attempt(lambda: self.cell.take(jobs=jobs)) or []
+        for lease in leases:
+            require(lease not in self._leases, f"{lease} was handed out twice")
+            self._leases.add(lease)
+        if start:
+            self.start(leases)
+        return leases
+
+    def start(self, leases: Sequence[Lease]) -> None:
+        """Begin a forward pass."""
+        started = self._attempt(lambda: self.cell.run(self.cell.store.start(leases))) or []
+        for lease, is_ours in zip(leases, started, strict=bool(started)):
+            require(not is_ours or lease not in self._lost, f"{lease} had been taken away, yet it started")
+
+    def renew(self, leases: Sequence[Lease]) -> None:
+        """Renew leases."""
+        self._attempt(lambda: self.cell.run(self.cell.store.renew(leases, lease_ms=60_000)))
+
+    def commit(self, leases: Sequence[Lease], *, body: bytes = b'"done"', cause: Cause | None = None) -> None:
+        """Commit a batch that succeeded, or with a cause failed."""
+        answers = self._settle(leases, lambda: self.cell.commit(leases, body=body, cause=cause))
+        for lease, answer in zip(leases, answers, strict=bool(answers)):
+            if answer is CommitAnswer.KEPT and lease.member in self._seen:
+                require(self._seen[lease.member].output == body, f"the result of {lease.member} is another's")
+
+    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0) -> None:
+        """End attempts without a result."""
+        self._settle(leases, lambda: self.cell.fail(leases, backoff_ms=backoff_ms))
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give jobs back."""
+        self._attempt(lambda: self.cell.run(self.cell.store.release(leases)))
+
+    def cancel(self, member: str) -> None:
+        """Cancel a job."""
+        self._attempt(lambda: self.cell.cancel(member))
+
+    def reap(self) -> None:
+        """Let all leases run out and reap."""
+        self.cell.lapse_leases()
+        self._attempt(self.cell.reap)
+
+    def promote(self) -> None:
+        """Let all delays run out and promote."""
+        self.cell.lapse_delays()
+        self._attempt(lambda: self.cell.run(self.cell.store.promote(limit=100)))
+
+    def expire(self, *members: str) -> None:
+        """Let deadlines pass and expire."""
+        self.cell.pass_deadlines(*members)
+        self._attempt(self.cell.expire)
+
+    def sweep(self) -> None:
+        """Sweep every tenant."""
+        for tenant in self.cell.run(self.cell.store.tenants()):
+            self._attempt(lambda tenant=tenant: self.cell.sweep(tenant))
+
+    def drain(self) -> None:
+        """Let time pass and serve everybody until each accepted job has ended; then look for what is left behind."""
+        for _ in range(_MAX_ROUNDS):
+            self._look_after()
+            self.commit(self.take(start=True), body=b'"drained"')
+            if all(seen.job.status.is_terminal for seen in self._seen.values()):
+                break
+        waiting = [member for member, seen in self._seen.items() if not seen.job.status.is_terminal]
+        require(not waiting, f"never ended: {waiting}")
+        self._look_after()
+        left = _leftovers(self.cell)
+        require(not left, f"left behind: {left}")
+
+    def _look_after(self) -> None:
+        self.sweep()
+        self.reap()
+        self.promote()
+        self.expire()
+
+    # --- checks ------------------------------------------------------------------------------------------------
+
+    def _attempt(self, act: Callable[[], T]) -> T | None:
+        try:
+            answer = act()
+        except redis.ResponseError as error:
+            if INJECTED not in str(error):
+                raise
+            answer, self.was_stopped = None, True
+        self._look(list(self._seen))
+        return answer
+
+    def _settle(self, leases: Sequence[Lease], act: Callable[[], list[CommitAnswer]]) -> list[CommitAnswer]:
+        before, unsettled = self._seen, self._doubtful
+        self._doubtful = unsettled | set(leases) - self._lost
+        answers = self._attempt(act)
+        if answers is None:
+            return []
+        self._doubtful = unsettled
+        for lease, answer in zip(leases, answers, strict=True):
+            self._check_answer(before, lease, answer)
+        return answers
+
+    def _check_answer(self, before: dict[str, Seen], lease: Lease, answer: CommitAnswer) -> None:
+        if lease.member not in before:
+            return  # never accepted, so nothing was promised
+        job = before[lease.member].job
+        if answer is CommitAnswer.REFUSED:
+            held = job.fence == lease.fence and job.worker and job.status in (JobStatus.QUEUED, JobStatus.RUNNING)
+            require(not held, f"{lease} was held, yet its result was refused")
+            return
+        require(lease not in self._lost, f"{lease} had been taken away, yet the answer was {answer.name}")
+        if answer is CommitAnswer.KEPT:
+            require(lease not in self._settled, f"{lease} was settled twice")
+            require(not job.status.is_terminal, f"{job.member} had ended, yet a result was kept")
+            self._settled.add(lease)
+
+    def _look(self, members: Sequence[str]) -> None:
+        before, self._seen = self._seen, self._see(members)
+        for member, seen in self._seen.items():
+            job = seen.job
+            if member in before:
+                self._compare(before[member], seen)
+            require(job.attempts <= job.max_attempts, f"{member} had {job.attempts} of {job.max_attempts} attempts")
+            require(seen.is_led_to, f"nothing leads to {member}, which is {job.status}")
+        for lease in self._leases - self._settled - self._lost:
+            if lease.member in self._seen and self._is_lost(lease, self._seen[lease.member].job):
+                self._lost.add(lease)
+
+    def _is_lost(self, lease: Lease, job: Job) -> bool:
+        if lease in self._doubtful:
+            return job.fence != lease.fence
+        return job.fence != lease.fence or job.worker is None or job.status.is_terminal
+
+    def _compare(self, before: Seen, after: Seen) -> None:
+        old, new = before.job, after.job
+        if old.status.is_terminal:
+            require(before == after, f"{old.member} had ended and was changed: {before} -> {after}")
+        if old.status is not new.status:
+            require(new.status in TRANSITIONS[old.status], f"{old.member} went from {old.status} to {new.status}")
+            self.moves.add((old.status, new.status))
+        require(old.fence <= new.fence, f"the fence of {old.member} fell")
+
+    def _see(self, members: Sequence[str]) -> dict[str, Seen]:
+        """Everything about all jobs in one round trip."""
+        store, keys = self.cell.store, self.cell.keys
+        tenants = sorted({member.partition("/")[0] for member in members})
+        queues = [(group, tenant) for group in GROUPS for tenant in tenants]
+        ops: list[RedisOp[Any]] = [store.read(member) for member in members]
+        ops += [store.output(member) for member in members]
+        ops += [_range(keys.leases), _range(keys.delayed), *(_range(keys.turn(group)) for group in GROUPS)]
+        ops += [_range(keys.ready(group, tenant)) for group, tenant in queues]
+        answers = self.cell.run_all(ops)
+
+        count = len(members)
+        jobs, outputs, (leases, delayed, *rest) = answers[:count], answers[count : 2 * count], answers[2 * count :]
+        turns = dict(zip(GROUPS, rest, strict=False))
+        heads = zip(queues, rest[len(GROUPS) :], strict=True)
+        waiting = {m for (group, tenant), ready in heads if tenant in turns[group] for m in ready} | delayed
+        for member, job in zip(members, jobs, strict=True):
+            require(job, f"{member} was accepted and is gone")
+        return {
+            job.member: Seen(job, output, _is_led_to(job, output, waiting, leases))
+            for job, output in zip(jobs, outputs, strict=True)
+        }
+
+
+def _range(key: str) -> RedisOp[set[str]]:
+    return RedisOp(lambda reply: {entry.decode() for entry in reply}, ("ZRANGE", key, 0, -1))
+
+
+def _is_led_to(job: Job, output: bytes | None, waiting: set[str], leases: set[str]) -> bool:
+    assert group_of(job.ref, job.tier) in GROUPS
+    if job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
+        return output is not None
+    if job.status.is_terminal:
+        return output is None
+    is_leased = job.worker is not None and str(Lease(job.member, job.fence)) in leases
+    return is_leased or (job.status is JobStatus.QUEUED and job.member in waiting)
+
+
+def _leftovers(cell: Cell) -> list[str]:
+    """Entries and inputs that no job needs any more; inputs of failed jobs are meant to stay for a while."""
+    keys = cell.keys
+    families = [keys.leases, keys.delayed, keys.deadlines, f"{keys.prefix}r:*", f"{keys.prefix}t:*"]
+    left = [key.decode() for family in families for key in cell.redis.scan_iter(family, count=10_000)]
+    inputs = cell.redis.scan_iter(f"{keys.prefix}i:*", count=10_000)
+    return left + [key.decode() for key in inputs if cell.redis.ttl(key) == -1]

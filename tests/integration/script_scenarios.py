@@ -1,0 +1,281 @@
+"""Scenarios: jobs in the states that a script meets, and the call of the script."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.jobs import Cause
+from headrace.keys import Keys
+from headrace.redis_op import Script
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from tests.integration.script_cell import REF, Cell
+from tests.integration.script_faults import stopped
+from tests.integration.script_ledger import Ledger
+
+Act = Callable[[], object]
+Scenario = Callable[[Ledger], Act]
+
+
+def submitting(ledger: Ledger) -> Act:
+    ledger.submit("earlier")
+    soon = ledger.cell.now_ms() + 60_000
+    return lambda: ledger.submit("new", idempotency_key="k", request_hash="h", deadline_ms=soon, start_by_ms=soon - 1)
+
+
+def submitting_the_first(ledger: Ledger) -> Act:
+    return lambda: ledger.submit("new", idempotency_key="k", request_hash="h")
+
+
+def submitting_under_another_id(ledger: Ledger) -> Act:
+    ids = iter(("new", "newer", "newest"))
+    soon = ledger.cell.now_ms() + 60_000
+    return lambda: ledger.submit(next(ids), idempotency_key="k", request_hash="h", deadline_ms=soon)
+
+
+def submitting_for_later(ledger: Ledger) -> Act:
+    later = ledger.cell.now_ms() + 60_000
+    return lambda: ledger.submit("new", idempotency_key="k", request_hash="h", not_before_ms=later)
+
+
+def claiming(ledger: Ledger) -> Act:
+    ledger.submit("a", tenant="a")
+    ledger.submit("b", tenant="b")
+    ledger.submit("c", tier=Tier.SPOT)
+    ledger.submit("late")
+    return lambda: ledger.take(jobs=3)
+
+
+def claiming_what_is_stale(ledger: Ledger) -> Act:
+    ledger.submit("done")
+    ledger.commit(ledger.take(start=True))
+    ledger.submit("a")
+    ledger.submit("later", not_before_ms=ledger.cell.now_ms() + 60_000)
+    ready = ledger.cell.keys.ready(f"{REF}:standard", "default")
+    ledger.cell.redis.zadd(ready, {"default/done": 1, "default/none": 2})
+    return lambda: ledger.take(jobs=3)
+
+
+def starting(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.submit("b")
+    leases = ledger.take()
+    ledger.cancel("default/b")
+    return lambda: ledger.start(leases)
+
+
+def renewing(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.submit("b")
+    leases = ledger.take(start=True)
+    return lambda: ledger.renew(leases)
+
+
+def committing(ledger: Ledger) -> Act:
+    ledger.submit("a", deadline_ms=ledger.cell.now_ms() + 60_000)
+    ledger.submit("b")
+    ledger.submit("canceled")
+    ledger.submit("unstarted", max_attempts=1)
+    leases = ledger.take(jobs=3, start=True) + ledger.take()
+    ledger.cancel("default/canceled")
+    return lambda: ledger.commit(leases)
+
+
+def releasing(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.submit("b", tenant="b")
+    ledger.submit("claimed")
+    leases = ledger.take(jobs=2, start=True) + ledger.take()
+    return lambda: ledger.release(leases)
+
+
+def failing(ledger: Ledger) -> Act:
+    ledger.submit("last", max_attempts=1, deadline_ms=ledger.cell.now_ms() + 60_000)
+    ledger.submit("again", max_attempts=2)
+    ledger.submit("canceled")
+    ledger.submit("unstarted", max_attempts=2)
+    leases = ledger.take(jobs=3, start=True) + ledger.take()
+    ledger.cancel("default/canceled")
+    return lambda: ledger.fail(leases)
+
+
+def failing_with_backoff(ledger: Ledger) -> Act:
+    ledger.submit("again", max_attempts=2)
+    leases = ledger.take(start=True)
+    return lambda: ledger.fail(leases, backoff_ms=30_000)
+
+
+def canceling_what_waits(ledger: Ledger) -> Act:
+    ledger.submit("a", deadline_ms=ledger.cell.now_ms() + 60_000)
+    return lambda: ledger.cancel("default/a")
+
+
+def canceling_what_is_delayed(ledger: Ledger) -> Act:
+    ledger.submit("a", not_before_ms=ledger.cell.now_ms() + 60_000)
+    return lambda: ledger.cancel("default/a")
+
+
+def canceling_what_is_claimed(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.take()
+    return lambda: ledger.cancel("default/a")
+
+
+def canceling_what_runs(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.take(start=True)
+    return lambda: ledger.cancel("default/a")
+
+
+def expiring(ledger: Ledger) -> Act:
+    soon = ledger.cell.now_ms() + 60_000
+    for job_id in ("runs", "claimed", "waits"):
+        ledger.submit(job_id, deadline_ms=soon)
+    ledger.submit("begun", start_by_ms=soon)
+    ledger.take(jobs=2, start=True)
+    ledger.take(jobs=1)
+    return lambda: ledger.expire("default/runs", "default/claimed", "default/waits", "default/begun")
+
+
+def reaping(ledger: Ledger) -> Act:
+    for job_id, attempts in (("runs", 2), ("last", 1), ("canceled", 3)):
+        ledger.submit(job_id, max_attempts=attempts)
+    ledger.take(start=True)
+    ledger.submit("claimed")
+    ledger.take()
+    ledger.cancel("default/canceled")
+    return ledger.reap
+
+
+def promoting(ledger: Ledger) -> Act:
+    for job_id in ("a", "b"):
+        ledger.submit(job_id, not_before_ms=ledger.cell.now_ms() + 60_000)
+    return ledger.promote
+
+
+def sweeping(ledger: Ledger) -> Act:
+    ledger.submit("done")
+    ledger.commit(ledger.take(start=True))
+    ledger.submit("waits", deadline_ms=ledger.cell.now_ms() + 60_000)
+    ledger.submit("gone", tenant="gone")
+    keys, redis = ledger.cell.keys, ledger.cell.redis
+    redis.persist(keys.job("default/done"))
+    redis.delete(keys.deadlines)
+    redis.zadd(keys.index("default"), {"default/none": 1})
+    redis.set(keys.input("default/none"), "an input without a record")
+    return ledger.sweep
+
+
+#: By script: jobs in the states that it meets, and the call that will be stopped.
+SCENARIOS: dict[str, list[Scenario]] = {
+    "submit": [submitting, submitting_the_first, submitting_under_another_id, submitting_for_later],
+    "claim": [claiming, claiming_what_is_stale],
+    "start": [starting],
+    "renew": [renewing],
+    "commit": [committing],
+    "release": [releasing],
+    "fail": [failing, failing_with_backoff],
+    "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
+    "expire": [expiring],
+    "reap": [reaping],
+    "promote": [promoting],
+    "sweep": [sweeping],
+}
+
+#: No scenario makes more calls than this.
+MAX_CALLS = 150
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where scenarios are run: a server and a cell name, for as many cells as it takes.
+
+    Args:
+        connection: the server.
+        cell: what the names of the cells begin with.
+        mistake: put into the scripts, to see whether it is found.
+    """
+
+    connection: SyncRedis
+    cell: str
+    mistake: Callable[[Script], Script] = lambda script: script
+
+    def ledger(self, name: str) -> Ledger:
+        """A ledger of an empty cell."""
+        return Ledger(Cell(connection=self.connection, keys=Keys(cell=self.cell + name), rewrite=self.mistake))
+
+    def stop_everywhere(self, script: str, scenario: Scenario) -> int:
+        """Run a scenario once for each call of the script, stopped there, sent again, and brought to an end.
+
+        Returns:
+            How many calls the script made.
+
+        Raises:
+            Violation: if a promise did not hold.
+        """
+        for at in range(1, MAX_CALLS):
+            ledger = self.ledger(f"x{at}")
+            act = scenario(ledger)
+            ledger.cell.rewrite = lambda text, at=at: self._stopped(text, script, at)
+            act()
+            ledger.cell.rewrite = self.mistake
+            if not ledger.was_stopped:
+                return at - 1
+            act()
+            ledger.drain()
+        raise AssertionError(f"{script} makes more than {MAX_CALLS} calls")
+
+    def _stopped(self, text: Script, script: str, at: int) -> Script:
+        text = self.mistake(text)
+        return stopped(text, at=at) if text.name == script else text
+
+
+# --- stories without a stop ----------------------------------------------------------------------------------
+
+
+def a_silent_worker_comes_back(ledger: Ledger) -> None:
+    """Its job was taken from it, then given to another; whatever it sends now must be refused."""
+    ledger.submit("again")
+    ledger.submit("last", max_attempts=1)
+    ledger.submit("canceled")
+    late = ledger.take(start=True)
+    ledger.cancel("default/canceled")
+    ledger.reap()
+    ledger.fail(late)
+    ledger.commit(late)
+    successor = ledger.take()
+    ledger.start(late)
+    ledger.renew(late)
+    ledger.release(late)
+    ledger.commit(late, body=b'"late"')
+    ledger.commit(late, cause=Cause.MODEL)
+    ledger.commit(successor)
+    ledger.commit(late, body=b'"late"')
+
+
+def jobs_come_back_until_no_attempt_is_left(ledger: Ledger) -> None:
+    """Failing and losing workers both use attempts up."""
+    ledger.submit("fails", max_attempts=2)
+    for _ in range(3):
+        ledger.fail(ledger.take(start=True))
+    ledger.submit("kills", max_attempts=2)
+    for _ in range(3):
+        ledger.take(start=True)
+        ledger.reap()
+
+
+def ended_jobs_are_ended_again(ledger: Ledger) -> None:
+    """What has ended stays as it ended, whoever asks for what."""
+    ledger.submit("done", deadline_ms=ledger.cell.now_ms() + 60_000)
+    ledger.submit("canceled")
+    leases = ledger.take(jobs=1, start=True) + ledger.take()
+    ledger.cancel("default/canceled")
+    ledger.commit(leases)
+    for member in ("default/done", "default/canceled"):
+        ledger.cancel(member)
+    ledger.commit(leases)
+    ledger.fail(leases)
+    ledger.release(leases)
+    ledger.start(leases)
+
+
+STORIES = (a_silent_worker_comes_back, jobs_come_back_until_no_attempt_is_left, ended_jobs_are_ended_again)

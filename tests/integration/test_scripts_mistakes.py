@@ -1,0 +1,94 @@
+"""Plausible mistakes in the scripts are found by the ledger: a check that nothing can fail checks nothing."""
+
+import pytest
+
+from headrace.keys import Keys
+from headrace.redis_op import load_script
+from headrace.sync_redis import SyncRedis
+from tests.integration.script_faults import Mutation
+from tests.integration.script_ledger import Violation
+from tests.integration.script_scenarios import SCENARIOS, STORIES, Bench
+
+_ZREM_FIRST = """
+for _, source in ipairs(sources) do
+  for _, queue in ipairs(source.queues) do
+    if #queue.taken > 0 then
+      call_in_pieces('ZREM', READY .. source.group .. ':' .. queue.tenant, queue.taken)
+    end
+  end
+end
+local reply, leases = {0, 0}, {}
+"""
+
+MISTAKES = {
+    "commit looks at no fence": Mutation(
+        "commit", "local ours = fields and fields[2] == fence and fields[4]", "local ours = fields and fields[4]"
+    ),
+    "commit looks at no state": Mutation(
+        "commit", "elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then", "elseif ours then"
+    ),
+    "commit keeps the state before the result": Mutation(
+        "commit",
+        "    redis.call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
+        "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
+    ),
+    "claim takes from the ready set before it leases": Mutation(
+        "claim", "local reply, leases = {0, 0}, {}\n", _ZREM_FIRST
+    ),
+    "claim gives the fence that was there": Mutation("claim", "next_fence(fields[2], now_us)", "fields[2]"),
+    "start looks at no fence": Mutation("start", "fields and fields[2] == ARGV[i + 1] and", "fields and"),
+    "reap leaves the fence": Mutation("reap", "'queued', 'f', next_fence(fence, now_us), 'r'", "'queued', 'r'"),
+    "reap leaves the fence of what has failed": Mutation(
+        "reap", "'worker_lost', 'f', next_fence(fence, now_us))", "'worker_lost')"
+    ),
+    "reap counts no attempts": Mutation(
+        "reap", "state == 'running' and tonumber(fields[3]) >= tonumber(fields[4])", "false"
+    ),
+    "reap drops the lease first": Mutation(
+        "reap",
+        "  local fields, broken\n  if member",
+        "  local fields, broken\n  redis.call('ZREM', LEASES, lease)\n  if member",
+    ),
+    "fail counts no attempts": Mutation("fail", "if attempts >= tonumber(fields[4]) then", "if false then"),
+    "fail changes the record before it finds a place": Mutation(
+        "fail",
+        "      if backoff > 0 then\n",
+        "      redis.call('HSET', JOB .. member, 's', 'queued', 'w', '')\n      if backoff > 0 then\n",
+    ),
+    "release drops the lease first": Mutation(
+        "release",
+        "    enter_ready(",
+        "    redis.call('ZREM', LEASES, member .. '#' .. fence)\n    enter_ready(",
+    ),
+    "submit remembers the idempotency key before there is a job": Mutation(
+        "submit",
+        "  redis.call('ZADD', INDEX .. tenant, now, member)\n",
+        "  if idem ~= '' then redis.call('SET', idem, member .. '|' .. request) end\n"
+        "  redis.call('ZADD', INDEX .. tenant, now, member)\n",
+    ),
+    "submit writes the record before what leads to it": Mutation(
+        "submit",
+        "  if expiry then",
+        "  redis.call('HSET', JOB .. member, unpack(record))\n  if expiry then",
+    ),
+    "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_the_mistake_is_found(connection: SyncRedis, keys: Keys, mistake: Mutation) -> None:
+    right = load_script(mistake.script)
+    assert mistake(right).text != right.text
+
+    with pytest.raises(Violation):
+        run_everything(Bench(connection, keys.cell, mistake), mistake.script)
+
+
+def run_everything(bench: Bench, script: str) -> None:
+    """All stories, then every scenario of one script with a stop at each of its calls."""
+    for story in STORIES:
+        ledger = bench.ledger(story.__name__)
+        story(ledger)
+        ledger.drain()
+    for scenario in SCENARIOS[script]:
+        bench.stop_everywhere(script, scenario)

@@ -1,0 +1,275 @@
+"""The scripts against a model of a few lines: the same operations give the same states, attempts and order."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from headrace.jobs import JobStatus, Lease
+from headrace.keys import Keys, group_of
+from headrace.store import CommitAnswer, Swept
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import FLOOR_MS, OFFSET_MS, Tier
+from tests.integration.script_cell import GROUPS, REF, Cell
+
+KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.REFUSED
+QUEUED, RUNNING, CANCELING = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.CANCELING
+
+#: Longer than any test, and than the tiers lie apart.
+FAR_MS = 10_000_000
+
+#: More make a history longer, not richer.
+MOST_JOBS = 15
+
+
+@dataclass
+class ModelJob:
+    """What should be true of a job."""
+
+    score: int
+    max_attempts: int
+    deadline: bool = False
+    status: JobStatus = QUEUED
+    attempts: int = 0
+    lease: Lease | None = None
+    is_delayed: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Claimable."""
+        return self.status is QUEUED and self.lease is None and not self.is_delayed
+
+    def give_back(self) -> None:
+        """Let go of the lease, waiting again."""
+        self.status, self.lease = QUEUED, None
+
+    def end(self, status: JobStatus) -> None:
+        """End for good."""
+        self.status, self.lease, self.is_delayed = status, None, False
+
+
+class ScriptsAgainstModel(RuleBasedStateMachine):
+    """One tenant's jobs in three tiers; leases run out and delays pass when a rule says so."""
+
+    def __init__(self, connection: SyncRedis, keys: Keys) -> None:
+        super().__init__()
+        self._connection, self._keys = connection, keys
+        self.jobs: dict[str, ModelJob] = {}
+        self.old: list[Lease] = []
+
+    cells = iter(range(100_000))
+
+    @initialize()
+    def open_cell_with_work(self) -> None:
+        """Each history has a cell of its own, with jobs that one worker holds and some that wait."""
+        self.cell = Cell(connection=self._connection, keys=Keys(cell=f"{self._keys.cell}m{next(self.cells)}"))
+        for tier in (Tier.SPOT, Tier.STANDARD, Tier.STANDARD, Tier.PRIORITY, Tier.STANDARD):
+            self._submit(tier, attempts=2, kind="now")
+        self._claim(3, starts=True)
+
+    # --- choosing -------------------------------------------------------------------------------------------
+
+    def _held(self) -> list[str]:
+        return [member for member, job in self.jobs.items() if job.lease]
+
+    def _pick(self, pick: int, members: list[str]) -> str:
+        return members[pick % len(members)]
+
+    # --- rules ----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.jobs) < MOST_JOBS)
+    @rule(tier=st.sampled_from(Tier), attempts=st.integers(1, 3), kind=st.sampled_from(["now", "later", "deadline"]))
+    def submit(self, tier: Tier, attempts: int, kind: str) -> None:
+        """A job arrives."""
+        self._submit(tier, attempts, kind)
+
+    def _submit(self, tier: Tier, attempts: int, kind: str) -> None:
+        far = self.cell.now_ms() + FAR_MS
+        times = {"later": {"not_before_ms": far}, "deadline": {"deadline_ms": far}}.get(kind, {})
+        number = len(self.jobs)
+        member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **times).member
+        score = OFFSET_MS[tier] + (FAR_MS if kind == "later" else 0)
+        self.jobs[member] = ModelJob(score, attempts, kind == "deadline", is_delayed=kind == "later")
+
+    @precondition(lambda self: any(job.is_ready for job in self.jobs.values()))
+    @rule(count=st.integers(1, 4), starts=st.booleans())
+    def claim(self, count: int, starts: bool) -> None:
+        """A worker claims: the most urgent tiers first, within a tier in order of arrival."""
+        self._claim(count, starts=starts)
+
+    def _claim(self, count: int, *, starts: bool) -> None:
+        ready = sorted((job.score, member) for member, job in self.jobs.items() if job.is_ready)
+        expected = [member for _, member in ready[:count]]
+
+        claimed = self.cell.claim(jobs=count)
+
+        assert expected == [job.member for job in claimed.jobs]
+        assert (len(ready) > count) == claimed.more
+        for job in claimed.jobs:
+            self.jobs[job.member].lease = job.lease
+            self.old.append(job.lease)
+        if starts:
+            self._start([job.lease for job in claimed.jobs])
+
+    @precondition(lambda self: self._held())
+    @rule(pick=st.integers(0, 9))
+    def start(self, pick: int) -> None:
+        """A worker begins a forward pass."""
+        lease = self.jobs[self._pick(pick, self._held())].lease
+        assert lease is not None
+        self._start([lease])
+
+    def _start(self, leases: list[Lease]) -> None:
+        jobs = [self.jobs[lease.member] for lease in leases]
+
+        assert [job.status is not CANCELING for job in jobs] == self.cell.run(self.cell.store.start(leases))
+        for job in jobs:
+            if job.status is QUEUED:
+                job.status, job.attempts = RUNNING, job.attempts + 1
+
+    @precondition(lambda self: self._held())
+    @rule(pick=st.integers(0, 9))
+    def commit(self, pick: int) -> None:
+        """A worker has a result."""
+        job = self.jobs[self._pick(pick, self._held())]
+        assert job.lease is not None
+        is_wanted = job.status is not CANCELING
+        job.attempts += job.status is QUEUED
+
+        assert [KEPT if is_wanted else REFUSED] == self.cell.commit([job.lease])
+        job.end(JobStatus.SUCCEEDED if is_wanted else JobStatus.CANCELED)
+
+    @precondition(lambda self: self._held())
+    @rule(pick=st.integers(0, 9), backoff_ms=st.sampled_from([0, 1_000_000]))
+    def fail(self, pick: int, backoff_ms: int) -> None:
+        """An attempt comes to nothing."""
+        job = self.jobs[self._pick(pick, self._held())]
+        assert job.lease is not None
+        job.attempts += job.status is QUEUED
+
+        self.cell.fail([job.lease], backoff_ms=backoff_ms)
+        if job.status is CANCELING:
+            job.end(JobStatus.CANCELED)
+        elif job.attempts >= job.max_attempts:
+            job.end(JobStatus.FAILED)
+        else:
+            job.give_back()
+            job.is_delayed = backoff_ms > 0
+
+    @precondition(lambda self: self._held())
+    @rule(pick=st.integers(0, 9))
+    def release(self, pick: int) -> None:
+        """A worker gives a job back."""
+        job = self.jobs[self._pick(pick, self._held())]
+        assert job.lease is not None
+
+        released = self.cell.run(self.cell.store.release([job.lease]))
+
+        assert int(job.status is not CANCELING) == released
+        if released:
+            job.attempts -= job.status is RUNNING
+            job.give_back()
+
+    @precondition(lambda self: self.old)
+    @rule(pick=st.integers(0, 99))
+    def come_back_late(self, pick: int) -> None:
+        """A worker commits under a lease that it no longer holds: nothing changes."""
+        lease = self.old[pick % len(self.old)]
+        if self.jobs[lease.member].lease != lease:
+            before = self.cell.job(lease.member)
+
+            assert KEPT not in self.cell.commit([lease], body=b'"late"')
+            assert before == self.cell.job(lease.member)
+
+    @rule(pick=st.integers(0, 99))
+    def cancel(self, pick: int) -> None:
+        """The owner wants a job no more."""
+        member = self._pick(pick, list(self.jobs))
+        job = self.jobs[member]
+        if job.status is QUEUED:
+            job.end(JobStatus.CANCELED)
+        elif job.status is RUNNING:
+            job.status = CANCELING
+
+        assert job.status == self.cell.cancel(member)
+
+    @precondition(lambda self: self._held())
+    @rule()
+    def reap(self) -> None:
+        """All workers fall silent."""
+        self.cell.lapse_leases()
+        self.cell.reap()
+        for job in self.jobs.values():
+            if job.lease and job.status is CANCELING:
+                job.end(JobStatus.CANCELED)
+            elif job.lease and job.status is RUNNING and job.attempts >= job.max_attempts:
+                job.end(JobStatus.FAILED)
+            elif job.lease:
+                job.give_back()
+
+    @precondition(lambda self: any(job.is_delayed for job in self.jobs.values()))
+    @rule()
+    def promote(self) -> None:
+        """All delays pass."""
+        self.cell.lapse_delays()
+        self.cell.run(self.cell.store.promote(limit=100))
+        for job in self.jobs.values():
+            job.is_delayed = False
+
+    @precondition(lambda self: any(job.deadline and not job.status.is_terminal for job in self.jobs.values()))
+    @rule()
+    def expire(self) -> None:
+        """All deadlines pass."""
+        due = [member for member, job in self.jobs.items() if job.deadline and not job.status.is_terminal]
+        self.cell.pass_deadlines(*due)
+        self.cell.expire()
+        for member in due:
+            if self.jobs[member].status in (QUEUED, RUNNING):
+                self.jobs[member].end(JobStatus.EXPIRED)
+
+    def teardown(self) -> None:
+        """Nothing is out of order at the end."""
+        assert Swept(0, 0, 0) == self.cell.sweep()
+
+    # --- what always holds ----------------------------------------------------------------------------------
+
+    @invariant()
+    def records_say_what_the_model_says(self) -> None:
+        """States and attempts."""
+        jobs = self.cell.run_all([self.cell.store.read(member) for member in self.jobs])
+
+        expected = [(member, job.status, job.attempts) for member, job in self.jobs.items()]
+        assert expected == [(job.member, job.status, job.attempts) for job in jobs]
+
+    @invariant()
+    def sets_hold_what_they_should_and_nothing_else(self) -> None:
+        """Ready, delayed, leased."""
+        ready = {member for group in GROUPS for member in self.cell.ready(group)}
+        delayed = {member.decode() for member in self.cell.redis.zrange(self.cell.keys.delayed, 0, -1)}
+        leases = {lease.decode() for lease in self.cell.redis.zrange(self.cell.keys.leases, 0, -1)}
+
+        assert {member for member, job in self.jobs.items() if job.is_ready} == ready
+        assert {member for member, job in self.jobs.items() if job.is_delayed} == delayed
+        assert {str(job.lease) for job in self.jobs.values() if job.lease} == leases
+
+
+def test_the_scripts_do_what_the_model_does(connection: SyncRedis, keys: Keys) -> None:
+    run_state_machine_as_test(
+        partial(ScriptsAgainstModel, connection, keys),
+        settings=settings(max_examples=60, stateful_step_count=40, derandomize=True, database=None, deadline=None),
+    )
+
+
+def test_tiers_lie_apart_as_the_model_takes_them_to() -> None:
+    assert sorted(Tier, key=lambda tier: OFFSET_MS[tier]) == list(Tier)
+    assert all(FLOOR_MS[tier] <= OFFSET_MS[tier] for tier in Tier)
+    assert all(group_of(REF, tier) in GROUPS for tier in Tier)
