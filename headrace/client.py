@@ -10,7 +10,7 @@ makes no job twice. Both clients carry out the same plans (`persistence`) of the
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,6 +21,7 @@ from headrace import http_call, persistence
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall, JobRecord
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
+from headrace.running import find_running
 from headrace.settings import get_settings
 
 T = TypeVar("T")
@@ -39,9 +40,11 @@ _LIMITS = httpx2.Limits(max_connections=2 * DEFAULT_WINDOW, max_keepalive_connec
 class Job:
     """A job that was submitted, as a handle."""
 
-    def __init__(self, client: "Client", job_id: str) -> None:
+    def __init__(self, client: "Client", accepted: JobRecord) -> None:
         self._client = client
-        self.id = job_id
+        self.id = accepted.id
+        #: Its record as it was when it was handed in.
+        self.accepted = accepted
 
     def __repr__(self) -> str:
         return f"Job({self.id!r})"
@@ -66,9 +69,11 @@ class Job:
 class AsyncJob:
     """A job that was submitted, as a handle."""
 
-    def __init__(self, client: "AsyncClient", job_id: str) -> None:
+    def __init__(self, client: "AsyncClient", accepted: JobRecord) -> None:
         self._client = client
-        self.id = job_id
+        self.id = accepted.id
+        #: Its record as it was when it was handed in.
+        self.accepted = accepted
 
     def __repr__(self) -> str:
         return f"AsyncJob({self.id!r})"
@@ -94,7 +99,7 @@ class Client:
     """A blocking client; may be shared between threads.
 
     Args:
-        url: of the API; without one, the setting `url`.
+        url: of the API; else the setting `url`; else where `headrace up` runs on this folder.
         patience: when to give up.
         transport: what carries requests instead of the network, for tests.
     """
@@ -106,7 +111,7 @@ class Client:
         patience: Patience | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self.url = url or get_settings().url
+        self.url = url or _default_url()
         self._patience = patience or Patience()
         self._http = httpx2.Client(base_url=self.url, limits=_LIMITS, transport=transport, trust_env=False)
 
@@ -123,7 +128,7 @@ class Client:
     def submit(self, model: str, value: Any, *, key: str | None = None, **options: Any) -> Job:
         """Hand in one input; `options` are the API's (tier, deadline, …), `key` makes repeating it later safe too."""
         call = http_call.submit(model, value, options=options, key=key)
-        return Job(self, self._carry_out(persist(call, self._patience)).id)
+        return Job(self, self._call(call))
 
     def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
         """Submit one input and wait for its result.
@@ -214,7 +219,7 @@ class AsyncClient:
     """A client for asyncio.
 
     Args:
-        url: of the API; without one, the setting `url`.
+        url: of the API; else the setting `url`; else where `headrace up` runs on this folder.
         patience: when to give up.
         transport: what carries requests instead of the network, for tests.
     """
@@ -226,7 +231,7 @@ class AsyncClient:
         patience: Patience | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self.url = url or get_settings().url
+        self.url = url or _default_url()
         self._patience = patience or Patience()
         self._http = httpx2.AsyncClient(base_url=self.url, limits=_LIMITS, transport=transport, trust_env=False)
 
@@ -245,7 +250,7 @@ class AsyncClient:
     async def submit(self, model: str, value: Any, *, key: str | None = None, **options: Any) -> AsyncJob:
         """Hand in one input; `options` are the API's (tier, deadline, …), `key` makes repeating it later safe too."""
         call = http_call.submit(model, value, options=options, key=key)
-        return AsyncJob(self, (await self._carry_out(persist(call, self._patience))).id)
+        return AsyncJob(self, await self._call(call))
 
     async def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
         """Submit one input and wait for its result.
@@ -274,28 +279,13 @@ class AsyncClient:
 
         Raises:
             HeadraceError: the first error in the order of the values.
+            Unavailable: as soon as the API stays out of reach.
         """
-        outcomes: list[Any] = []
-        places = asyncio.Semaphore(window)
-        ended = 0
 
-        async def one(index: int, value: Any) -> None:
-            nonlocal ended
-            try:
-                outcomes[index] = await self.run(model, value, **options)
-            except HeadraceError as error:
-                outcomes[index] = error
-            finally:
-                places.release()
-            ended += 1
-            if progress is not None:
-                progress(ended)
+        async def act(value: Any) -> Any:
+            return await self.run(model, value, **options)
 
-        async with asyncio.TaskGroup() as tasks:
-            for index, value in enumerate(values):
-                await places.acquire()
-                outcomes.append(None)
-                tasks.create_task(one(index, value))
+        outcomes = await in_window(act, values, window=window, progress=progress)
         errors = [outcome for outcome in outcomes if isinstance(outcome, HeadraceError)]
         if errors and not return_errors:
             raise errors[0]
@@ -354,6 +344,50 @@ class AsyncClient:
             return _answer(await self._http.request(**_request(step.call)))
         except httpx2.TransportError as error:
             return unreachable(self.url, error)
+
+
+async def in_window(
+    act: Callable[[Any], Awaitable[T]], values: Iterable[Any], *, window: int, progress: Progress | None = None
+) -> list[T | HeadraceError]:
+    """Do something with every value, `window` of them at once; what came of each, in their order.
+
+    Raises:
+        Unavailable: if the API stays out of reach; no further value is begun then.
+    """
+    outcomes: dict[int, T | HeadraceError] = {}
+    places = asyncio.Semaphore(window)
+    lost: list[Unavailable] = []
+
+    async def one(index: int, value: Any) -> None:
+        try:
+            outcomes[index] = await act(value)
+        except Unavailable as error:
+            lost.append(error)
+            return
+        except HeadraceError as error:
+            outcomes[index] = error
+        finally:
+            places.release()
+        if progress is not None:
+            progress(len(outcomes))
+
+    async with asyncio.TaskGroup() as tasks:
+        for index, value in enumerate(values):
+            await places.acquire()
+            if lost:
+                break
+            tasks.create_task(one(index, value))
+    if lost:
+        raise lost[0]
+    return [outcomes[index] for index in range(len(outcomes))]
+
+
+def _default_url() -> str:
+    """What the settings say; if they say nothing, where `headrace up` runs on this folder; else the default."""
+    settings = get_settings()
+    if "url" not in settings.model_fields_set and (running := find_running(settings.data_dir)):
+        return running.url
+    return settings.url
 
 
 def _request(call: HttpCall[Any]) -> dict[str, Any]:

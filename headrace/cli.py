@@ -1,0 +1,92 @@
+"""The command `headrace`: starts and keeps the system, and talks to it.
+
+The package holds the commands that speak HTTP (`cli_jobs`). Those that run the services pass on to them, which works
+from a checkout only: the services are not part of the package.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import typer
+
+from headrace import cli_jobs
+from headrace.errors import HeadraceError, JobNotSucceeded, RequestError, SettingsError, Unavailable, WaitTimeout
+
+EXIT_CODES = """\
+Exit codes: 0 done, 1 a job ended without a result, 2 the command or the request is wrong, 3 out of time (jobs go on),
+4 the API cannot be reached or is too busy."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=f"Asynchronous, queue-based inference.\n\n{EXIT_CODES}",
+)
+cli_jobs.add_commands(app)
+
+_PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+_NO_CHECKOUT = (
+    "this command runs Headrace's services, which are not part of the installed package. Get the source, run"
+    " `make setup` in it, and use the `headrace` of its `.venv/bin`"
+)
+
+
+@app.command(context_settings=_PASSED_ON, rich_help_panel="System")
+def up(context: typer.Context) -> None:
+    """Run the whole system on this machine; Ctrl-C ends it. Has its own --help."""
+    _become("scheduler.up", context.args)
+
+
+@app.command(context_settings=_PASSED_ON, rich_help_panel="System")
+def models(context: typer.Context) -> None:
+    """Check, push, list and show models: check | push | ls | show, each with --help."""
+    if context.args[:1] == ["check"]:
+        _become("workers.check", context.args[1:])
+    _become("registry", context.args or ["--help"])
+
+
+def _become(module: str, arguments: Sequence[str]) -> None:
+    """Go on as `python -m module`: same process, so signals and the exit code need no passing on.
+
+    Raises:
+        SettingsError: if we are not in a checkout.
+    """
+    if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
+        raise SettingsError(_NO_CHECKOUT)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own program
+
+
+def exit_code(error: HeadraceError) -> int:
+    """What a shell learns of an error."""
+    match error:
+        case JobNotSucceeded():
+            return 1
+        case WaitTimeout():
+            return 3
+        case Unavailable() | RequestError(retryable=True):
+            return 4
+        case RequestError() | SettingsError():
+            return 2
+        case _:
+            return 1
+
+
+def main() -> None:
+    """Run the command line; whatever Headrace raises on purpose becomes one line and an exit code."""
+    try:
+        app()
+    except HeadraceError as error:
+        typer.echo(f"headrace: {error.detail}", err=True)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing may be flushed into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""The commands about jobs: submit, wait, get, cancel, jobs, queues, workers. They talk to the API and to nothing else.
+
+Results go to standard output, one JSON value a line; everything for people goes to standard error.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from headrace.client import DEFAULT_WINDOW, AsyncClient, Client, in_window
+from headrace.errors import HeadraceError, InvalidInput
+from headrace.http_call import JobRecord
+from headrace.persistence import Patience
+from headrace.tiers import Tier
+
+Url = Annotated[str, typer.Option("--url", help="Where the API is.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print records as JSON, one a line.")]
+TimeoutS = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up waiting then.")]
+Outcome: TypeAlias = JobRecord | HeadraceError
+
+#: Whoever looks wants to know at once that nobody answers; whoever submits or waits may sit out a restart.
+_LOOKING = Patience(give_up_s=2)
+_KEEPING_AT_IT = Patience(give_up_s=10)
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", show_default=False)]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give `app` these commands."""
+    for command in (submit, wait, get, cancel, jobs, queues, workers):
+        app.command(rich_help_panel="Jobs")(command)
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def submit(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@version")],
+    value: Annotated[str, typer.Argument(metavar="[INPUT]", help="JSON; - reads one JSON value a line")] = "",
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="One JSON value a line; - is stdin.")] = None,
+    wait_for: Annotated[bool, typer.Option("--wait", "-w", help="Wait, and print results instead of ids.")] = False,
+    tier: Annotated[Tier, typer.Option(help="How urgent it is.")] = Tier.STANDARD,
+    timeout_s: TimeoutS = None,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Submit one input, or one a line; print ids, or with --wait results in the same order."""
+    values = list(_values(value, file))
+
+    async def act(client: AsyncClient, value: Any) -> JobRecord:
+        job = await client.submit(model, value, tier=tier)
+        return await job.wait(timeout_s=timeout_s) if wait_for else job.accepted
+
+    outcomes = asyncio.run(_for_each(values, act, url))
+    _report(outcomes, _result_line if wait_for else _id_line, as_json=as_json)
+
+
+def wait(ids: Ids, timeout_s: TimeoutS = None, as_json: AsJson = False, url: Url = "") -> None:
+    """Wait for jobs to end and print their results in the order given."""
+
+    async def act(client: AsyncClient, job_id: str) -> JobRecord:
+        return await client.wait(job_id, timeout_s=timeout_s)
+
+    _report(asyncio.run(_for_each(ids, act, url)), _result_line, as_json=as_json)
+
+
+def get(job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False, url: Url = "") -> None:
+    """Print a job's record."""
+    with Client(url or None, patience=_LOOKING) as client:
+        document = client.get(job_id).document
+    typer.echo(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2))
+
+
+def cancel(ids: Ids, as_json: AsJson = False, url: Url = "") -> None:
+    """Cancel jobs; those that have ended stay as they are."""
+    with Client(url or None, patience=_LOOKING) as client:
+        records = [client.cancel(job_id) for job_id in ids]
+    if as_json:
+        _print_json(record.document for record in records)
+    else:
+        _print_table((), [(record.id, record.status) for record in records])
+
+
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """List the newest jobs."""
+    with Client(url or None, patience=_LOOKING) as client:
+        documents = [record.document for record in client.jobs(limit=limit)]
+    if as_json:
+        _print_json(documents)
+    else:
+        _print_table(("ID", "MODEL", "TIER", "STATUS", "WHY", "CREATED"), map(_job_row, documents))
+
+
+def queues(as_json: AsJson = False, url: Url = "") -> None:
+    """Show what waits, by model and tier."""
+    with Client(url or None, patience=_LOOKING) as client:
+        documents = client.queues()
+    if as_json:
+        _print_json(documents)
+    else:
+        _print_table(("MODEL", "TIER", "DEPTH", "OLDEST", "WORKERS", "WHY"), map(_queue_row, documents))
+
+
+def workers(as_json: AsJson = False, url: Url = "") -> None:
+    """Show the workers that are alive."""
+    with Client(url or None, patience=_LOOKING) as client:
+        documents = client.workers()
+    if as_json:
+        _print_json(documents)
+    else:
+        _print_table(("WORKER", "CLASS", "DEVICE", "STATE", "MODELS", "JOBS", "BATCHES"), map(_worker_row, documents))
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+async def _for_each(values: Sequence[Any], act: Callable[..., Any], url: str) -> list[Outcome]:
+    async with AsyncClient(url or None, patience=_KEEPING_AT_IT) as client:
+        with _progress(len(values)) as progress:
+            return await in_window(lambda value: act(client, value), values, window=DEFAULT_WINDOW, progress=progress)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, if a person looks at it and there is more than one thing to do."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = sys.stderr.isatty() and total > 1
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        task = bar.add_task("jobs", total=total)
+        yield lambda ended: bar.update(task, completed=ended)
+
+
+def _values(text: str, file: Path | None) -> Iterator[Any]:
+    if (file is None) == (not text):
+        raise InvalidInput('give either INPUT or --file: headrace submit MODEL \'{"text": "hello"}\'')
+    if text and text != "-":
+        yield _parse(text, "INPUT")
+        return
+    lines = sys.stdin if file is None or str(file) == "-" else _lines(file)
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _parse(line, f"line {number}")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read: {error}") from error
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"{where} is not JSON ({error}); text is written as '\"hello\"'") from error
+
+
+# --- printing --------------------------------------------------------------------------------------------------------
+
+
+def _report(outcomes: Sequence[Outcome], line: Callable[[JobRecord], bytes], *, as_json: bool) -> None:
+    """Print a line for each outcome, then raise what went wrong, so that the exit code tells of it."""
+    errors = []
+    for outcome in outcomes:
+        text, error = _told(outcome, line)
+        if as_json and isinstance(outcome, JobRecord):
+            text = orjson.dumps(outcome.document)
+        if error is not None:
+            errors.append(error)
+        if as_json or error is None or len(outcomes) > 1:
+            typer.echo(text)
+    if len(outcomes) > 1 and errors:
+        raise type(errors[0])(f"{len(errors)} of {len(outcomes)} went wrong; the first: {errors[0].detail}")
+    if errors:
+        raise errors[0]
+
+
+def _told(outcome: Outcome, line: Callable[[JobRecord], bytes]) -> tuple[bytes, HeadraceError | None]:
+    try:
+        if isinstance(outcome, HeadraceError):
+            raise outcome
+        return line(outcome), None
+    except HeadraceError as error:
+        return orjson.dumps({"error": error.detail}), error
+
+
+def _id_line(record: JobRecord) -> bytes:
+    return record.id.encode()
+
+
+def _result_line(record: JobRecord) -> bytes:
+    return orjson.dumps(record.result())
+
+
+def _print_json(documents: Iterable[Any]) -> None:
+    for document in documents:
+        typer.echo(orjson.dumps(document))
+
+
+def _print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns side by side, never cut: ids are there to be copied."""
+    lines = [[str(cell) for cell in row] for row in (head, *rows) if row]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(map(str.ljust, line, widths)).rstrip())
+
+
+def _job_row(job: Mapping[str, Any]) -> tuple[object, ...]:
+    why = job["error"]["cause"] if job["error"] else job["reason"] or ""
+    return job["id"], _model(job), job["tier"], job["status"], why, job["times"]["created"]
+
+
+def _queue_row(queue: Mapping[str, Any]) -> tuple[object, ...]:
+    oldest = "" if queue["oldest_age_ms"] is None else f"{queue['oldest_age_ms'] / 1000:.1f} s"
+    why = queue["reason_detail"] or queue["reason"] or ""
+    return _model(queue), queue["tier"], queue["depth"], oldest, queue["workers"], why
+
+
+def _worker_row(worker: Mapping[str, Any]) -> tuple[object, ...]:
+    models = ", ".join(f"{ref} ({model['state']})" for ref, model in sorted(worker["models"].items()))
+    shown = (worker[name] for name in ("id", "worker_class", "device", "state"))
+    return *shown, models, worker["jobs_done"], worker["batches"]
+
+
+def _model(document: Mapping[str, Any]) -> str:
+    return f"{document['model']['name']}@{document['model']['version']}"

@@ -1,0 +1,108 @@
+"""The command line against an API that serves real connections."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from headrace.cli import app, exit_code
+from headrace.errors import HeadraceError
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(live_url: str) -> Run:
+    """Runs `headrace …` against the API."""
+
+    def run(*arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(app, [*arguments, "--url", live_url], input=stdin)
+
+    return run
+
+
+def code(result: Result) -> int:
+    """The exit code that `main` makes of it."""
+    return exit_code(result.exception) if isinstance(result.exception, HeadraceError) else result.exit_code
+
+
+@pytest.mark.usefixtures("serving")
+def test_submit_and_wait_prints_the_result(run: Run) -> None:
+    result = run("submit", "greeter", '{"text": "hi"}', "--wait")
+
+    assert (code(result), result.stdout) == (0, '"hi"\n')
+
+
+@pytest.mark.usefixtures("serving")
+def test_submit_prints_an_id_that_wait_takes(run: Run) -> None:
+    submitted = run("submit", "greeter", '{"text": "hi"}', "--tier", "standard")
+    waited = run("wait", submitted.stdout.strip())
+
+    assert waited.stdout == '"hi"\n'
+
+
+@pytest.mark.usefixtures("serving")
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_lines_become_jobs_and_results_keep_their_order(run: Run, tmp_path: Path, source: str) -> None:
+    texts = [f"line {i}" for i in range(20)]
+    lines = "\n".join(json.dumps({"text": text}) for text in texts) + "\n\n"
+    (tmp_path / "items.jsonl").write_text(lines)
+    where = ["-f", str(tmp_path / "items.jsonl")] if source == "file" else ["-"]
+
+    result = run("submit", "greeter", *where, "--wait", stdin=lines)
+
+    assert texts == [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_failed_job_is_exit_code_1_and_the_others_results_are_printed(run: Run) -> None:
+    result = run("submit", "greeter", "-", "--wait", stdin='{"text":"a"}\n{"text":"boom"}\n')
+
+    assert code(result) == 1
+    assert result.stdout.splitlines()[0] == '"a"'
+    assert "it broke" in json.loads(result.stdout.splitlines()[1])["error"]
+
+
+@pytest.mark.usefixtures("serving")
+def test_json_prints_whole_records_also_of_failed_jobs(run: Run) -> None:
+    result = run("submit", "greeter", '{"text":"boom"}', "--wait", "--json")
+
+    assert json.loads(result.stdout)["status"] == "failed"
+    assert code(result) == 1
+
+
+def test_a_refused_input_is_exit_code_2_and_names_the_field(run: Run) -> None:
+    result = run("submit", "greeter", '{"text": 5}')
+
+    assert code(result) == 2
+    assert "/input/text" in str(result.exception)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["greeter"], ["greeter", "hello"], ["greeter", "1", "-f", "x"], ["greeter", "-f", "no such file"]],
+    ids=["no input", "not JSON", "two inputs", "no file"],
+)
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
+    assert code(run("submit", *arguments)) == 2
+
+
+def test_time_over_is_exit_code_3_and_the_job_can_be_canceled(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+
+    assert code(run("wait", job_id, "--timeout", "0.05")) == 3
+    assert f"{job_id}  canceled\n" == run("cancel", job_id).stdout
+    assert json.loads(run("get", job_id).stdout)["status"] == "canceled"
+    assert code(run("wait", job_id)) == 1
+
+
+def test_lists_show_what_there_is(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+
+    assert [job_id, "greeter@1", "standard", "queued"] == run("jobs").stdout.splitlines()[1].split()[:4]
+    assert "standard  1" in run("queues").stdout
+    assert "WORKER" in run("workers").stdout
+    assert job_id == json.loads(run("jobs", "--json", "--limit", "1").stdout)["id"]

@@ -1,0 +1,66 @@
+"""The command line's edges: exit codes, nobody there, no checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace import cli, errors
+from headrace.errors import HeadraceError, SettingsError
+from scheduler.embedded_server import free_port
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.JobNotSucceeded("failed"), 1),
+        (errors.InvalidInput("wrong"), 2),
+        (errors.JobNotFound("unknown"), 2),
+        (errors.SettingsError("wrong"), 2),
+        (errors.WaitTimeout("late"), 3),
+        (errors.Unavailable("nobody"), 4),
+        (errors.QueueFull("full"), 4),
+        (errors.InternalError("bug"), 1),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(error: HeadraceError, code: int) -> None:
+    assert code == cli.exit_code(error)
+
+
+@pytest.mark.slow
+def test_nobody_there_is_exit_code_4_in_one_line() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace.cli", "queues", "--url", url], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert url in done.stderr
+
+
+@pytest.mark.slow
+def test_models_is_passed_on_with_its_arguments_and_exit_code(tmp_path: Path) -> None:
+    def models(*arguments: str) -> int:
+        command = [sys.executable, "-m", "headrace.cli", "models", *arguments]
+        environment = {"HEADRACE_DATA_DIR": str(tmp_path), "PATH": ""}
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+
+    assert models("ls") == 0
+    assert models("show", "nobody") != 0
+    assert models("check", str(tmp_path)) != 0
+
+
+@pytest.mark.parametrize("command", [["up"], ["models", "ls"]])
+def test_outside_a_checkout_services_are_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda _: None)
+
+    result = CliRunner().invoke(cli.app, command)
+
+    assert isinstance(result.exception, SettingsError)
+    assert "make setup" in result.exception.detail
