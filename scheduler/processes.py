@@ -32,7 +32,7 @@ class Process:
     Args:
         name: put before each of its lines.
         command: program and arguments.
-        environment: added to ours.
+        environment: added to ours, of which only the settings are left out.
         sink: gets its output.
     """
 
@@ -45,7 +45,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **_PYTHON, **environment},
+            env={**_inherited(), **_PYTHON, **environment},
             start_new_session=True,
             preexec_fn=die_with_parent(),  # only calls prctl, looked up before the fork
         )
@@ -96,6 +96,12 @@ class Process:
                 if text:
                     self._tail.append(text)
                     self._sink(self.name, text)
+
+
+def _inherited() -> dict[str, str]:
+    """Our environment without settings: `HEADRACE_WORKER_CLASSES__…` would win over what a child is given."""
+    kept = "HEADRACE_CONFIG"
+    return {k: v for k, v in os.environ.items() if k == kept or not k.startswith("HEADRACE_")}
 
 
 _PYTHON = {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}

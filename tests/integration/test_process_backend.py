@@ -93,6 +93,16 @@ def test_a_worker_gets_its_class_its_name_and_the_settings(backend: ProcessBacke
     assert backend.workers() == [BackendWorker(worker.id, "gpu", 1, BackendState.RUNNING)]
 
 
+def test_settings_of_this_shell_do_not_reach_a_worker(monkeypatch: pytest.MonkeyPatch, output: Output) -> None:
+    monkeypatch.setenv("HEADRACE_WORKER_CLASSES__GPU__WORKERS", "9")
+    backend = backend_of("import os; print(os.environ.get('HEADRACE_WORKER_CLASSES__GPU__WORKERS'))", output)
+
+    worker = backend.start("gpu", 1)
+    wait_for_end(backend)
+
+    assert output.lines == [(worker.id, "None")]
+
+
 def test_no_two_workers_have_the_same_name(backend: ProcessBackend) -> None:
     first, second = backend.start("gpu", 1), backend.start("gpu", 1)
 
