@@ -24,7 +24,7 @@ def anything(*args: str | int) -> RedisOp[Reply]:
 
 async def eventually_connected(mux: Mux) -> None:
     async with asyncio.timeout(10):
-        while not mux.is_connected:
+        while not mux.is_connected:  # noqa: ASYNC110 - nothing tells when
             await asyncio.sleep(0.01)
 
 

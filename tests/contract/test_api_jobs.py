@@ -1,0 +1,211 @@
+"""Looking at jobs, fetching results, canceling, listing."""
+
+import time
+from typing import Any
+
+import httpx2
+import pytest
+
+from headrace.jobs import JobStatus
+from headrace.keys import Keys
+from headrace.model_ref import ModelRef
+from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+
+BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
+
+
+async def submitted(api: httpx2.AsyncClient) -> str:
+    return str((await api.post("/v1/jobs", json=BODY)).headers["location"])
+
+
+def announce(connection: SyncRedis, keys: Keys, state: ModelState, error: str = "") -> None:
+    """Say what a worker says of itself."""
+    presence = WorkerPresence(
+        id="w1",
+        worker_class="on-demand",
+        host="here",
+        pid=1,
+        device="cpu",
+        tiers=tuple(Tier),
+        state=WorkerState.READY,
+        models={str(ModelRef("greeter", 1)): ModelPresence(state=state, error=error)},
+        started_ms=1_700_000_000_000,
+    )
+    connection.client.zadd(keys.workers, {"w1": time.time() * 1000})
+    connection.client.set(keys.worker("w1"), presence.to_bytes())
+
+
+async def test_positions_count_the_jobs_before(api: httpx2.AsyncClient) -> None:
+    paths = [await submitted(api) for _ in range(3)]
+
+    assert [(await api.get(path)).json()["queue"]["position"] for path in paths] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "reason", "detail"),
+    [
+        (ModelState.READY, "", "waiting_turn", None),
+        (ModelState.LOADING, "", "model_loading", None),
+        (ModelState.FAILED, "a file is missing", "no_compatible_worker", "a file is missing"),
+    ],
+)
+async def test_a_queued_job_says_why_it_waits(
+    api: httpx2.AsyncClient,
+    connection: SyncRedis,
+    keys: Keys,
+    state: ModelState,
+    error: str,
+    reason: str,
+    detail: str | None,
+) -> None:
+    announce(connection, keys, state, error)
+
+    record = (await api.get(await submitted(api))).json()
+
+    assert reason == record["reason"]
+    assert (detail or "") in (record["reason_detail"] or "")
+
+
+async def test_a_claimed_job_is_queued_in_a_batch_that_forms(api: httpx2.AsyncClient, worker: Any) -> None:
+    path = await submitted(api)
+    worker.claim()
+
+    record = (await api.get(path)).json()
+
+    assert (record["status"], record["reason"], record["queue"]["position"]) == ("queued", "batch_forming", None)
+    assert record["worker"] == "hand"
+    assert record["times"]["claimed"] is not None
+
+
+async def test_a_running_job_has_no_reason_and_no_place(api: httpx2.AsyncClient, worker: Any) -> None:
+    path = await submitted(api)
+    worker.start(worker.claim()[0])
+
+    record = (await api.get(path)).json()
+
+    assert (record["status"], record["reason"], record["queue"], record["attempts"]) == ("running", None, None, 1)
+
+
+async def test_an_ended_job_tells_its_times_and_batch_but_no_result_unasked(
+    api: httpx2.AsyncClient, worker: Any
+) -> None:
+    path = await submitted(api)
+    worker.succeed(worker.claim()[0])
+
+    record = (await api.get(path)).json()
+    times = record["times"]
+
+    assert (record["status"], record["batch_size"]) == ("succeeded", 1)
+    assert sorted([times["created"], times["claimed"], times["finished"]]) == [
+        times["created"],
+        times["claimed"],
+        times["finished"],
+    ]
+    assert "result" not in record
+
+
+async def test_a_result_is_given_byte_for_byte(api: httpx2.AsyncClient, worker: Any) -> None:
+    path = await submitted(api)
+    worker.succeed(worker.claim()[0], b'[0.10000000149011612, 1e-07,  "\xc3\xa9"]')
+
+    answer = await api.get(f"{path}/result")
+
+    assert answer.content == b'[0.10000000149011612, 1e-07,  "\xc3\xa9"]'
+    assert answer.headers["content-type"] == "application/json"
+
+
+async def test_a_result_that_is_not_there_yet_is_202(api: httpx2.AsyncClient) -> None:
+    answer = await api.get(f"{await submitted(api)}/result")
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_job_without_result_says_why(api: httpx2.AsyncClient, worker: Any) -> None:
+    failed, canceled = await submitted(api), await submitted(api)
+    worker.fail(worker.claim(jobs=1)[0], "it broke")
+    await api.post(f"{canceled}/cancel")
+
+    answers = [await api.get(f"{path}/result") for path in (failed, canceled)]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(409, "job_not_succeeded")] * 2
+    assert "model: it broke" in answers[0].json()["detail"]
+    assert "is canceled" in answers[1].json()["detail"]
+
+
+async def test_a_result_that_is_no_longer_kept_is_410(
+    api: httpx2.AsyncClient, worker: Any, connection: SyncRedis, keys: Keys
+) -> None:
+    path = await submitted(api)
+    job = worker.claim()[0]
+    worker.succeed(job)
+    connection.client.delete(keys.output(job.member))
+
+    answer = await api.get(f"{path}/result")
+
+    assert (answer.status_code, answer.json()["code"]) == (410, "job_expired")
+
+
+async def test_cancel_ends_a_queued_job_and_may_be_repeated(api: httpx2.AsyncClient, worker: Any) -> None:
+    path = await submitted(api)
+
+    answers = [await api.post(f"{path}/cancel") for _ in range(2)]
+
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "canceled")] * 2
+    assert worker.claim() == []
+
+
+async def test_cancel_of_a_running_job_is_accepted_and_done_at_the_end_of_its_pass(
+    api: httpx2.AsyncClient, worker: Any
+) -> None:
+    path = await submitted(api)
+    job = worker.claim()[0]
+    worker.start(job)
+
+    answer = await api.post(f"{path}/cancel")
+    worker.succeed(job)
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "canceling")
+    assert (await api.get(path)).json()["status"] == "canceled"
+
+
+async def test_cancel_leaves_an_ended_job_as_it_is(api: httpx2.AsyncClient, worker: Any) -> None:
+    path = await submitted(api)
+    worker.succeed(worker.claim()[0])
+
+    answer = await api.post(f"{path}/cancel")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, JobStatus.SUCCEEDED)
+
+
+async def test_unknown_ids_are_404_everywhere(api: httpx2.AsyncClient) -> None:
+    answers = [
+        await api.get("/v1/jobs/nobody"),
+        await api.get("/v1/jobs/nobody", headers={"Prefer": "wait=30"}),
+        await api.get("/v1/jobs/nobody/result"),
+        await api.post("/v1/jobs/nobody/cancel"),
+    ]
+
+    assert {(404, "job_not_found")} == {(answer.status_code, answer.json()["code"]) for answer in answers}
+
+
+async def test_a_job_of_another_tenant_is_not_found(api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys) -> None:
+    path = await submitted(api)
+    job_id = path.rpartition("/")[2]
+    connection.client.rename(keys.job(f"default/{job_id}"), keys.job(f"other/{job_id}"))
+
+    assert (await api.get(path)).status_code == 410
+    assert (await api.get(f"/v1/jobs/..%2Fother%2F{job_id}")).status_code == 404
+
+
+async def test_the_newest_jobs_come_first(api: httpx2.AsyncClient) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append((await submitted(api)).rpartition("/")[2])
+        time.sleep(0.002)  # noqa: ASYNC251 - two jobs of one millisecond have no order by time
+
+    listed = (await api.get("/v1/jobs?limit=2")).json()["jobs"]
+
+    assert ids[:0:-1] == [job["id"] for job in listed]

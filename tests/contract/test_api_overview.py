@@ -1,0 +1,185 @@
+"""Models, queues, workers, health, and what every answer has in common."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from headrace.errors import HeadraceError, SettingsError
+from headrace.settings import Settings
+from registry.registry import Registry
+from scheduler.embedded_server import free_port
+
+BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
+
+
+async def test_models_show_what_they_take_and_give(api: httpx2.AsyncClient) -> None:
+    listed = (await api.get("/v1/models")).json()["models"]
+    one = (await api.get("/v1/models/greeter")).json()
+
+    assert [one] == listed
+    assert (one["name"], one["version"], one["max_batch"], one["description"]) == ("greeter", 1, 8, "Says hello.")
+    assert one["input_schema"]["required"] == ["text"]
+    assert one["examples"] == [{"text": "world", "times": 1}]
+
+
+async def test_an_unknown_model_is_404(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/v1/models/nobody")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.slow
+async def test_a_model_can_be_used_the_moment_it_was_pushed(
+    api_with: Callable[..., Any], tmp_path: Path, registry_url: str
+) -> None:
+    source = Path(Registry(url=registry_url).fetch(Registry(url=registry_url).releases()["greeter"].current, tmp_path))
+    url = (tmp_path / "new").as_uri()
+    async with api_with(registry_url=url, registry_poll_s=3600) as api:
+        before = await api.post("/v1/jobs", json=BODY)
+        Registry(url=url).push(source, name="greeter")
+        after = await api.post("/v1/jobs", json=BODY)
+
+    assert (before.status_code, after.status_code) == (404, 202)
+    assert "no model is released" in before.json()["detail"]
+
+
+async def test_queues_count_what_waits_by_tier(api: httpx2.AsyncClient) -> None:
+    for tier in ("standard", "standard", "spot"):
+        await api.post("/v1/jobs", json={**BODY, "options": {"tier": tier}})
+
+    queues = {queue["tier"]: queue for queue in (await api.get("/v1/queues")).json()["queues"]}
+
+    assert {tier: queue["depth"] for tier, queue in queues.items()} == {"priority": 0, "standard": 2, "spot": 1}
+    assert queues["priority"]["oldest_age_ms"] is None
+    assert queues["standard"]["oldest_age_ms"] >= 0
+    assert queues["standard"]["reason"] == "no_compatible_worker"
+
+
+async def test_a_process_that_can_serve_is_alive_and_ready(api: httpx2.AsyncClient) -> None:
+    assert (await api.get("/livez")).json() == {"status": "alive"}
+    assert (await api.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_a_process_without_redis_is_alive_but_not_ready_and_starts_all_the_same(
+    api_with: Callable[..., Any],
+) -> None:
+    async with api_with(redis_url=f"redis://127.0.0.1:{free_port()}/0") as api:
+        alive, ready = await api.get("/livez"), await api.get("/readyz")
+        refused = await api.post("/v1/jobs", json=BODY)
+
+    assert (alive.status_code, ready.status_code, refused.status_code) == (200, 503, 503)
+    assert "cannot be reached" in ready.json()["detail"]
+    assert refused.json()["code"] == "redis_unavailable"
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_a_model_that_cannot_be_served_is_a_reason_not_to_be_ready(
+    api_with: Callable[..., Any], tmp_path: Path, registry_url: str
+) -> None:
+    shutil.copytree(url2pathname(urlparse(registry_url).path), tmp_path / "damaged")
+    for manifest in (tmp_path / "damaged").glob("models/greeter/versions/**/*.json"):
+        manifest.write_text("{")
+    async with api_with(registry_url=(tmp_path / "damaged").as_uri()) as api:
+        ready = await api.get("/readyz")
+
+    assert ready.status_code == 503
+    assert "greeter is not served" in ready.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs", "GET, POST"),
+        ("DELETE", "/v1/jobs/some", "GET"),
+        ("GET", "/v1/jobs/some/cancel", "POST"),
+        ("POST", "/v1/models", "GET"),
+    ],
+)
+async def test_a_wrong_method_is_answered_with_the_right_ones(
+    api: httpx2.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await api.request(method, path)
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert allowed == answer.headers["allow"]
+
+
+async def test_an_unknown_path_is_a_problem_too(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/v2/jobs")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("limit", ["x", "0", "501"])
+async def test_a_wrong_parameter_is_named(api: httpx2.AsyncClient, limit: str) -> None:
+    answer = await api.get(f"/v1/jobs?limit={limit}")
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/limit")
+
+
+async def test_a_fault_of_ours_is_told_by_its_id_only(
+    app: FastAPI, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(app.state.desk, "recent", fail)
+    answer = await api.get("/v1/jobs", headers={"X-Request-Id": "mine-1"})
+
+    assert (
+        answer.status_code,
+        answer.json()["code"],
+        answer.headers["x-request-id"],
+    ) == (500, "internal_error", "mine-1")
+    assert "secret" not in answer.text
+    assert "mine-1" in caplog.text
+    assert "a secret detail" in caplog.text
+
+
+async def test_a_request_id_that_could_do_harm_is_replaced(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/livez", headers={"X-Request-Id": "a b"})
+
+    assert answer.headers["x-request-id"] != "a b"
+
+
+async def test_every_kind_of_problem_explains_itself(api: httpx2.AsyncClient) -> None:
+    refused = await api.get("/v1/jobs/nobody")
+    explained = await api.get(refused.json()["type"])
+    unknown = await api.get("/problems/nothing-known")
+
+    assert explained.json()["code"] == "job_not_found"
+    assert unknown.status_code == 404
+
+
+def test_every_error_has_its_own_code() -> None:
+    def codes(kind: type[HeadraceError]) -> list[str]:
+        return [kind.code, *(code for child in kind.__subclasses__() for code in codes(child))]
+
+    assert len(set(codes(HeadraceError))) == len(codes(HeadraceError))
+
+
+def test_the_document_names_every_route_with_an_answer_and_an_example_of_a_submission(app: FastAPI) -> None:
+    document = app.openapi()
+
+    assert {"/v1/jobs", "/v1/jobs/{job_id}/result", "/v1/queues", "/readyz"} <= document["paths"].keys()
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert operation["summary"]
+            assert "default" in operation["responses"]
+    assert document["components"]["schemas"]["SubmitBody"]["examples"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])  # noqa: S104 - to be refused
+def test_an_address_that_others_reach_is_refused(settings: Settings, host: str) -> None:
+    from api.__main__ import make_server
+
+    with pytest.raises(SettingsError, match="loopback"):
+        make_server(settings.model_copy(update={"api_host": host}))

@@ -1,0 +1,186 @@
+"""Waiting for an end: woken by the commit, never by looking."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from api.services import Services
+from headrace.mux import Mux
+from headrace.redis_op import RedisOp
+
+BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the commands that the API sends, the feed's own apart; to be asked for before the API is started."""
+    sent: list[str] = []
+    run = Mux.run
+
+    async def noting(self: Mux, op: RedisOp[Any]) -> Any:
+        name = op.script.name if op.script else str(op.args[0])
+        if name not in {"XREAD", "XREVRANGE"}:
+            sent.append(name)
+        return await run(self, op)
+
+    monkeypatch.setattr(Mux, "run", noting)
+    return sent
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.005)
+
+
+async def submitted(api: httpx2.AsyncClient, **options: Any) -> str:
+    record = (await api.post("/v1/jobs", json={**BODY, "options": options})).json()
+    return str(record["id"])
+
+
+async def waiting(api: httpx2.AsyncClient, services: Services, job_id: str) -> asyncio.Task[httpx2.Response]:
+    """Begin to wait for a job, and go on once the API watches it and has read it."""
+    task = asyncio.create_task(api.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"}))
+    await until(lambda: len(services.waiters) > 0)
+    return task
+
+
+async def test_a_submission_that_waits_is_answered_with_the_result(
+    api: httpx2.AsyncClient, services: Services, worker: Any
+) -> None:
+    answer = asyncio.create_task(api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=30"}))
+    await until(lambda: len(services.waiters) > 0)
+    worker.succeed(worker.claim()[0], b'{"text":"hello world"}')
+
+    response = await answer
+
+    assert response.status_code == 200
+    assert response.json()["result"] == {"text": "hello world"}
+    assert response.headers["preference-applied"] == "wait=30"
+    assert "retry-after" not in response.headers
+
+
+async def test_a_wait_sends_no_command_while_it_lasts(
+    commands: list[str], api: httpx2.AsyncClient, services: Services, worker: Any
+) -> None:
+    job_id = await submitted(api)
+    commands.clear()
+
+    answer = await waiting(api, services, job_id)
+    await asyncio.sleep(0.3)  # long enough for whoever would look again and again to be caught
+    during = list(commands)
+    worker.succeed(worker.claim()[0])
+    await answer
+
+    assert during == ["HGETALL"]
+    assert commands == ["HGETALL", "HGETALL", "GET"]
+
+
+async def test_a_wait_for_a_job_that_ended_is_answered_at_once(api: httpx2.AsyncClient, worker: Any) -> None:
+    job_id = await submitted(api)
+    worker.succeed(worker.claim()[0])
+
+    response = await api.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"})
+
+    assert response.json()["result"] == "done"
+
+
+async def test_a_wait_that_is_over_answers_how_it_stands(api: httpx2.AsyncClient) -> None:
+    submission = await api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=0.05"})
+    look = await api.get(submission.headers["location"], headers={"Prefer": "wait=0.05"})
+
+    assert (submission.status_code, look.status_code) == (202, 200)
+    assert "queued" == submission.json()["status"] == look.json()["status"]
+    assert "retry-after" in submission.headers
+
+
+async def test_a_longer_wait_than_allowed_is_cut_and_said_to_be(api_with: Callable[..., Any]) -> None:
+    async with api_with(max_wait_s=0.05) as api:
+        response = await api.post("/v1/jobs", json=BODY, headers={"Prefer": "respond-soon, wait=100"})
+
+    assert response.headers["preference-applied"] == "wait=0.05"
+
+
+async def test_all_who_wait_for_one_job_are_woken(api: httpx2.AsyncClient, services: Services, worker: Any) -> None:
+    job_id = await submitted(api)
+    answers = [await waiting(api, services, job_id) for _ in range(5)]
+    worker.succeed(worker.claim()[0])
+
+    assert {"succeeded"} == {(await answer).json()["status"] for answer in answers}
+    assert len(services.waiters) == 0
+
+
+async def test_a_wait_ends_with_a_failure_and_its_cause(
+    api: httpx2.AsyncClient, services: Services, worker: Any
+) -> None:
+    answer = await waiting(api, services, await submitted(api))
+    worker.fail(worker.claim()[0], "it broke")
+
+    error = (await answer).json()["error"]
+
+    assert error == {"cause": "model", "detail": "it broke", "retryable": False, "attempts": 1}
+
+
+async def test_a_wait_ends_when_the_job_is_canceled(api: httpx2.AsyncClient, services: Services) -> None:
+    job_id = await submitted(api)
+    answer = await waiting(api, services, job_id)
+    await api.post(f"/v1/jobs/{job_id}/cancel")
+
+    assert (await answer).json()["status"] == "canceled"
+
+
+async def test_an_event_that_was_missed_is_made_up_for(
+    api: httpx2.AsyncClient, services: Services, worker: Any, monkeypatch: pytest.MonkeyPatch, connection: Any
+) -> None:
+    answer = await waiting(api, services, await submitted(api))
+    with monkeypatch.context() as deaf:
+        deaf.setattr(services.feed, "_wake", lambda _: None)
+        worker.succeed(worker.claim()[0])
+        await until(lambda: connection.client.xlen(services.store.keys.events) > 0)
+        await asyncio.sleep(0.05)  # the feed has read the event by now, or reads it on its new connection
+    assert services.feed._mux._pipe is not None
+    services.feed._mux._pipe.abort()
+
+    assert (await answer).json()["status"] == "succeeded"
+
+
+async def test_events_trimmed_before_they_were_read_are_made_up_for(
+    api: httpx2.AsyncClient, services: Services, worker: Any, monkeypatch: pytest.MonkeyPatch, connection: Any
+) -> None:
+    monkeypatch.setattr("api.event_feed._COUNT", 2)
+    answer = await waiting(api, services, await submitted(api))
+    events = services.store.keys.events
+    pipeline = connection.client.pipeline(transaction=True)
+    pipeline.execute_command(*worker.success_of(worker.claim()[0]))
+    for _ in range(5):
+        pipeline.xadd(events, {"jobs": "default/other succeeded"})
+    pipeline.xtrim(events, maxlen=2, approximate=False)
+    pipeline.execute()
+
+    assert (await answer).json()["status"] == "succeeded"
+
+
+async def test_a_stopping_process_lets_go_of_those_who_wait(app: FastAPI, api: httpx2.AsyncClient) -> None:
+    services: Services = app.state.services
+    answer = await waiting(api, services, await submitted(api))
+
+    services.waiters.close()
+
+    assert ((await answer).status_code, (await answer).json()["status"]) == (200, "queued")
+
+
+async def test_a_caller_that_hangs_up_leaves_the_job_alone_and_no_trace(
+    api: httpx2.AsyncClient, services: Services
+) -> None:
+    job_id = await submitted(api)
+    answer = await waiting(api, services, job_id)
+
+    answer.cancel()
+    await asyncio.wait([answer])
+
+    assert len(services.waiters) == 0
+    assert (await api.get(f"/v1/jobs/{job_id}")).json()["status"] == "queued"
