@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import PlainValidator, TypeAdapter, WithJsonSchema
+from pydantic import PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 
 #: Farther away, a time is taken for a mistake.
 _FARTHEST = timedelta(days=366)
@@ -36,7 +36,7 @@ class Moment(NamedTuple):
         if not isinstance(value, str):
             raise ValueError(_HOW)
         if value.startswith("P"):
-            return cls._from_now(_duration.validate_python(value).total_seconds())
+            return cls._from_now(_seconds(value))
         return cls._absolute(value)
 
     @classmethod
@@ -54,6 +54,13 @@ class Moment(NamedTuple):
         if when.tzinfo is None:
             raise ValueError(f"has no time zone; {_HOW}")
         return cls(round(when.timestamp() * 1000), is_relative=False)
+
+
+def _seconds(duration: str) -> float:
+    try:
+        return _duration.validate_python(duration).total_seconds()
+    except ValidationError as error:
+        raise ValueError(_HOW) from error
 
 
 _SCHEMA = {

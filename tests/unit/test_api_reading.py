@@ -1,0 +1,125 @@
+"""Reading requests: headers, moments, submissions. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from api.headers import Preference, read_idempotency_key, read_preference
+from api.moments import Moment
+from api.submission import SubmitBody, fingerprint, new_job, parse_submission, pointer_to
+from headrace.errors import InvalidInput, MalformedRequest
+from headrace.jobs import NewJob
+from headrace.model_ref import ModelRef
+
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("prefer", "preference"),
+    [
+        ("wait=10", Preference(10, "wait=10")),
+        ("Wait = 10", Preference(10, "wait=10")),
+        ('wait="10"', Preference(10, "wait=10")),
+        ("wait=1.5", Preference(1.5, "wait=1.5")),
+        ("wait=100", Preference(60, "wait=60")),
+        ("handling=lenient, wait=5", Preference(5, "wait=5")),
+        ("respond-async, wait=5", Preference(0, "respond-async")),
+        ("wait=-1", Preference(0, "")),
+        ("wait=soon", Preference(0, "")),
+        ("wait=1e9", Preference(0, "")),
+        ("", Preference(0, "")),
+    ],
+)
+def test_prefer_is_honoured_where_it_is_understood(prefer: str, preference: Preference) -> None:
+    assert read_preference({"prefer": prefer}, max_wait_s=60) == preference
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("bare", "bare"), ('"quoted"', "quoted"), (r'"a\"b\\c"', r"a\"b\c".replace('\\"', '"')), ("k" * 255, "k" * 255)],
+)
+def test_a_key_is_read_quoted_or_bare(text: str, key: str) -> None:
+    assert key == read_idempotency_key({"idempotency-key": text})
+
+
+def test_no_key_is_no_key() -> None:
+    assert not read_idempotency_key({})
+
+
+@pytest.mark.parametrize("text", ["", '""', "k" * 256, "tab\tkey", "clé"])
+def test_an_unusable_key_is_refused(text: str) -> None:
+    with pytest.raises(MalformedRequest, match="Idempotency-Key"):
+        read_idempotency_key({"idempotency-key": text})
+
+
+@pytest.mark.parametrize(
+    ("value", "at_ms"),
+    [
+        (90, NOW_MS + 90_000),
+        (0.5, NOW_MS + 500),
+        ("PT1M30S", NOW_MS + 90_000),
+        ("P1D", NOW_MS + 86_400_000),
+        ("2027-01-15T08:00:00Z", NOW_MS),
+        ("2027-01-15T09:00:00.250+01:00", NOW_MS + 250),
+    ],
+)
+def test_moments_are_absolute_or_from_now_on(value: Any, at_ms: int) -> None:
+    assert at_ms == Moment.parse(value).at(NOW_MS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-1, True, None, [], "soon", "2027-01-15T08:00:00", "-PT1S", "P400D", 1e300, float("nan"), "P", "PT1H " * 9],
+)
+def test_what_is_no_moment_is_refused_with_how_to_write_one(value: Any) -> None:
+    with pytest.raises(ValueError, match="write a time as"):
+        Moment.parse(value)
+
+
+def job_of(options: Mapping[str, Any]) -> NewJob:
+    body = SubmitBody.model_validate({"model": "m", "input": {"a": 1}, "options": options})
+    ref = ModelRef("m", 1)
+    return new_job(body, job_id="c1-x", tenant="default", ref=ref, max_attempts=3, now_ms=NOW_MS)
+
+
+def test_a_job_takes_its_times_from_one_now() -> None:
+    job = job_of({"not_before": 1, "start_by": 2, "deadline": "PT3S"})
+
+    assert (job.not_before_ms, job.start_by_ms, job.deadline_ms) == (NOW_MS + 1000, NOW_MS + 2000, NOW_MS + 3000)
+    assert job.max_attempts == 3
+    assert job.input == b'{"a":1}'
+
+
+@pytest.mark.parametrize("name", ["start_by", "deadline"])
+@pytest.mark.parametrize("limit", [0, "2020-01-01T00:00:00Z", 5])
+def test_a_job_that_could_never_run_is_refused(name: str, limit: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"/options/{name}"):
+        job_of({name: limit, "not_before": 5})
+
+
+def test_requests_are_the_same_whatever_their_spelling() -> None:
+    spelled = b'{"model":"m","input":{"a":1,"b":2}}'
+    respelled = b'{ "input": {"b": 2, "a": 1}, "model": "\\u006d" }'
+
+    assert fingerprint(spelled) == fingerprint(respelled)
+    assert fingerprint(spelled) != fingerprint(b'{"model":"m","input":{"a":1,"b":3}}')
+
+
+def test_pointers_are_escaped() -> None:
+    assert pointer_to(("input", "a/b", "c~d", 3)) == "/input/a~1b/c~0d/3"
+
+
+def test_only_so_many_problems_are_shown() -> None:
+    body = {"model": "m", "input": 1, **{f"extra{i}": 1 for i in range(100)}}
+
+    with pytest.raises(InvalidInput) as refused:
+        parse_submission(orjson.dumps(body))
+
+    assert len(refused.value.fields) == 20
+
+
+def test_deep_nesting_is_no_way_to_crash() -> None:
+    with pytest.raises(MalformedRequest, match="not JSON"):
+        parse_submission(b'{"model":"m","input":' + b"[" * 30_000 + b"]" * 30_000 + b"}")

@@ -1,0 +1,48 @@
+"""The page about the HTTP API names what there is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.app import create_app
+from api.schemas import JobRecord, JobTimes
+from api.submission import Options
+from headrace.errors import HeadraceError, InternalError, RequestError, Unavailable
+from headrace.jobs import Cause, JobStatus, Reason
+from headrace.settings import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+
+
+def kinds(kind: type[HeadraceError]) -> Iterator[str]:
+    yield kind.code
+    for child in kind.__subclasses__():
+        yield from kinds(child)
+
+
+@pytest.mark.parametrize("code", [*kinds(RequestError), *kinds(Unavailable), InternalError.code])
+def test_every_problem_is_listed(code: str) -> None:
+    assert f"`{code}`" in PAGE
+
+
+@pytest.mark.parametrize("word", [*JobStatus, *Reason, *Cause, *Options.model_fields, *JobTimes.model_fields])
+def test_every_state_reason_cause_option_and_time_is_listed(word: str) -> None:
+    assert f"`{word}`" in PAGE
+
+
+@pytest.mark.parametrize("field", JobRecord.model_fields)
+def test_every_field_of_the_record_is_listed(field: str) -> None:
+    assert f"`{field}`" in PAGE or f"`{field}." in PAGE
+
+
+def test_every_route_is_listed(tmp_path: Path) -> None:
+    paths = create_app(Settings(data_dir=tmp_path)).openapi()["paths"]
+
+    missing = [
+        f"{method.upper()} {path}"
+        for path, operations in paths.items()
+        for method in operations
+        if f"`{method.upper()} {path}" not in PAGE
+    ]
+    assert missing == []
