@@ -50,7 +50,7 @@ _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
         JobStatus.QUEUED: frozenset({JobStatus.RUNNING}) | _TERMINAL,
-        JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.CANCELING}) | _TERMINAL,
+        JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.CANCELING}) | _TERMINAL - {JobStatus.CANCELED},
         JobStatus.CANCELING: frozenset({JobStatus.CANCELED}),
         JobStatus.SUCCEEDED: frozenset(),
         JobStatus.FAILED: frozenset(),

@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
--- release: give held jobs back to their old places, charging nothing (shutdown, preemption).
--- touches  JOB<m> (state, worker), READY, TURN, BELL, LEASES
+-- release: give held jobs back to their old places, charging nothing (shutdown, preemption). The fence changes, so whatever
+-- the giver still sends is refused.
+-- touches  JOB<m> (state, fence, worker), READY, TURN, BELL, LEASES
 -- ARGV     (member, fence)*
 -- reply    how many went back
+local _, now_us = now_ms()
 local released = 0
 for i = 1, #ARGV, 2 do
   local member, fence = ARGV[i], ARGV[i + 1]
@@ -10,7 +12,7 @@ for i = 1, #ARGV, 2 do
   if fields and fields[2] == fence and fields[4] and (fields[1] == 'queued' or fields[1] == 'running') then
     local attempts = fields[1] == 'running' and fields[3] - 1 or fields[3]
     enter_ready(fields[5] .. ':' .. fields[6], member, fields[7])
-    redis.call('HSET', JOB .. member, 's', 'queued', 'a', attempts, 'w', '', 'l', '')
+    redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'a', attempts, 'w', '', 'l', '')
     redis.call('ZREM', LEASES, member .. '#' .. fence)
     released = released + 1
   end

@@ -34,7 +34,7 @@ class Mutation(NamedTuple):
     right: str
     wrong: str
 
-    def __call__(self, script: Script) -> Script:
+    def make(self, script: Script) -> Script:
         """The script with the mistake; the others as they are."""
         if script.name != self.script:
             return script

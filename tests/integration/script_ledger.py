@@ -1,6 +1,7 @@
 """The ledger: what was promised about jobs, checked after every step against what the server holds."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import redis
@@ -118,13 +119,16 @@ class Ledger:
 
     def expire(self, *members: str) -> None:
         """Let deadlines pass and expire."""
-        self.cell.pass_deadlines(*members)
+        waiting = [
+            member for member in members if member in self._seen and not self._seen[member].job.status.is_terminal
+        ]
+        self.cell.pass_deadlines(*waiting)
         self._attempt(self.cell.expire)
 
     def sweep(self) -> None:
         """Sweep every tenant."""
         for tenant in self.cell.run(self.cell.store.tenants()):
-            self._attempt(lambda tenant=tenant: self.cell.sweep(tenant))
+            self._attempt(partial(self.cell.sweep, tenant))
 
     def drain(self) -> None:
         """Let time pass and serve everybody until each accepted job has ended; then look for what is left behind."""

@@ -10,8 +10,8 @@ from headrace.tiers import OFFSET_MS, Tier
 from tests.integration.script_cell import GROUPS, REF, STANDARD, Cell
 
 
-def claimed_ids(cell: Cell, **limits: int) -> list[str]:
-    return [job.member for job in cell.claim(**limits).jobs]
+def claimed_ids(cell: Cell, *, jobs: int = 10, room: int = 10**6) -> list[str]:
+    return [job.member for job in cell.claim(jobs=jobs, room=room).jobs]
 
 
 def test_a_claimed_job_is_leased_and_no_longer_ready(cell: Cell) -> None:

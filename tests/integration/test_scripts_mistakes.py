@@ -78,10 +78,10 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
 def test_the_mistake_is_found(connection: SyncRedis, keys: Keys, mistake: Mutation) -> None:
     right = load_script(mistake.script)
-    assert mistake(right).text != right.text
+    assert mistake.make(right).text != right.text
 
     with pytest.raises(Violation):
-        run_everything(Bench(connection, keys.cell, mistake), mistake.script)
+        run_everything(Bench(connection, keys.cell, mistake.make), mistake.script)
 
 
 def run_everything(bench: Bench, script: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -264,7 +265,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
 
 def test_the_scripts_do_what_the_model_does(connection: SyncRedis, keys: Keys) -> None:
     run_state_machine_as_test(
-        partial(ScriptsAgainstModel, connection, keys),
+        cast("type[RuleBasedStateMachine]", partial(ScriptsAgainstModel, connection, keys)),
         settings=settings(max_examples=60, stateful_step_count=40, derandomize=True, database=None, deadline=None),
     )
 

@@ -280,6 +280,15 @@ def test_a_released_job_takes_its_old_place_and_is_charged_nothing(cell: Cell, r
     assert [str(leases[0]).encode()] == cell.redis.zrange(cell.keys.leases, 0, -1)
 
 
+def test_who_gave_a_job_back_can_neither_finish_nor_fail_it(cell: Cell) -> None:
+    cell.submit("j1")
+    leases = cell.take_and_start()
+    cell.run(cell.store.release(leases))
+
+    assert (cell.commit(leases), cell.fail(leases)) == ([REFUSED], [REFUSED])
+    assert (cell.ready(), cell.job("default/j1").attempts) == (["default/j1"], 0)
+
+
 def test_a_release_sent_again_does_nothing(cell: Cell) -> None:
     cell.submit("j1")
     leases = cell.take_and_start()
