@@ -112,10 +112,13 @@ class JobDesk:
         job = await (self._end_of(member, wait_s) if wait_s else self._run(self._store.read(member)))
         if job is None:
             raise await self.missing(job_id)
+        return await self._described(job, with_result=with_result)
+
+    async def _described(self, job: Job, *, with_result: bool = False) -> Seen:
         if job.status is JobStatus.QUEUED:
             return Seen(job, await self._waiting(job))
         wanted = job.status is JobStatus.FAILED or (with_result and job.status.is_terminal)
-        output = await self._run(self._store.output(member)) if wanted else None
+        output = await self._run(self._store.output(job.member)) if wanted else None
         return Seen(job, output=output)
 
     async def _end_of(self, member: str, wait_s: float) -> Job | None:
@@ -156,10 +159,10 @@ class JobDesk:
         return await self.see(job_id)
 
     async def recent(self, limit: int) -> list[Seen]:
-        """The newest jobs, newest first, without their positions."""
+        """The newest jobs, newest first."""
         members = await self._run(self._store.recent(TENANT, limit=limit))
         jobs = await asyncio.gather(*(self._run(self._store.read(member)) for member in members))
-        return [Seen(job) for job in jobs if job is not None]
+        return await asyncio.gather(*(self._described(job) for job in jobs if job is not None))
 
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""

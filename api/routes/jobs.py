@@ -51,7 +51,7 @@ async def submit(request: Request) -> Response:
 async def recent(
     request: Request, limit: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 50
 ) -> Response:
-    """List jobs without results and positions."""
+    """List jobs without their results."""
     jobs = await desk_of(request).recent(limit)
     return _json({"jobs": [seen.document() for seen in jobs]})
 

@@ -209,3 +209,14 @@ async def test_the_newest_jobs_come_first(api: httpx2.AsyncClient) -> None:
     listed = (await api.get("/v1/jobs?limit=2")).json()["jobs"]
 
     assert ids[:0:-1] == [job["id"] for job in listed]
+
+
+async def test_a_listed_job_tells_as_much_as_one_that_is_looked_at(api: httpx2.AsyncClient, worker: Any) -> None:
+    paths = [await submitted(api) for _ in range(3)]
+    succeeded, failed = worker.claim(jobs=2)
+    worker.succeed(succeeded)
+    worker.fail(failed)
+
+    listed = {job["links"]["self"]: job for job in (await api.get("/v1/jobs")).json()["jobs"]}
+
+    assert [(await api.get(path)).json() for path in paths] == [listed[path] for path in paths]
