@@ -15,11 +15,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from headrace.client import DEFAULT_WINDOW, AsyncClient, Client, in_window
+from headrace.client import AsyncClient, Client
 from headrace.errors import HeadraceError, InvalidInput
 from headrace.http_call import JobRecord
 from headrace.persistence import Patience
 from headrace.tiers import Tier
+from headrace.window import DEFAULT_WINDOW, in_window
 
 Url = Annotated[str, typer.Option("--url", help="Where the API is.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print records as JSON, one a line.")]

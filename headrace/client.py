@@ -10,8 +10,7 @@ makes no job twice. Both clients carry out the same plans (`persistence`) of the
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,14 +22,9 @@ from headrace.http_call import Answer, HttpCall, JobRecord
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
 from headrace.running import find_running
 from headrace.settings import get_settings
+from headrace.window import DEFAULT_WINDOW, Progress, in_window, run_apart
 
 T = TypeVar("T")
-
-#: Jobs that `map` has under way at once.
-DEFAULT_WINDOW = 256
-
-#: Called by `map` with how many jobs have ended so far.
-Progress = Callable[[int], None]
 
 _CONNECT_S = 5.0
 _ANSWER_S = 15.0
@@ -158,7 +152,7 @@ class Client:
                     model, values, window=window, progress=progress, return_errors=return_errors, **options
                 )
 
-        return _run_apart(whole)
+        return run_apart(whole)
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobRecord:
         """Wait until a job has ended, however it ends; its record has the result.
@@ -346,42 +340,6 @@ class AsyncClient:
             return unreachable(self.url, error)
 
 
-async def in_window(
-    act: Callable[[Any], Awaitable[T]], values: Iterable[Any], *, window: int, progress: Progress | None = None
-) -> list[T | HeadraceError]:
-    """Do something with every value, `window` of them at once; what came of each, in their order.
-
-    Raises:
-        Unavailable: if the API stays out of reach; no further value is begun then.
-    """
-    outcomes: dict[int, T | HeadraceError] = {}
-    places = asyncio.Semaphore(window)
-    lost: list[Unavailable] = []
-
-    async def one(index: int, value: Any) -> None:
-        try:
-            outcomes[index] = await act(value)
-        except Unavailable as error:
-            lost.append(error)
-            return
-        except HeadraceError as error:
-            outcomes[index] = error
-        finally:
-            places.release()
-        if progress is not None:
-            progress(len(outcomes))
-
-    async with asyncio.TaskGroup() as tasks:
-        for index, value in enumerate(values):
-            await places.acquire()
-            if lost:
-                break
-            tasks.create_task(one(index, value))
-    if lost:
-        raise lost[0]
-    return [outcomes[index] for index in range(len(outcomes))]
-
-
 def _default_url() -> str:
     """What the settings say; if they say nothing, where `headrace up` runs on this folder; else the default."""
     settings = get_settings()
@@ -404,13 +362,3 @@ def _request(call: HttpCall[Any]) -> dict[str, Any]:
 
 def _answer(response: httpx2.Response) -> Answer:
     return Answer(response.status_code, response.headers, response.content)
-
-
-def _run_apart(whole: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, also where an event loop is running already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(whole())
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, whole()).result()
