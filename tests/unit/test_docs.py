@@ -1,0 +1,89 @@
+"""The reference page names everything that the contract names, and nothing else."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import HeadraceError
+from headrace.jobs import FIELDS, TRANSITIONS, JobStatus
+from headrace.keys import Keys
+from headrace.redis_op import script_names
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "reference.md").read_text()
+
+#: Made of a digest, so its last part cannot be given.
+DIGESTED = {"idempotency": "k:<tenant>:<digest>"}
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """First cell, without its backquotes, to the other cells of the table under a heading."""
+    [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^\| `(.*?)` \|(.*)\|$", section, re.MULTILINE)
+    return {first: [cell.strip() for cell in re.split(r"(?<!\\)\|", rest)] for first, rest in lines}
+
+
+def spellings() -> Iterator[str]:
+    """Every key of `Keys` after the cell's prefix, its variable parts in angle brackets."""
+    keys = Keys(cell="<cell>")
+    for name, member in inspect.getmembers(Keys):
+        if name.startswith("_") or name in ("cell", "prefix"):
+            continue
+        if isinstance(member, property):
+            yield getattr(keys, name).removeprefix(keys.prefix)
+        elif name in DIGESTED:
+            yield DIGESTED[name]
+        else:
+            parameters = list(inspect.signature(member).parameters)[1:]
+            yield member(keys, *(f"<{parameter}>" for parameter in parameters)).removeprefix(keys.prefix)
+
+
+def tree(kind: type[HeadraceError]) -> Iterator[type[HeadraceError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from tree(child)
+
+
+def test_every_key_is_documented() -> None:
+    assert set(spellings()) == set(rows("Keys"))
+
+
+def test_every_field_of_the_record_is_documented_with_its_meaning() -> None:
+    assert {field: [meaning] for field, meaning in FIELDS.items()} == rows("The record")
+
+
+def test_every_state_is_documented_with_what_it_can_become() -> None:
+    expected = {state: set(news) for state, news in TRANSITIONS.items()}
+
+    documented = {
+        JobStatus(state): {JobStatus(new) for new in re.findall(r"`(\w+)`", cells[0])}
+        for state, cells in rows("States").items()
+    }
+
+    assert expected == documented
+
+
+def test_every_script_is_documented() -> None:
+    assert set(script_names()) == set(rows("Scripts"))
+
+
+def test_every_error_is_documented_with_its_status() -> None:
+    errors = {kind.code: str(kind.status) for kind in tree(HeadraceError) if kind.__module__ == "headrace.errors"}
+
+    assert errors == {code: cells[0] for code, cells in rows("Errors").items()}
+
+
+def test_every_error_stands_in_the_tree_that_its_module_draws() -> None:
+    drawn = re.findall(r"^ +[│ ]*[├└]?─* ?(\w+)", inspect.getmodule(HeadraceError).__doc__ or "", re.MULTILINE)
+
+    assert {kind.__name__ for kind in tree(HeadraceError) if kind.__module__ == "headrace.errors"} <= set(drawn)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []

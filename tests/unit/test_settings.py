@@ -1,0 +1,99 @@
+"""Settings: where they come from, what wins, and how mistakes are told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from headrace.errors import SettingsError
+from headrace.settings import Settings, WorkerClass, as_environment, child_environment, get_settings
+from headrace.tiers import Tier
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in [f"HEADRACE_{field.upper()}" for field in Settings.model_fields]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HEADRACE_CONFIG", str(tmp_path / "headrace.toml"))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def test_everything_has_a_default_and_a_line_of_help() -> None:
+    Settings()
+
+    fields = [*Settings.model_fields.values(), *WorkerClass.model_fields.values()]
+    assert all(field.description for field in fields)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "headrace.toml").write_text('cell = "c7"\napi_port = 9000\n')
+    monkeypatch.setenv("HEADRACE_API_PORT", "9001")
+
+    settings = get_settings()
+
+    assert (settings.cell, settings.api_port) == ("c7", 9001)
+
+
+def test_worker_classes_are_written_as_tables(tmp_path: Path) -> None:
+    (tmp_path / "headrace.toml").write_text('[worker_classes.spot]\ntiers = ["spot"]\nworkers = 3\n')
+
+    [(name, worker_class)] = get_settings().worker_classes.items()
+
+    assert (name, worker_class.tiers, worker_class.workers, worker_class.device) == ("spot", (Tier.SPOT,), 3, "cpu")
+
+
+def test_nested_values_are_written_with_two_underscores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_WORKER_CLASSES__SPOT__WORKERS", "2")
+
+    assert get_settings().worker_classes["spot"].workers == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HEADRACE_API_PORT", "eighty"),
+        ("HEADRACE_CELL", "C 1"),
+        ("HEADRACE_MAX_ATTEMPTS", "0"),
+        ("HEADRACE_LEASE_MS", "1"),
+        ("HEADRACE_LOG_LEVEL", "LOUD"),
+        ("HEADRACE_WORKER_CLASSES__SPOT__WORKERS", "-1"),
+        ("HEADRACE_WORKER_CLASSES__SPOT__SPEED", "9"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SettingsError, match=variable):
+        get_settings()
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().cell = "c2"  # type: ignore[misc] # that it is read-only is what this test is about
+
+
+def test_a_child_process_gets_exactly_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Settings(
+        cell="c5",
+        data_dir=Path("elsewhere"),
+        max_wait_s=7.5,
+        worker_classes={"spot": WorkerClass(tiers=(Tier.SPOT,), workers=2)},
+    )
+    for name, value in as_environment(chosen).items():
+        monkeypatch.setenv(name, value)
+
+    assert chosen == get_settings()
+
+
+def test_the_registry_lies_in_the_data_folder_unless_said_otherwise(tmp_path: Path) -> None:
+    assert (tmp_path / "registry").as_uri() == Settings(data_dir=tmp_path).registry_location
+    assert Settings(registry_url="s3://models").registry_location == "s3://models"
+
+
+def test_a_models_process_gets_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+
+    assert child_environment(threads=3)["OMP_NUM_THREADS"] == "3"
