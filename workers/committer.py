@@ -37,8 +37,9 @@ class Committer:
         self.resent = 0
 
     def attach(self, loop: Loop) -> None:
-        """Go on with this loop."""
+        """Go on with this loop; retries that the one before had in mind are made now."""
         self._loop = loop
+        self.resend()
 
     @property
     def is_empty(self) -> bool:

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -81,7 +82,7 @@ class Executor:
         self.running: list[int] = []
         self.loading: str | None = None
         self._to_load: list[str] = []
-        self._deadline: float | None = None
+        self._pass_deadline = self._load_deadline = math.inf
         self._kill_cause = ""
 
     @property
@@ -143,10 +144,10 @@ class Executor:
 
     def check(self, now: float) -> None:
         """Kill the child if its pass or its load takes too long; `now` is monotonic seconds."""
-        if self._deadline is not None and now > self._deadline:
-            what = f"loading {self.loading}" if self.loading else "a forward pass"
+        if now > min(self._pass_deadline, self._load_deadline):
+            what = "a forward pass" if now > self._pass_deadline else f"loading {self.loading}"
             log.error("%s took too long: killing child %s", what, self.pid)
-            self._deadline = None
+            self._pass_deadline = self._load_deadline = math.inf
             self.kill("timeout")
 
     # --- talking down
@@ -157,9 +158,10 @@ class Executor:
         self._load_next()
 
     def _load_next(self) -> None:
-        if self.loading is None and self._to_load and self.is_ready and not self.running:
+        if self.loading is None and self._to_load and self.is_ready:
             self.loading = self._to_load.pop(0)
-            self._deadline = time.monotonic() + self.limits.load_s
+            # The child may be in a pass; it loads as soon as that ends.
+            self._load_deadline = time.monotonic() + self.limits.forward_s + self.limits.load_s
             self._say(Frame.LOAD, self.loading)
 
     def send(self, ref: str, jobs: Sequence[tuple[int, bytes]], *, alone: bool = False) -> None:
@@ -198,11 +200,10 @@ class Executor:
     def _hear(self, message: Message) -> None:
         match message:
             case [Frame.DONE, slots, results, took_s]:
-                self.running, self._deadline = [], None
+                self.running, self._pass_deadline = [], math.inf
                 self.listener.batch_done(slots, results, took_s)
-                self._load_next()
             case [Frame.STARTED, ref, slots]:
-                self.running, self._deadline = slots, time.monotonic() + self.limits.forward_s
+                self.running, self._pass_deadline = slots, time.monotonic() + self.limits.forward_s
                 self.listener.batch_started(ref, slots)
             case [Frame.LOADED, ref, max_batch]:
                 self._loaded()
@@ -217,7 +218,7 @@ class Executor:
                 self._load_next()
 
     def _loaded(self) -> None:
-        self.loading, self._deadline = None, None
+        self.loading, self._load_deadline = None, math.inf
         self._load_next()
 
     def _on_death(self) -> None:

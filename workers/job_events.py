@@ -65,14 +65,16 @@ class JobEvents:
             self._publish([self._event("task-started", held) for held in jobs])
 
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
-        """Jobs ended."""
+        """Jobs ended; those that failed come with their error documents."""
         if self._is_heard():
             self._publish([self._end(held, error, took_s) for held, error in zip(jobs, errors, strict=True)])
 
     def _end(self, held: HeldJob, error: str | None, took_s: float) -> dict[str, Any]:
         if error is None:
             return self._event("task-succeeded", held) | {"result": "", "runtime": took_s}
-        return self._event("task-failed", held) | {"exception": error[:_LONGEST_ERROR], "traceback": ""}
+        document = orjson.loads(error)
+        exception = f"{document['cause']}: {document['detail']}"[:_LONGEST_ERROR]
+        return self._event("task-failed", held) | {"exception": exception, "traceback": ""}
 
     def _event(self, kind: str, held: HeldJob) -> dict[str, Any]:
         dispatcher = self._dispatcher

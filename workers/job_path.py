@@ -188,10 +188,10 @@ class JobPath:
             if timed_out
             else f"its forward pass killed the model's process twice ({cause})"
         )
+        document = error_document(why, detail)
         self.held.remove(held.slot)
-        outcome = Outcome(held.job.lease, JobStatus.FAILED, why, error_document(why, detail))
-        self._committer.commit([outcome], took_s=0.0)
-        self._view.ended([held], [detail], 0.0)
+        self._committer.commit([Outcome(held.job.lease, JobStatus.FAILED, why, document)], took_s=0.0)
+        self._view.ended([held], [document.decode()], 0.0)
 
     # --- back
 

@@ -70,5 +70,5 @@ class ServedModels:
         return {ref: m.max_batch for ref, m in self._models.items() if m.state is ModelState.READY}
 
     def presence(self) -> dict[str, ModelPresence]:
-        """What others may know."""
-        return {ref: ModelPresence(state=m.state, error=m.error) for ref, m in self._models.items()}
+        """What others may know; may be asked from any thread."""
+        return {ref: ModelPresence(state=m.state, error=m.error) for ref, m in list(self._models.items())}

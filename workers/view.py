@@ -16,7 +16,7 @@ class JobView(Protocol):
         """Jobs entered a forward pass."""
 
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
-        """Jobs ended in a pass of `took_s`; an error's text for each that failed."""
+        """Jobs ended in a pass of `took_s`; each that failed comes with its error document."""
 
     def dropped(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were given back."""
