@@ -141,7 +141,7 @@ def _schema(schema: dict[str, Any], results: Sequence[Any]) -> Finding:
 def _costs(runtime: Runtime, raws: Sequence[bytes]) -> Finding:
     name = "cost is a whole number from 0"
     try:
-        costs = [runtime.cost(runtime.prepare(raw)) for raw in raws]
+        costs: list[Any] = [runtime.cost(runtime.prepare(raw)) for raw in raws]
     except Exception as error:  # noqa: BLE001 - an author's hook may raise anything
         return Finding(name, False, f"{type(error).__name__}: {error}")
     ok = all(isinstance(cost, int) and cost >= 0 for cost in costs)

@@ -134,7 +134,7 @@ def test_a_server_that_is_no_headrace_is_said_to_be_none() -> None:
 def test_an_input_that_is_not_json_is_refused_before_it_is_sent() -> None:
     api = Scripted()
 
-    with client_of(api) as client, pytest.raises(RequestError, match="cannot be written as JSON: .*object"):
+    with client_of(api) as client, pytest.raises(RequestError, match=r"cannot be written as JSON: .*object"):
         client.submit("m", object())
     assert api.requests == []
 
