@@ -13,7 +13,7 @@ setup: $(STAMP)  ## make .venv with everything in it
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headrace needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
-	@echo "setting up .venv (the first time takes a few minutes: PyTorch is large)"
+	@echo "bringing .venv up to date (the first time takes a few minutes: PyTorch is large)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[services,examples,dev]'
