@@ -103,6 +103,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "t": "tier",
         "z": "score in the ready set, kept so that a job that comes back takes its old place",
         "q": "ms, accepted",
+        "o": "ms, ready from then on, if that is later than accepted",
         "l": "ms, claimed by the worker that holds it",
         "b": "ms, forward pass begun",
         "e": "ms, ended",

@@ -26,6 +26,7 @@ _FAMILIES = {
     "DEADLINES": "deadlines",  # zset of members by the time they expire
     "TENANTS": "tenants",  # set of tenants that ever submitted
     "GROUPS": "groups",  # zset of groups by last submission
+    "QUEUE": "q:",  # <group>: hash of what came and went, see `store.QueueCounts`
     "EVENTS": "events",  # capped stream: what ended, one entry a batch
     "QUARANTINE": "quarantine",  # zset of members whose records are broken, by discovery
     "STATS": "stats",  # hash of counters: rescued, late_refused, dead, …
@@ -105,6 +106,10 @@ class Keys:
     def groups(self) -> str:
         """Sorted set: every group by its last submission."""
         return self._key("GROUPS")
+
+    def queue(self, group: str) -> str:
+        """Hash: what came to a group and what was done for it, ever and lately."""
+        return self._key("QUEUE", group)
 
     @property
     def events(self) -> str:

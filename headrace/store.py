@@ -11,7 +11,7 @@ from typing import NamedTuple
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
-from headrace.tiers import FLOOR_MS, OFFSET_MS
+from headrace.tiers import FLOOR_MS, OFFSET_MS, PRIORITY_LANE
 
 
 class SubmitOutcome(StrEnum):
@@ -119,6 +119,36 @@ class QueueDepth(NamedTuple):
     oldest_age_ms: int
 
 
+class QueueCounts(NamedTuple):
+    """What came to one group and what was done for it, since ever and lately (about half a minute)."""
+
+    #: Jobs accepted.
+    arrived: int
+    #: Jobs that a worker brought to an end.
+    ended: int
+    #: Sum of the time from ready to begun, over the jobs that ended.
+    wait_ms: float
+    #: Sum of the jobs' shares in forward passes.
+    run_ms: float
+    #: Jobs that ended lately, faded by age at `at_ms`.
+    lately: float
+    #: Sum of their waits, faded likewise.
+    lately_wait_ms: float
+    #: When the last batch ended; 0 if none did.
+    at_ms: int
+
+    def recent_wait_ms(self, now_ms: int) -> float | None:
+        """Mean wait of the jobs that ended lately; None if none did."""
+        if not self.lately or now_ms - self.at_ms > _LATELY_MS:
+            return None
+        return self.lately_wait_ms / self.lately
+
+
+#: A mean over jobs that ended longer ago than this is not recent any more.
+_LATELY_MS = 60_000
+_COUNT_FIELDS = ("arrived", "ended", "wait_ms", "run_ms", "lately", "lately_wait_ms", "at")
+
+
 class JobStore:
     """Operations on the job records of one cell."""
 
@@ -145,7 +175,7 @@ class JobStore:
         self, *, worker: str, groups: Sequence[str], jobs: int, max_bytes: int, lease_ms: int
     ) -> RedisOp[Claimed]:
         """Lease up to `jobs` jobs or `max_bytes` of input (at least one job) in the order of service."""
-        args = self._keyed(worker, jobs, max_bytes, lease_ms, *groups)
+        args = self._keyed(worker, jobs, jobs // PRIORITY_LANE, max_bytes, lease_ms, *groups)
         return RedisOp(_claimed, args, load_script("claim"))
 
     def start(self, leases: Sequence[Lease]) -> RedisOp[list[bool]]:
@@ -158,7 +188,7 @@ class JobStore:
         args = self._keyed(lease_ms, *(str(lease) for lease in leases))
         return RedisOp(_texts, args, load_script("renew"))
 
-    def commit(self, outcomes: Sequence[Outcome], *, ran_ms: int, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
+    def commit(self, outcomes: Sequence[Outcome], *, ran_ms: float, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
         """Finish a batch whose forward pass took `ran_ms`; may be sent again when its answer was lost."""
         rows: list[Argument] = []
         for (member, fence), status, cause, body in outcomes:
@@ -238,9 +268,18 @@ class JobStore:
 
         return RedisOp(parse, self._keyed(*groups), load_script("depths"))
 
+    def counts(self, group: str) -> RedisOp[QueueCounts]:
+        """What came to a group and what was done for it."""
+        return RedisOp(_counts, ("HMGET", self.keys.queue(group), *_COUNT_FIELDS))
+
     def recent(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
         """Members of a tenant's newest jobs, newest first."""
         return RedisOp(_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
+
+
+def _counts(reply: Reply) -> QueueCounts:
+    arrived, ended, wait_ms, run_ms, lately, lately_wait_ms, at_ms = (float(value or 0) for value in reply)
+    return QueueCounts(int(arrived), int(ended), wait_ms, run_ms, lately, lately_wait_ms, int(at_ms))
 
 
 def _flat(leases: Sequence[Lease]) -> list[Argument]:

@@ -21,6 +21,10 @@ class Tier(StrEnum):
 OFFSET_MS: Mapping[Tier, int] = MappingProxyType({Tier.PRIORITY: 0, Tier.STANDARD: 60_000, Tier.SPOT: 600_000})
 
 
+#: Of the places in one claim, the share (one in so many) that priority jobs take first, however old the others are: so
+#: a backlog that has waited longer than its offset slows urgent jobs, but does not stop them.
+PRIORITY_LANE = 4
+
 #: The offset of the next higher tier: no deadline moves a job's score before this, or it would be a way into that tier.
 FLOOR_MS: Mapping[Tier, int] = MappingProxyType(
     {Tier.PRIORITY: 0, Tier.STANDARD: OFFSET_MS[Tier.PRIORITY], Tier.SPOT: OFFSET_MS[Tier.STANDARD]}

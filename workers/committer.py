@@ -16,7 +16,7 @@ _RETRY_S = 1.0
 
 class _Commit(NamedTuple):
     outcomes: list[Outcome]
-    ran_ms: int
+    ran_ms: float
 
 
 class Committer:
@@ -49,7 +49,7 @@ class Committer:
     def commit(self, outcomes: list[Outcome], *, took_s: float) -> None:
         """Bring back how the jobs of a batch ended."""
         number = next(self._numbers)
-        self._unanswered[number] = _Commit(outcomes, round(took_s * 1000))
+        self._unanswered[number] = _Commit(outcomes, round(took_s * 1000, 3))
         self._send(number)
 
     def resend(self) -> None:

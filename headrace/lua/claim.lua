@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- claim: lease up to n ready jobs to one worker, in the order of service: tiers merged by score, and within a group the
--- tenant that was served least, its oldest job first.
+-- claim: lease up to n ready jobs to one worker, in the order of service: first as many urgent ones as have a lane of their
+-- own, then tiers merged by score; within a group the tenant that was served least, its oldest job first.
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
 --          expiry ms, JOB<m> (fence, worker, claimed), INPUT<m> (read), DELAYED (looked at when nothing is ready),
 --          QUARANTINE zset of broken records
--- ARGV     worker, most jobs, most bytes, lease ms, group…
+-- ARGV     worker, most jobs, of these kept for priority, most bytes, lease ms, group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (m, fence, attempts, allowed, group
 --          index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local worker, limit, room, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local worker, limit, lane, room, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, now_us = now_ms()
 
 -- A queue is one tenant's ready set in one group; its heads are read once, as many as could be taken.
@@ -20,12 +20,12 @@ local function open_queue(group, tenant, vtime)
 end
 
 local sources = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local group, queues = ARGV[i], {}
   local turns = redis.pcall('ZRANGE', TURN .. group, 0, limit - 1, 'WITHSCORES')
   if turns.err then turns = {} end
   for k = 1, #turns, 2 do queues[#queues + 1] = open_queue(group, turns[k], turns[k + 1]) end
-  if #queues > 0 then sources[#sources + 1] = {group = group, index = i - 5, queues = queues} end
+  if #queues > 0 then sources[#sources + 1] = {group = group, index = i - 6, queues = queues} end
 end
 
 -- The queue whose turn it is in a group: least served among those that still have heads.
@@ -38,10 +38,10 @@ local function in_turn(source)
   return best
 end
 
-local function next_job()
-  if #sources == 1 then return in_turn(sources[1]), sources[1] end
+local function first_of(some)
+  if #some == 1 then return in_turn(some[1]), some[1] end
   local best, best_source, best_score
-  for _, source in ipairs(sources) do
+  for _, source in ipairs(some) do
     local queue = in_turn(source)
     if queue then
       local score = tonumber(queue.heads[queue.at + 1])
@@ -51,9 +51,21 @@ local function next_job()
   return best, best_source
 end
 
+local urgent = {}
+for _, source in ipairs(sources) do
+  if string.find(source.group, ':priority$') then urgent[#urgent + 1] = source end
+end
+local function next_job(count)
+  if count < lane and #urgent > 0 then
+    local queue, source = first_of(urgent)
+    if queue then return queue, source end
+  end
+  return first_of(sources)
+end
+
 local chosen, bytes = {}, 0
 while #chosen < limit do
-  local queue, source = next_job()
+  local queue, source = next_job(#chosen)
   if not queue then break end
   local member = queue.heads[queue.at]
   local fields, broken = read(member, 's', 'f', 'a', 'n')

@@ -21,8 +21,8 @@ end
 
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
-local NUMBER = {f = true, a = true, n = true, z = true, q = true, d = true, y = true}
-local OPTIONAL = {w = true, r = true, d = true, y = true}
+local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true}
+local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true}
 
 local function is_sound(name, value)
   if not value then return OPTIONAL[name] end

@@ -1,6 +1,7 @@
 #!lua
 -- submit: accept one job: record, input, queue and bell, under a cap and an idempotency key.
 -- touches  JOB<m> hash (created), INPUT<m> string, INDEX<tenant> zset m by arrival, TENANTS set, GROUPS zset,
+--          QUEUE<group> hash (arrivals counted),
 --          IDEM string "m|request hash", DEADLINES zset m by expiry, and either
 --          READY<group>:<tenant> zset m by score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     member, tenant, group, model@version, tier, offset ms, the next higher tier's, cap, input, attempts allowed,
@@ -42,13 +43,17 @@ if not again then
   end
   if deadline > 0 then set('d', deadline) end
   if start_by > 0 then set('y', start_by) end
-  if not_before > now then set('r', 'scheduled') end
+  if not_before > now then
+    set('r', 'scheduled')
+    set('o', not_before)
+  end
   local expiry = expiry_of(deadline > 0 and deadline, start_by > 0 and start_by)
 
   if depth == 0 then
     redis.call('SADD', TENANTS, tenant)
     redis.call('ZADD', GROUPS, now, group)
   end
+  redis.pcall('HINCRBY', QUEUE .. group, 'arrived', 1)
   redis.call('ZADD', INDEX .. tenant, now, member)
   redis.call('SET', INPUT .. member, input)
   if expiry then redis.call('ZADD', DEADLINES, expiry, member) end

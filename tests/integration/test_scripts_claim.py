@@ -6,7 +6,7 @@ import pytest
 
 from headrace.jobs import JobStatus
 from headrace.keys import group_of
-from headrace.tiers import OFFSET_MS, Tier
+from headrace.tiers import OFFSET_MS, PRIORITY_LANE, Tier
 from tests.integration.script_cell import GROUPS, REF, STANDARD, Cell
 
 
@@ -60,7 +60,32 @@ def test_a_waiting_job_is_overtaken_only_for_as_long_as_the_tiers_lie_apart(cell
     ready = cell.keys.ready(group_of(REF, Tier.SPOT), "default")
     cell.redis.zincrby(ready, -OFFSET_MS[Tier.SPOT] - 1000, "default/spot")
 
-    assert claimed_ids(cell) == ["default/spot", "default/priority"]
+    assert claimed_ids(cell, jobs=2) == ["default/spot", "default/priority"]
+
+
+def test_of_each_claim_some_places_are_kept_for_priority_however_old_the_others_are(cell: Cell) -> None:
+    submit_aged_spot_and_priority(cell)
+
+    ids = claimed_ids(cell, jobs=2 * PRIORITY_LANE)
+
+    assert [2, 6] == [sum(name in member for member in ids) for name in ("priority", "spot")]
+    assert ids[:2] == ["default/priority0", "default/priority1"]
+
+
+def test_what_has_waited_longer_than_its_offset_is_served_however_much_priority_waits(cell: Cell) -> None:
+    submit_aged_spot_and_priority(cell)
+
+    ids = claimed_ids(cell, jobs=PRIORITY_LANE - 1)
+
+    assert ids == ["default/spot0", "default/spot1", "default/spot2"]
+
+
+def submit_aged_spot_and_priority(cell: Cell) -> None:
+    ready = cell.keys.ready(group_of(REF, Tier.SPOT), "default")
+    for i in range(10):
+        cell.submit(f"spot{i}", tier=Tier.SPOT)
+        cell.submit(f"priority{i}", tier=Tier.PRIORITY)
+        cell.redis.zincrby(ready, -OFFSET_MS[Tier.SPOT] - 1000, f"default/spot{i}")
 
 
 def test_tenants_take_turns_whoever_came_first(cell: Cell) -> None:

@@ -26,10 +26,13 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         tier=Tier.PRIORITY,
         input=b"x" * 65_536,
         max_attempts=100,
+        not_before_ms=far,
         start_by_ms=far,
         deadline_ms=far,
     )
     cell.run(cell.store.submit(job, cap=10))
+    cell.lapse_delays()
+    cell.run(cell.store.promote(limit=1))
     groups = [group_of(LONGEST_MODEL, Tier.PRIORITY)]
 
     leases = [lease.lease for lease in cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9).jobs]

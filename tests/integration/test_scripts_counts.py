@@ -1,0 +1,101 @@
+"""What is counted of each group: for whoever watches it or scales by it."""
+
+import pytest
+
+from headrace.keys import group_of
+from headrace.store import QueueCounts
+from headrace.tiers import Tier
+from tests.integration.script_cell import REF, STANDARD, Cell
+
+SPOT = group_of(REF, Tier.SPOT)
+
+
+def counts(cell: Cell, group: str = STANDARD) -> QueueCounts:
+    return cell.run(cell.store.counts(group))
+
+
+def test_a_group_that_nothing_came_to_counts_nothing(cell: Cell) -> None:
+    assert QueueCounts(0, 0, 0, 0, 0, 0, 0) == counts(cell)
+    assert counts(cell).recent_wait_ms(cell.now_ms()) is None
+
+
+def test_every_accepted_job_is_an_arrival_of_its_group(cell: Cell) -> None:
+    cell.submit("a")
+    cell.submit("b", not_before_ms=cell.now_ms() + 60_000)
+    cell.submit("c", tier=Tier.SPOT)
+
+    assert [2, 1] == [counts(cell).arrived, counts(cell, SPOT).arrived]
+
+
+def test_what_is_refused_or_sent_again_is_no_arrival(cell: Cell) -> None:
+    cell.submit("a", idempotency_key="k", request_hash="h")
+    cell.submit("a", idempotency_key="k", request_hash="h")
+    cell.submit("a")
+    cell.submit("b", cap=1)
+
+    assert counts(cell).arrived == 1
+
+
+def test_a_batch_is_shared_out_among_its_groups(cell: Cell) -> None:
+    for i in range(3):
+        cell.submit(f"a{i}")
+    cell.submit("b", tier=Tier.SPOT)
+
+    cell.commit(cell.take_and_start())
+
+    assert [3, 1] == [counts(cell).ended, counts(cell, SPOT).ended]
+    assert [7 * 3 / 4, 7 / 4] == [counts(cell).run_ms, counts(cell, SPOT).run_ms]
+
+
+def test_a_wait_lasts_from_ready_to_begun(cell: Cell) -> None:
+    cell.submit("a")
+    leases = cell.take_and_start()
+    began_ms = cell.now_ms()
+    cell.redis.hset(cell.keys.job("default/a"), mapping={"q": began_ms - 500, "b": began_ms})
+
+    cell.commit(leases)
+
+    assert counts(cell).wait_ms == 500
+    assert counts(cell).recent_wait_ms(cell.now_ms()) == 500
+
+
+def test_the_time_before_a_job_may_start_is_no_wait(cell: Cell) -> None:
+    cell.submit("a", not_before_ms=cell.now_ms() + 60_000)
+    cell.lapse_delays()
+    cell.run(cell.store.promote(limit=10))
+
+    cell.commit(cell.take_and_start())
+
+    assert counts(cell).wait_ms == 0
+
+
+def test_a_commit_sent_again_counts_once(cell: Cell) -> None:
+    cell.submit("a")
+    leases = cell.take_and_start()
+
+    cell.commit(leases)
+    cell.commit(leases)
+
+    assert counts(cell).ended == 1
+
+
+def test_recent_waits_fade(cell: Cell) -> None:
+    cell.redis.hset(
+        cell.keys.queue(STANDARD),
+        mapping={"lately": 1, "lately_wait_ms": 9_000, "at": cell.now_ms() - 300_000},
+    )
+    cell.submit("a")
+
+    cell.commit(cell.take_and_start())
+
+    assert counts(cell).recent_wait_ms(cell.now_ms()) == pytest.approx(0, abs=50)
+    assert counts(cell).recent_wait_ms(cell.now_ms() + 120_000) is None
+
+
+def test_a_key_that_is_none_of_ours_stops_nothing(cell: Cell) -> None:
+    cell.redis.set(cell.keys.queue(STANDARD), "somebody's")
+
+    cell.submit("a")
+    cell.commit(cell.take_and_start())
+
+    assert cell.status("default/a") == "succeeded"
