@@ -1,7 +1,7 @@
 """Settings: environment variables `HEADRACE_…` over a TOML file over defaults. Nothing else reads the environment.
 
 The file is `headrace.toml` in the working folder, or what `HEADRACE_CONFIG` names. Nested values are written with two
-underscores in the environment: `HEADRACE_WORKER_CLASSES__SPOT__WORKERS=2`.
+underscores in the environment: `HEADRACE_WORKER_CLASSES__SPOT__MAX_WORKERS=2`.
 """
 
 import json
@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,8 +35,29 @@ class WorkerClass(BaseModel):
     models: tuple[str, ...] = Field(
         ("*",), description="names of the models that it serves; * means every released one"
     )
-    workers: int = Field(1, ge=0, description="how many are kept alive")
+    min_workers: int = Field(1, ge=0, description="how many are kept alive when nothing waits")
+    max_workers: int = Field(1, ge=0, description="how many there may be")
+    wait_objective_s: float = Field(10.0, gt=0, description="in what time a backlog is to be gone")
+    scale_down_window_s: float = Field(
+        60.0, ge=0, description="how long fewer workers must have been enough before some are drained"
+    )
     threads: int = Field(1, ge=1, description="CPU threads of the model's process")
+
+    @field_validator("max_workers")
+    @classmethod
+    def _is_not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
+        if most < (least := info.data.get("min_workers", 0)):
+            raise ValueError(f"{most} is less than min_workers, {least}; raise max_workers or lower min_workers")
+        return most
+
+
+def default_worker_classes(cores: int = 1) -> dict[str, WorkerClass]:
+    """The classes that there are if none are set, for a machine with so many cores to spare."""
+    bulk = (Tier.SPOT, Tier.STANDARD)
+    return {
+        "on-demand": WorkerClass(max_workers=max(1, cores)),
+        "spot": WorkerClass(tiers=bulk, min_workers=0, max_workers=max(1, cores // 2), wait_objective_s=30.0),
+    }
 
 
 class Settings(BaseSettings):
@@ -81,9 +102,10 @@ class Settings(BaseSettings):
         ge=20,
         description="how often lost leases are looked for, deadlines checked, delayed jobs promoted",
     )
+    scaling_interval_ms: int = Field(500, ge=20, description="how often the number of workers is thought over")
     leader_ttl_ms: int = Field(5_000, ge=200, description="how long a silent leading scheduler keeps the lead")
     worker_classes: dict[str, WorkerClass] = Field(
-        default_factory=lambda: {"on-demand": WorkerClass()}, description="kinds of workers by name"
+        default_factory=default_worker_classes, description="kinds of workers by name"
     )
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")

@@ -114,7 +114,7 @@ class Scheduler:
         self._lead = Lead(0, "")
 
     def _keep_house(self, now: float) -> None:
-        counts = {name: kind.workers for name, kind in self._settings.worker_classes.items()}
+        counts = {name: kind.min_workers for name, kind in self._settings.worker_classes.items()}
         self._connection.run(self._leadership.desire(self._lead, counts))
         acts = [self._housekeeper.expire, self._housekeeper.promote]
         if self._guard.may_reap(now):

@@ -29,6 +29,7 @@ _TICK_S = 0.1
 _LOOK_S = 1.0
 _API_GRACE_S = 5.0
 _SCHEDULER_GRACE_S = 6.0
+_FLOWER_GRACE_S = 5.0
 _SERVER_GRACE_S = 10.0
 #: Beyond the settings' grace, for a worker to tell that it gave up.
 _WORKER_MARGIN_S = 5.0
@@ -42,6 +43,7 @@ class System:
         server: the Redis that belongs to us, None if it is somebody else's.
         console: gets everybody's output.
         stop: ends it all; asked twice, at once.
+        with_flower: run Flower too.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class System:
         server: EmbeddedServer | None,
         console: Console,
         stop: StopSignal,
+        with_flower: bool = False,
     ) -> None:
         self._settings = settings
         self._stop = stop
@@ -64,11 +67,12 @@ class System:
         self._server = service("redis", server.command) if server else None
         self._api = service("api", python_module("api"))
         self._scheduler = service("scheduler", python_module("scheduler"))
+        self._flower = service("flower", python_module("deploy.flower")) if with_flower else None
         self._reconciler = Reconciler(
             backend=ProcessBackend(environment=environment, sink=console.line),
             drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S,
         )
-        self._wanted: Mapping[str, int] = {name: kind.workers for name, kind in settings.worker_classes.items()}
+        self._wanted: Mapping[str, int] = {name: kind.min_workers for name, kind in settings.worker_classes.items()}
         self._next_look_at = 0.0
 
     def run(self, *, when_ready: Callable[[], None]) -> None:
@@ -123,7 +127,7 @@ class System:
                 return
 
     def _step(self, now: float) -> None:
-        for service in (self._server, self._api, self._scheduler):
+        for service in (self._server, self._api, self._scheduler, self._flower):
             if service:
                 service.step(now)
         if now >= self._next_look_at:
@@ -139,12 +143,14 @@ class System:
             log.debug("the wanted number of workers cannot be read: %s", error)
             return
         classes = self._settings.worker_classes
-        self._wanted = {name: desired.get(name, kind.workers) for name, kind in classes.items()}
+        self._wanted = {name: desired.get(name, kind.min_workers) for name, kind in classes.items()}
 
     # --- end -------------------------------------------------------------------------------------------------
 
     def _end(self) -> None:
         """End all in the order in which they need each other; a second request to stop ends what is left at once."""
+        if self._flower:
+            self._end_service(self._flower, _FLOWER_GRACE_S)
         self._end_service(self._api, _API_GRACE_S)
         self._reconciler.drain_all(time.monotonic())
         limit_s = self._settings.shutdown_grace_s + _WORKER_MARGIN_S

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headrace.errors import HeadraceError, SettingsError
 from headrace.running import RunningSystem
-from headrace.settings import Settings, WorkerClass, get_settings
+from headrace.settings import Settings, WorkerClass, default_worker_classes, get_settings
 from scheduler.console import Console
 from scheduler.data_folder import DataFolder
 from scheduler.embedded_server import EmbeddedServer, free_port
@@ -25,14 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop, console = StopSignal(), Console()
     stop.listen()
     try:
-        settings, server = _choose(_options(arguments))
+        options = _options(arguments)
+        settings, server = _choose(options)
         _log_to(console, settings.log_level)
-        _refuse_taken_port(settings)
+        _refuse_taken_port(settings.api_host, settings.api_port, "--port")
+        if options.flower:
+            _refuse_taken_port(settings.flower_host, settings.flower_port, "HEADRACE_FLOWER_PORT")
         with DataFolder(settings.data_dir) as folder:
-            system = System(settings=settings, server=server, console=console, stop=stop)
+            system = System(settings=settings, server=server, console=console, stop=stop, with_flower=options.flower)
             running = RunningSystem(os.getpid(), settings.url, settings.redis_url)
             folder.announce(running)
-            system.run(when_ready=lambda: console.plain(_banner(settings)))
+            system.run(when_ready=lambda: console.plain(_banner(settings, with_flower=options.flower)))
     except HeadraceError as error:
         print(f"headrace up: {error.detail}", file=sys.stderr)  # noqa: T201 - said to the person, not to a log
         return 2
@@ -47,7 +50,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--redis", metavar="URL", help="use this Redis instead of starting one")
     add("--data-dir", type=Path, metavar="FOLDER", help="models, caches and jobs (default .headrace)")
     add("--port", type=_between(1, 65_535), metavar="N", help="port of the API (default 8080)")
-    add("--workers", type=_between(0, 1_000), metavar="N", help="workers of each class (default 1)")
+    add("--workers", type=_between(0, 1_000), metavar="N", help="most workers of each class (default: by cores)")
+    add("--flower", action="store_true", help="run Flower too, Celery's monitor (port by HEADRACE_FLOWER_PORT)")
     add("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser.parse_args(arguments)
 
@@ -87,14 +91,21 @@ def _choose(options: argparse.Namespace) -> tuple[Settings, EmbeddedServer | Non
 
 
 def _with_workers(settings: Settings, count: int | None) -> dict[str, WorkerClass]:
+    """The classes that were set, or those that suit this machine; with a count, no more workers of each than that."""
     classes = settings.worker_classes
+    if "worker_classes" not in settings.model_fields_set:
+        classes = default_worker_classes(len(os.sched_getaffinity(0)))
     if count is None:
         return classes
-    return {name: kind.model_copy(update={"workers": count}) for name, kind in classes.items()}
+    return {name: _at_most(kind, count) for name, kind in classes.items()}
 
 
-def _refuse_taken_port(settings: Settings) -> None:
-    """Find out now, not by a crash loop of the API.
+def _at_most(kind: WorkerClass, count: int) -> WorkerClass:
+    return kind.model_copy(update={"min_workers": min(kind.min_workers, count), "max_workers": count})
+
+
+def _refuse_taken_port(host: str, port: int, option: str) -> None:
+    """Find out now, not by a crash loop.
 
     Raises:
         SettingsError: if somebody listens there.
@@ -102,11 +113,9 @@ def _refuse_taken_port(settings: Settings) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.api_host, settings.api_port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise SettingsError(
-                f"port {settings.api_port} cannot be used ({error}); choose another with --port"
-            ) from error
+            raise SettingsError(f"port {port} cannot be used ({error}); choose another with {option}") from error
 
 
 class _ConsoleHandler(logging.Handler):
@@ -128,12 +137,13 @@ def _log_to(console: Console, level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler])
 
 
-def _banner(settings: Settings) -> str:
+def _banner(settings: Settings, *, with_flower: bool) -> str:
     # Commands find the models and the API by the data folder.
     usual = Path(".headrace").absolute()
     at = "" if settings.data_dir == usual else f"export HEADRACE_DATA_DIR={settings.data_dir}\n    "
+    flower = f"\n  Flower shows each job at http://{settings.flower_host}:{settings.flower_port}" if with_flower else ""
     return f"""
-  Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it)
+  Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it){flower}
 
   Try in another terminal:
     {at}headrace models push examples/numpy_scorer

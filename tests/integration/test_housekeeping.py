@@ -189,7 +189,7 @@ def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 
 def settings_of(url: str, keys: Keys) -> Settings:
-    classes = {"gpu": WorkerClass(workers=3)}
+    classes = {"gpu": WorkerClass(min_workers=3, max_workers=3)}
     return Settings(
         redis_url=url,
         cell=keys.cell,

@@ -7,7 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import SettingsError
-from headrace.settings import Settings, WorkerClass, as_environment, child_environment, get_settings
+from headrace.settings import (
+    Settings,
+    WorkerClass,
+    as_environment,
+    child_environment,
+    default_worker_classes,
+    get_settings,
+)
 from headrace.tiers import Tier
 
 
@@ -38,17 +45,17 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_worker_classes_are_written_as_tables(tmp_path: Path) -> None:
-    (tmp_path / "headrace.toml").write_text('[worker_classes.spot]\ntiers = ["spot"]\nworkers = 3\n')
+    (tmp_path / "headrace.toml").write_text('[worker_classes.spot]\ntiers = ["spot"]\nmax_workers = 3\n')
 
     [(name, worker_class)] = get_settings().worker_classes.items()
 
-    assert (name, worker_class.tiers, worker_class.workers, worker_class.device) == ("spot", (Tier.SPOT,), 3, "cpu")
+    assert (name, worker_class.tiers, worker_class.max_workers, worker_class.device) == ("spot", (Tier.SPOT,), 3, "cpu")
 
 
 def test_nested_values_are_written_with_two_underscores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_WORKER_CLASSES__SPOT__WORKERS", "2")
+    monkeypatch.setenv("HEADRACE_WORKER_CLASSES__SPOT__MAX_WORKERS", "2")
 
-    assert get_settings().worker_classes["spot"].workers == 2
+    assert get_settings().worker_classes["spot"].max_workers == 2
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,7 @@ def test_nested_values_are_written_with_two_underscores(monkeypatch: pytest.Monk
         ("HEADRACE_MAX_ATTEMPTS", "0"),
         ("HEADRACE_LEASE_MS", "1"),
         ("HEADRACE_LOG_LEVEL", "LOUD"),
-        ("HEADRACE_WORKER_CLASSES__SPOT__WORKERS", "-1"),
+        ("HEADRACE_WORKER_CLASSES__SPOT__MAX_WORKERS", "-1"),
         ("HEADRACE_WORKER_CLASSES__SPOT__SPEED", "9"),
     ],
 )
@@ -80,7 +87,7 @@ def test_a_child_process_gets_exactly_these_settings(monkeypatch: pytest.MonkeyP
         cell="c5",
         data_dir=Path("elsewhere"),
         max_wait_s=7.5,
-        worker_classes={"spot": WorkerClass(tiers=(Tier.SPOT,), workers=2)},
+        worker_classes={"spot": WorkerClass(tiers=(Tier.SPOT,), max_workers=2)},
     )
     for name, value in as_environment(chosen).items():
         monkeypatch.setenv(name, value)
@@ -97,3 +104,20 @@ def test_a_models_process_gets_its_threads(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
 
     assert child_environment(threads=3)["OMP_NUM_THREADS"] == "3"
+
+
+def test_there_can_be_no_more_workers_than_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_WORKER_CLASSES__SPOT__MIN_WORKERS", "3")
+    monkeypatch.setenv("HEADRACE_WORKER_CLASSES__SPOT__MAX_WORKERS", "2")
+
+    with pytest.raises(SettingsError, match=r"MAX_WORKERS: .*2 is less than min_workers, 3"):
+        get_settings()
+
+
+def test_without_settings_spot_capacity_serves_no_priority_and_goes_to_zero() -> None:
+    classes = default_worker_classes(cores=8)
+
+    assert list(classes) == ["on-demand", "spot"]
+    assert Tier.PRIORITY in classes["on-demand"].tiers
+    assert Tier.PRIORITY not in classes["spot"].tiers
+    assert [(1, 8), (0, 4)] == [(kind.min_workers, kind.max_workers) for kind in classes.values()]
