@@ -114,5 +114,6 @@ def model_document(model: ServedModel, *, workers: int) -> dict[str, Any]:
 
 def worker_document(worker: WorkerPresence) -> dict[str, Any]:
     """A worker as it describes itself."""
-    document = worker.model_dump(mode="json", exclude={"started_ms"})
-    return {**document, "started": rfc3339(worker.started_ms)}
+    document = worker.model_dump(mode="json", exclude={"started_ms", "ready_ms"})
+    ready = None if worker.ready_ms is None else rfc3339(worker.ready_ms)
+    return {**document, "started": rfc3339(worker.started_ms), "ready": ready}

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from headrace.jobs import Cause, JobStatus
-from headrace.presence import ModelPresence, WorkerState
+from headrace.presence import GroupLoad, ModelPresence, WorkerState
 from headrace.tiers import Tier
 
 
@@ -137,6 +137,7 @@ class WorkerRecord(_Shape):
 
     id: str
     worker_class: str
+    node: str = Field(description="What it was called by whoever started it.")
     host: str
     pid: int
     child_pid: int | None
@@ -144,7 +145,9 @@ class WorkerRecord(_Shape):
     tiers: list[Tier]
     state: WorkerState
     models: dict[str, ModelPresence]
+    groups: dict[str, GroupLoad] = Field(description="What it holds, by `name@version:tier`.")
     started: AwareDatetime
+    ready: AwareDatetime | None = Field(description="When it could first run a model.")
     jobs_done: int
     jobs_held: int
     batches: int

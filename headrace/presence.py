@@ -37,6 +37,20 @@ class ModelPresence(BaseModel):
     state: ModelState
     #: Why it could not be loaded.
     error: str = ""
+    #: Jobs that were in its forward passes here, and the seconds that these passes took.
+    jobs: int = 0
+    busy_s: float = 0.0
+
+
+class GroupLoad(BaseModel):
+    """What a worker has of one group."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Leased.
+    held: int
+    #: Of these, in the forward pass.
+    running: int
 
 
 class WorkerPresence(BaseModel):
@@ -46,6 +60,8 @@ class WorkerPresence(BaseModel):
 
     id: str
     worker_class: str
+    #: What it was called by whoever started it.
+    node: str = ""
     host: str
     pid: int
     child_pid: int | None = None
@@ -54,7 +70,12 @@ class WorkerPresence(BaseModel):
     state: WorkerState
     #: By `name@version`.
     models: dict[str, ModelPresence] = {}
+    #: When its process began.
     started_ms: int
+    #: When it could first run a model; None until then.
+    ready_ms: int | None = None
+    #: By `name@version:tier`.
+    groups: dict[str, GroupLoad] = {}
     jobs_done: int = 0
     jobs_held: int = 0
     batches: int = 0

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
@@ -43,6 +43,10 @@ class WorkerIdentity:
     id: str
     class_name: str
     worker_class: WorkerClass
+    #: What it was called by whoever started it.
+    node: str = ""
+    #: When its process began.
+    started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
 
 class JobEngine:
@@ -60,7 +64,7 @@ class JobEngine:
         self._store = JobStore(Keys(cell=settings.cell))
         self._loop: Loop | None = None
         self._is_draining = False
-        self._started_ms = time.time_ns() // 1_000_000
+        self._ready_ms: int | None = None
         self._ticked_at = time.monotonic()
         self._links = Links(url=settings.redis_url, on_lost=self._link_lost, on_open=self._links_open)
         self._executor = self._make_executor()
@@ -167,6 +171,8 @@ class JobEngine:
     def _models_changed(self) -> None:
         tiers = self._identity.worker_class.tiers
         refs = [ModelRef.parse(ref) for ref in self._path.models.ready()]
+        if refs and self._ready_ms is None:
+            self._ready_ms = time.time_ns() // 1_000_000
         self._claimer.serve(tuple(group_of(ref, tier) for ref in refs for tier in tiers))
         self._keeper.speak()
         self._claimer.look()
@@ -177,6 +183,7 @@ class JobEngine:
         return WorkerPresence(
             id=self._identity.id,
             worker_class=self._identity.class_name,
+            node=self._identity.node,
             host=socket.gethostname(),
             pid=os.getpid(),
             child_pid=self._executor.pid,
@@ -184,7 +191,9 @@ class JobEngine:
             tiers=self._identity.worker_class.tiers,
             state=self._state,
             models=path.models.presence(),
-            started_ms=self._started_ms,
+            started_ms=self._identity.started_ms,
+            ready_ms=self._ready_ms,
+            groups=path.held.loads(),
             jobs_done=path.jobs_done,
             jobs_held=len(path.held),
             batches=path.batches,

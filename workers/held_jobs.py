@@ -1,10 +1,12 @@
 """HeldJobs: the jobs that this worker has leased and not ended, by the number (slot) the child knows them by."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from headrace.jobs import Lease
+from headrace.presence import GroupLoad
 from headrace.store import ClaimedJob
 
 
@@ -76,6 +78,13 @@ class HeldJobs:
     def all(self) -> list[HeldJob]:
         """Every held job in the order of its claim; one atomic step, so any thread may ask."""
         return list(self._by_slot.values())
+
+    def loads(self) -> dict[str, GroupLoad]:
+        """How many jobs of each group are held, and how many of them run."""
+        held = self.all()
+        counts = Counter(job.group for job in held)
+        running = Counter(job.group for job in held if job.running)
+        return {group: GroupLoad(held=count, running=running[group]) for group, count in counts.items()}
 
     def leases(self) -> list[Lease]:
         """Every lease that must be renewed."""

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import SettingsError
@@ -23,10 +25,27 @@ def class_of(settings: Settings, name: str) -> WorkerClass:
     return settings.worker_classes[name]
 
 
-def identity_of(conf: Any) -> WorkerIdentity:
-    """The identity of this process, from the Celery application's configuration."""
+def identity_of(conf: Any, *, node: str) -> WorkerIdentity:
+    """The identity of this process, from the Celery application's configuration and its node name."""
     settings: Settings = conf.headrace_settings
     name: str = conf.headrace_worker_class
     tail = f":{os.getpid()}:{uuid.uuid4().hex[:8]}"
     host = socket.gethostname()[: MAX_VALUE_BYTES - len(tail)]
-    return WorkerIdentity(id=host + tail, class_name=name, worker_class=class_of(settings, name))
+    return WorkerIdentity(
+        id=host + tail,
+        class_name=name,
+        worker_class=class_of(settings, name),
+        node=node.partition("@")[0],
+        started_ms=_process_started_ms(),
+    )
+
+
+def _process_started_ms() -> int:
+    """When the kernel started this process, Unix milliseconds: before Python had read a single module."""
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return now_ms  # not Linux
+    return now_ms - round(age_s * 1000)

@@ -128,6 +128,7 @@ class JobPath:
                 errors.append(None if ok else body.decode())
         if jobs:
             self.clock.ended(jobs[0].ref, took_s=took_s)
+            self.models.ran(jobs[0].ref, jobs=len(slots), took_s=took_s)
             self.jobs_done += len(jobs)
             self.batches += 1
             self._committer.commit(outcomes, took_s=took_s)

@@ -22,6 +22,8 @@ log = logging.getLogger("headrace.keeper")
 
 _TIMEOUT_S = 2.0
 _LEASES_A_CALL = 1000
+#: Whoever looks at the workers or scales them wants to know how they are now.
+_SPEAK_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Keeper:
         self._keys: Keys = store.keys
         self._lease_ms = lease_ms
         self._sources = sources
+        self._renew_at = 0.0
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="headrace-keeper", daemon=True)
@@ -63,7 +66,7 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._wake.wait(self._lease_ms / 3000)
+            self._wake.wait(min(_SPEAK_S, self._lease_ms / 3000))
             self._wake.clear()
             try:
                 self._vouch()
@@ -78,13 +81,7 @@ class Keeper:
     def _vouch(self) -> None:
         if self._stopping or not self._sources.loop_is_alive():
             return
-        leases = self._sources.leases()
-        for first in range(0, len(leases), _LEASES_A_CALL):
-            renew = self._store.renew(leases[first : first + _LEASES_A_CALL], lease_ms=self._lease_ms)
-            lost = self._redis.run(renew)
-            if lost:
-                # Some were committed while the renewal was on its way; the others' results will be refused.
-                log.debug("%s leases are not held any more", len(lost))
+        self._renew(time.monotonic())
         presence = self._sources.presence()
         self._redis.run_all(
             [
@@ -92,6 +89,19 @@ class Keeper:
                 _command("ZADD", self._keys.workers, time.time_ns() // 1_000_000, presence.id),
             ]
         )
+
+    def _renew(self, now: float) -> None:
+        if now < self._renew_at:
+            return
+        leases = self._sources.leases()
+        for first in range(0, len(leases), _LEASES_A_CALL):
+            renew = self._store.renew(leases[first : first + _LEASES_A_CALL], lease_ms=self._lease_ms)
+            lost = self._redis.run(renew)
+            if lost:
+                # Some were committed while the renewal was on its way; the others' results will be refused.
+                log.debug("%s leases are not held any more", len(lost))
+        # A little early, or a wake-up that comes a moment too soon would put the renewal off by a whole turn.
+        self._renew_at = now + 0.9 * self._lease_ms / 3000
 
     def _say_goodbye(self) -> None:
         presence = self._sources.presence()

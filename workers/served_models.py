@@ -12,6 +12,8 @@ class _Served:
     state: ModelState = ModelState.LOADING
     error: str = ""
     max_batch: int = 0
+    jobs: int = 0
+    busy_s: float = 0.0
     #: True once the child has been asked to load it.
     asked: bool = False
     retry_at: float = 0.0
@@ -47,6 +49,12 @@ class ServedModels:
         model.state, model.error, model.max_batch = ModelState.READY, "", max_batch
         model.backoff.reset()
 
+    def ran(self, ref: str, *, jobs: int, took_s: float) -> None:
+        """A forward pass of a version ended."""
+        model = self._models[ref]
+        model.jobs += jobs
+        model.busy_s += took_s
+
     def refused(self, ref: str, error: str, now: float) -> None:
         """A version could not be loaded."""
         model = self._models[ref]
@@ -71,4 +79,7 @@ class ServedModels:
 
     def presence(self) -> dict[str, ModelPresence]:
         """What others may know; may be asked from any thread."""
-        return {ref: ModelPresence(state=m.state, error=m.error) for ref, m in list(self._models.items())}
+        return {
+            ref: ModelPresence(state=m.state, error=m.error, jobs=m.jobs, busy_s=round(m.busy_s, 6))
+            for ref, m in list(self._models.items())
+        }

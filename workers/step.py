@@ -31,7 +31,9 @@ class JobStep(bootsteps.StartStopStep):
             worker.headrace_view = CeleryView(consumer=consumer)
             settings = consumer.app.conf.headrace_settings
             worker.headrace_engine = JobEngine(
-                settings=settings, identity=identity_of(consumer.app.conf), view=worker.headrace_view
+                settings=settings,
+                identity=identity_of(consumer.app.conf, node=consumer.hostname),
+                view=worker.headrace_view,
             )
             worker.headrace_engine.start()
             # What start-up made stays; walking through it in every full collection was 40 % of the loop's time.

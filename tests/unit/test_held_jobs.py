@@ -1,6 +1,7 @@
 """The jobs that a worker has leased and not ended."""
 
 from headrace.jobs import Lease
+from headrace.presence import GroupLoad
 from headrace.store import ClaimedJob
 from workers.held_jobs import HeldJob, HeldJobs
 
@@ -55,3 +56,12 @@ def test_no_slot_is_used_twice() -> None:
     held.remove(first.slot)
 
     assert first.slot != hold(held, "second").slot
+
+
+def test_loads_tell_what_is_held_and_runs_of_each_group() -> None:
+    held = HeldJobs()
+    first = hold(held, "first")
+    hold(held, "second")
+    held.start([first.slot])
+
+    assert {"a@1:standard": GroupLoad(held=2, running=1)} == held.loads()

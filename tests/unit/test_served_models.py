@@ -70,6 +70,17 @@ def test_a_version_whose_load_killed_the_child_waits_while_the_others_load() -> 
     assert ModelState.FAILED is states(models)["b@1"]
 
 
+def test_what_a_version_ran_is_added_up() -> None:
+    models = ServedModels()
+    models.want({"a@1"})
+
+    models.ran("a@1", jobs=8, took_s=0.5)
+    models.ran("a@1", jobs=2, took_s=0.25)
+
+    presence = models.presence()["a@1"]
+    assert (10, 0.75) == (presence.jobs, presence.busy_s)
+
+
 def test_backoff_doubles_up_to_its_limit_and_starts_over_after_a_reset() -> None:
     backoff = Backoff(first_s=1.0, most_s=5.0)
 
