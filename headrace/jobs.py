@@ -113,6 +113,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "d": "ms, deadline for the result",
         "y": "ms, must have begun by",
         "g": "size of the batch it ran in",
+        "h": "1 if a webhook is told of its end",
     }
 )
 
@@ -143,6 +144,8 @@ class NewJob:
     idempotency_key: str = ""
     #: Fingerprint of the request, compared when an idempotency key comes again.
     request_hash: str = ""
+    #: Told of the end; empty if nobody is.
+    webhook_url: str = ""
 
     @property
     def member(self) -> str:
@@ -173,6 +176,7 @@ class Job:
     deadline_ms: int | None = None
     start_by_ms: int | None = None
     batch_size: int | None = None
+    has_webhook: bool = False
 
     @property
     def member(self) -> str:
@@ -211,6 +215,7 @@ class Job:
             deadline_ms=optional("d"),
             start_by_ms=optional("y"),
             batch_size=optional("g"),
+            has_webhook=bool(record.get("h")),
         )
 
 

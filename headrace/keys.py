@@ -28,6 +28,12 @@ _FAMILIES = {
     "GROUPS": "groups",  # zset of groups by last submission
     "QUEUE": "q:",  # <group>: hash of what came and went, see `store.QueueCounts`
     "EVENTS": "events",  # capped stream: what ended, one entry a batch
+    "HOOK": "h:",  # <member>: string, the URL that is told of the job's end
+    "OUTBOX": "outbox",  # zset of deliveries (member:number of the event) by when they are due
+    "COURIERS": "b:@couriers",  # stream of one entry, replaced when something comes into the outbox
+    "DELIVERY": "d:",  # <delivery>: hash, how far it is; made with its first attempt
+    "DELIVERIES": "v:",  # <tenant>: zset of its newest deliveries by first attempt
+    "SIGNING": "signing:",  # <tenant>: hash of the secrets that sign its webhooks
     "QUARANTINE": "quarantine",  # zset of members whose records are broken, by discovery
     "STATS": "stats",  # hash of counters: rescued, late_refused, dead, …
 }
@@ -120,6 +126,32 @@ class Keys:
     def quarantine(self) -> str:
         """Sorted set: jobs whose records are broken."""
         return self._key("QUARANTINE")
+
+    def hook(self, member: str) -> str:
+        """String: the URL that is told of a job's end."""
+        return self._key("HOOK", member)
+
+    @property
+    def outbox(self) -> str:
+        """Sorted set: deliveries by when they are due."""
+        return self._key("OUTBOX")
+
+    @property
+    def couriers(self) -> str:
+        """Stream: the couriers' bell, replaced when something comes into the outbox."""
+        return self._key("COURIERS")
+
+    def delivery(self, delivery_id: str) -> str:
+        """Hash: how far a delivery is."""
+        return self._key("DELIVERY", delivery_id)
+
+    def deliveries(self, tenant: str) -> str:
+        """Sorted set: a tenant's newest deliveries by first attempt."""
+        return self._key("DELIVERIES", tenant)
+
+    def signing(self, tenant: str) -> str:
+        """Hash: the secrets that sign a tenant's webhooks."""
+        return self._key("SIGNING", tenant)
 
     @property
     def stats(self) -> str:

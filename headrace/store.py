@@ -167,7 +167,7 @@ class JobStore:
             *(job.member, job.tenant, group_of(job.ref, job.tier), str(job.ref), str(job.tier)),
             *(OFFSET_MS[job.tier], FLOOR_MS[job.tier], cap, job.input, job.max_attempts),
             *(job.not_before_ms, job.start_by_ms, job.deadline_ms),
-            *(idempotency, job.request_hash, idempotency_ttl_s),
+            *(idempotency, job.request_hash, idempotency_ttl_s, job.webhook_url),
         )
         return RedisOp(_submitted, args, load_script("submit"))
 

@@ -1,17 +1,17 @@
 #!lua flags=allow-oom
 -- cancel: at once if the job is not in a forward pass, else its result is discarded when the pass ends.
--- touches  JOB<m>, INPUT<m>, READY with TURN, DELAYED, DEADLINES, LEASES, EVENTS
+-- touches  JOB<m>, INPUT<m>, READY with TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS
 -- ARGV     member, ttl s
 -- reply    the state now, or false if there is no such job
 local member, ttl, now = ARGV[1], ARGV[2], now_ms()
-local fields = read(member, 's', 'f', 'm', 't')
+local fields = read(member, 's', 'f', 'm', 't', 'h')
 if not fields then return false end
 if fields[1] == 'running' then
   redis.call('HSET', JOB .. member, 's', 'canceling')
   return 'canceling'
 end
 if fields[1] ~= 'queued' then return fields[1] end
-finish(member, 'canceled', now, ttl)
+finish(member, 'canceled', now, ttl, fields[5])
 leave_ready(fields[3] .. ':' .. fields[4], member)
 redis.call('ZREM', DELAYED, member)
 redis.call('ZREM', DEADLINES, member)

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- commit: finish a batch. Each job only if its lease is still ours; a job whose cancellation was asked for ends canceled.
 -- touches  OUTPUT<m> string (set, time to live), JOB<m> (state, end, time to live), INPUT<m> (deleted, or kept for a
---          failed job), LEASES, DEADLINES, EVENTS (one entry), STATS, QUEUE<group> hash (what was done)
+--          failed job), LEASES, DEADLINES, EVENTS (one entry), STATS, QUEUE<group> hash (what was done), OUTBOX with
+--          COURIERS
 -- ARGV     ttl s, ms that the forward pass took, (member, fence, succeeded | failed, cause or '', body)*
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
@@ -31,13 +32,13 @@ end
 
 for i = 3, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local fields, broken = read(member, 's', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b')
+  local fields, broken = read(member, 's', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h')
   local ours = fields and fields[2] == fence and fields[4]
   local answer = '0'
   if broken then
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
-    redis.call('SET', OUTPUT .. member, body, 'EX', ttl)
+    redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[12]))
     local extra, begun = {}, tonumber(fields[11] or 0)
     if cause ~= '' then extra = {'c', cause} end
     if fields[1] == 'queued' then
@@ -45,11 +46,11 @@ for i = 3, #ARGV, 5 do
       begun = math.floor(now - ran_ms)
       extra = {'a', fields[3] + 1, 'b', begun, 'g', size, unpack(extra)}
     end
-    finish(member, state, now, ttl, unpack(extra))
+    finish(member, state, now, ttl, fields[12], unpack(extra))
     note_served(fields[7] .. ':' .. fields[8], tonumber(fields[10] or fields[9]), begun)
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
-    finish(member, 'canceled', now, ttl)
+    finish(member, 'canceled', now, ttl, fields[12])
     state = 'canceled'
     words[#words + 1] = member
     words[#words + 1] = state

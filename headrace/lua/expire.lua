@@ -1,17 +1,18 @@
 #!lua flags=allow-oom
 -- expire: jobs whose deadline has passed, or that have not begun by their latest start.
--- touches  DEADLINES zset m by the earlier of the two, JOB<m>, INPUT<m>, READY with TURN, DELAYED, LEASES, EVENTS
+-- touches  DEADLINES zset m by the earlier of the two, JOB<m>, INPUT<m>, READY with TURN, DELAYED, LEASES, EVENTS,
+--          OUTBOX with COURIERS
 -- ARGV     at most, ttl s
 -- reply    how many were looked at (as many as `at most`: call again)
 local now, words = now_ms(), {}
 local due = redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
-  local fields = read(member, 's', 'f', 'a', 'm', 't', 'd', 'y')
+  local fields = read(member, 's', 'f', 'a', 'm', 't', 'd', 'y', 'h')
   local state = fields and fields[1]
   local late = fields and fields[6] and tonumber(fields[6]) <= now
   local unbegun = fields and fields[7] and tonumber(fields[7]) <= now and state == 'queued' and fields[3] == '0'
   if (state == 'queued' or state == 'running') and (late or unbegun) then
-    finish(member, 'expired', now, ARGV[2], 'c', 'deadline')
+    finish(member, 'expired', now, ARGV[2], fields[8], 'c', 'deadline')
     leave_ready(fields[4] .. ':' .. fields[5], member)
     redis.call('ZREM', DELAYED, member)
     redis.call('ZREM', LEASES, member .. '#' .. fields[2])

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 -- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
 -- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
---          EVENTS, STATS
+--          EVENTS, STATS, OUTBOX with COURIERS
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
 local ttl, now = ARGV[1], now_ms()
 local answers, words = {}, {}
 for i = 2, #ARGV, 5 do
   local member, fence, cause, backoff, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
-  local fields = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z')
+  local fields = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
   local state, ours = fields and fields[1], fields and fields[2] == fence
   local answer = '0'
   if ours and fields[5] and state == 'canceling' then
-    finish(member, 'canceled', now, ttl)
+    finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' canceled'
   elseif ours and fields[5] and (state == 'running' or state == 'queued') then
@@ -20,8 +20,8 @@ for i = 2, #ARGV, 5 do
     -- An attempt whose start was not told apart is charged now.
     local attempts = state == 'queued' and fields[3] + 1 or tonumber(fields[3])
     if attempts >= tonumber(fields[4]) then
-      redis.call('SET', OUTPUT .. member, body, 'EX', ttl)
-      finish(member, 'failed', now, ttl, 'c', cause, 'a', attempts)
+      redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[9]))
+      finish(member, 'failed', now, ttl, fields[9], 'c', cause, 'a', attempts)
       redis.call('ZREM', DEADLINES, member)
       redis.call('HINCRBY', STATS, 'dead', 1)
       words[#words + 1] = member .. ' failed'

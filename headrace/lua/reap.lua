@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
 -- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing.
--- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS
+-- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS,
+--          OUTBOX with COURIERS
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
 local ttl = ARGV[2]
@@ -10,19 +11,20 @@ local requeued, ended, words = 0, 0, {}
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
   local member, fence = string.match(lease, '^(.*)#(%d+)$')
   local fields, broken
-  if member then fields, broken = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z') end
+  if member then fields, broken = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h') end
   if broken then quarantine(member, now) end
   local held = fields and fields[2] == fence and (fields[5] or fields[1] ~= 'queued')
   local state = held and fields[1]
   if state == 'canceling' then
-    finish(member, 'canceled', now, ttl)
+    finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' canceled'
     ended = ended + 1
   elseif state == 'running' and tonumber(fields[3]) >= tonumber(fields[4]) then
     redis.call('SET', OUTPUT .. member,
-      '{"cause":"worker_lost","detail":"its worker was lost during the last attempt","retryable":true}', 'EX', ttl)
-    finish(member, 'failed', now, ttl, 'c', 'worker_lost', 'f', next_fence(fence, now_us))
+      '{"cause":"worker_lost","detail":"its worker was lost during the last attempt","retryable":true}', 'EX',
+      kept_s(ttl, fields[9]))
+    finish(member, 'failed', now, ttl, fields[9], 'c', 'worker_lost', 'f', next_fence(fence, now_us))
     redis.call('ZREM', DEADLINES, member)
     redis.call('HINCRBY', STATS, 'dead', 1)
     words[#words + 1] = member .. ' failed'

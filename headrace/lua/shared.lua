@@ -22,7 +22,7 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true}
-local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true}
+local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true}
 
 local function is_sound(name, value)
   if not value then return OPTIONAL[name] end
@@ -92,10 +92,28 @@ local function let_go(member, state, ttl)
   redis.call('EXPIRE', JOB .. member, ttl)
 end
 
+-- A job whose end somebody is to be told of (hook, its field h) stays until that is done, which sets the usual time to
+-- live (`settle_deliveries`), or until this is over, if no courier ever comes.
+local HOLD_S = 4 * 86400
+
+local function kept_s(ttl, hook)
+  return hook and ttl + HOLD_S or ttl
+end
+
+-- The row that a courier works from comes before the state, so that no end goes untold; a row whose job has not ended is
+-- dropped by `claim_deliveries`. One ring a call is enough.
+local has_rung = false
+local function post(member, now)
+  if not has_rung then redis.call('XADD', COURIERS, 'MAXLEN', 1, '*', 'r', 1) end
+  has_rung = true
+  redis.call('ZADD', OUTBOX, now, member .. ':1')
+end
+
 -- The last change of a record.
-local function finish(member, state, now, ttl, ...)
+local function finish(member, state, now, ttl, hook, ...)
+  if hook then post(member, now) end
   redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)
-  let_go(member, state, ttl)
+  let_go(member, state, kept_s(ttl, hook))
 end
 
 -- Variadic commands in pieces: Lua's stack holds no more than some thousands.

@@ -2,10 +2,11 @@
 -- submit: accept one job: record, input, queue and bell, under a cap and an idempotency key.
 -- touches  JOB<m> hash (created), INPUT<m> string, INDEX<tenant> zset m by arrival, TENANTS set, GROUPS zset,
 --          QUEUE<group> hash (arrivals counted),
---          IDEM string "m|request hash", DEADLINES zset m by expiry, and either
+--          IDEM string "m|request hash", DEADLINES zset m by expiry, HOOK<m> string, and either
 --          READY<group>:<tenant> zset m by score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     member, tenant, group, model@version, tier, offset ms, the next higher tier's, cap, input, attempts allowed,
---          not before ms, start by ms, deadline ms (0 = none), idempotency key or '', request hash, its ttl s
+--          not before ms, start by ms, deadline ms (0 = none), idempotency key or '', request hash, its ttl s,
+--          URL that is told of its end or ''
 -- reply    {accepted | replayed | mismatch | full, member or '', depth before}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. The idempotency key
@@ -14,7 +15,7 @@ local member, tenant, group, ref, tier = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARG
 local offset, floor, cap = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local input, max_attempts = ARGV[9], ARGV[10]
 local not_before, start_by, deadline = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local idem, request, idem_ttl = ARGV[14], ARGV[15], ARGV[16]
+local idem, request, idem_ttl, hook = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
 local ready = READY .. group .. ':' .. tenant
 local now = now_ms()
 
@@ -47,6 +48,7 @@ if not again then
     set('r', 'scheduled')
     set('o', not_before)
   end
+  if hook ~= '' then set('h', 1) end
   local expiry = expiry_of(deadline > 0 and deadline, start_by > 0 and start_by)
 
   if depth == 0 then
@@ -56,6 +58,7 @@ if not again then
   redis.pcall('HINCRBY', QUEUE .. group, 'arrived', 1)
   redis.call('ZADD', INDEX .. tenant, now, member)
   redis.call('SET', INPUT .. member, input)
+  if hook ~= '' then redis.call('SET', HOOK .. member, hook) end
   if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
   if not_before > now then
     redis.call('ZADD', DELAYED, not_before, member)

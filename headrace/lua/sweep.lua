@@ -2,16 +2,17 @@
 -- sweep: look at a stretch of a tenant's index: forget jobs whose records are gone, put back jobs that no set leads to,
 -- give finished records their time to live, end jobs whose input is lost. This is what makes every half-done script harmless.
 -- touches  INDEX<tenant>, JOB<m>, INPUT<m>, OUTPUT<m>, READY with TURN and BELL, DELAYED (looked at), LEASES, DEADLINES,
---          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS
+--          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS, HOOK<m>,
+--          OUTBOX with COURIERS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
 local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
 
-local function mend_ended(member, state)
+local function mend_ended(member, state, hook)
   if redis.call('TTL', JOB .. member) ~= -1 then return 0 end
-  let_go(member, state, ttl)
+  let_go(member, state, kept_s(ttl, hook))
   return 1
 end
 
@@ -32,8 +33,9 @@ local function mend_place(member, fields)
   end
   if redis.call('ZSCORE', DELAYED, member) then return 0 end
   if redis.call('TYPE', INPUT .. member).ok ~= 'string' then
-    redis.call('SET', OUTPUT .. member, '{"cause":"internal","detail":"its input was lost","retryable":true}', 'EX', ttl)
-    finish(member, 'failed', now, ttl, 'c', 'internal')
+    redis.call('SET', OUTPUT .. member, '{"cause":"internal","detail":"its input was lost","retryable":true}', 'EX',
+      kept_s(ttl, fields[9]))
+    finish(member, 'failed', now, ttl, fields[9], 'c', 'internal')
     leave_ready(group, member)
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' failed'
@@ -47,13 +49,13 @@ local function mend_place(member, fields)
 end
 
 for _, member in ipairs(members) do
-  local fields, broken = read(member, 's', 'f', 'm', 't', 'z', 'd', 'y', 'a')
+  local fields, broken = read(member, 's', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h')
   if fields and ENDED[fields[1]] then
-    mended = mended + mend_ended(member, fields[1])
+    mended = mended + mend_ended(member, fields[1], fields[9])
   elseif fields then
     mended = mended + math.max(mend_deadline(member, fields), mend_place(member, fields))
   else
-    if broken then quarantine(member, now) else redis.call('DEL', INPUT .. member, OUTPUT .. member) end
+    if broken then quarantine(member, now) else redis.call('DEL', INPUT .. member, OUTPUT .. member, HOOK .. member) end
     redis.call('ZREM', INDEX .. tenant, member)
     forgotten = forgotten + 1
   end

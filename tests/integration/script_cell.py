@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from headrace.delivery_store import DeliveryStore, Settlement
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
@@ -11,6 +12,7 @@ from headrace.redis_op import RedisOp, Script
 from headrace.store import Claimed, CommitAnswer, Failure, JobStore, Outcome, Reaped, Submitted, Swept
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.webhooks import DeliveryState, DueDelivery
 
 T = TypeVar("T")
 
@@ -32,6 +34,7 @@ class Cell:
     def __init__(self, *, connection: SyncRedis, keys: Keys, rewrite: Callable[[Script], Script] | None = None) -> None:
         self.keys = keys
         self.store = JobStore(keys)
+        self.deliveries = DeliveryStore(keys)
         self.rewrite = rewrite
         self._connection = connection
         #: Typed loosely: redis-py declares every answer as "may be awaitable".
@@ -107,6 +110,16 @@ class Cell:
         """Sweep a tenant's whole index."""
         return self.run(self.store.sweep(tenant, cursor=0, limit=1000, result_ttl_s=TTL_S))
 
+    def claim_deliveries(self, *, limit: int = 100, room: int = 1000) -> list[DueDelivery]:
+        """Lease what is due to be told."""
+        op = self.deliveries.claim(limit=limit, lease_ms=60_000, most_output_bytes=room)
+        return self.run(op).due
+
+    def settle(self, due: Sequence[DueDelivery], state: DeliveryState, *, outcome: str = "http_200") -> list[bool]:
+        """Note what came of attempts; what is pending is tried again in a minute."""
+        rows = [Settlement(delivery.id, delivery.fence, state, outcome, 60_000) for delivery in due]
+        return self.run(self.deliveries.settle(rows, result_ttl_s=TTL_S))
+
     # --- the passing of time ---------------------------------------------------------------------------------
 
     def lapse_leases(self) -> None:
@@ -116,6 +129,10 @@ class Cell:
     def lapse_delays(self) -> None:
         """Make every delayed job due now."""
         self._make_past(self.keys.delayed)
+
+    def lapse_deliveries(self) -> None:
+        """Make every delivery due now."""
+        self._make_past(self.keys.outbox)
 
     def pass_deadlines(self, *members: str) -> None:
         """Make the deadlines and latest starts of jobs lie in the past."""

@@ -10,6 +10,7 @@ from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
 from headrace.store import CommitAnswer, SubmitOutcome
+from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
 from tests.integration.script_cell import GROUPS, Cell
 from tests.integration.script_faults import INJECTED
 
@@ -38,6 +39,10 @@ class Seen(NamedTuple):
     is_led_to: bool
 
 
+#: Told of the end of each job of a ledger.
+HOOK = "https://example.com/hook"
+
+
 class Ledger:
     """Carries out operations, of which some may be stopped half-way, and looks after each whether all promises hold.
 
@@ -46,6 +51,8 @@ class Ledger:
     - Its state only makes the moves of `TRANSITIONS`; once ended, neither record nor output changes.
     - Its fence never falls, a fence is handed out once, and no more attempts are charged than allowed.
     - A result is kept at most once, under the current fence, and never after the lease was taken away.
+    - The end of a job is in the outbox from the moment it can be seen until it is settled, and no courier gets to know
+      of it earlier, or once it is settled.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -59,12 +66,14 @@ class Ledger:
         #: Settled by a call that was stopped, or not.
         self._doubtful: set[Lease] = set()
         self._lost: set[Lease] = set()
+        #: Deliveries that are over.
+        self._told: set[str] = set()
 
     # --- operations; None when they were stopped half-way ------------------------------------------------------
 
     def submit(self, job_id: str, **fields: Any) -> None:
         """Submit a job; from a yes on it is accepted."""
-        submitted = self._attempt(lambda: self.cell.submit(job_id, **fields))
+        submitted = self._attempt(lambda: self.cell.submit(job_id, **{"webhook_url": HOOK, **fields}))
         if submitted and submitted.outcome in (SubmitOutcome.ACCEPTED, SubmitOutcome.REPLAYED):
             self._look([*self._seen, submitted.member])
 
@@ -130,6 +139,25 @@ class Ledger:
         for tenant in self.cell.run(self.cell.store.tenants()):
             self._attempt(partial(self.cell.sweep, tenant))
 
+    def claim_deliveries(self) -> list[DueDelivery]:
+        """Let all deliveries be due and lease them, as a courier does."""
+        self.cell.lapse_deliveries()
+        due = self._attempt(self.cell.claim_deliveries) or []
+        for delivery in due:
+            require(delivery.job.status.is_terminal, f"the end of {delivery.id} was told before it came")
+            require(delivery.id not in self._told, f"{delivery.id} was over, yet it goes out again")
+        return due
+
+    def settle(self, due: Sequence[DueDelivery], state: DeliveryState) -> None:
+        """Note what came of deliveries."""
+        kept = self._attempt(lambda: self.cell.settle(due, state)) or []
+        if state is not DeliveryState.PENDING:
+            self._told |= {delivery.id for delivery, is_kept in zip(due, kept, strict=bool(kept)) if is_kept}
+
+    def rotate_secret(self) -> None:
+        """Replace the secret that signs."""
+        self._attempt(lambda: self.cell.run(self.cell.deliveries.secrets("default", keep_old_s=60)))
+
     def drain(self) -> None:
         """Let time pass and serve everybody until each accepted job has ended; then look for what is left behind."""
         for _ in range(_MAX_ROUNDS):
@@ -140,6 +168,7 @@ class Ledger:
         waiting = [member for member, seen in self._seen.items() if not seen.job.status.is_terminal]
         require(not waiting, f"never ended: {waiting}")
         self._look_after()
+        self.settle(self.claim_deliveries(), DeliveryState.DELIVERED)
         left = _leftovers(self.cell)
         require(not left, f"left behind: {left}")
 
@@ -194,9 +223,18 @@ class Ledger:
                 self._compare(before[member], seen)
             require(job.attempts <= job.max_attempts, f"{member} had {job.attempts} of {job.max_attempts} attempts")
             require(seen.is_led_to, f"nothing leads to {member}, which is {job.status}")
+        self._look_for_untold()
         for lease in self._leases - self._settled - self._lost:
             if lease.member in self._seen and self._is_lost(lease, self._seen[lease.member].job):
                 self._lost.add(lease)
+
+    def _look_for_untold(self) -> None:
+        ended = [member for member, seen in self._seen.items() if seen.job.has_webhook and seen.job.status.is_terminal]
+        deliveries = [delivery_id_of(member) for member in ended]
+        states = [_state_of(self.cell.keys.delivery(delivery)) for delivery in deliveries]
+        outbox, *settled = self.cell.run_all([_range(self.cell.keys.outbox), *states])
+        for delivery, state in zip(deliveries, settled, strict=True):
+            require(delivery in outbox or state in ("delivered", "failed"), f"{delivery} will never be told")
 
     def _is_lost(self, lease: Lease, job: Job) -> bool:
         if lease in self._doubtful:
@@ -240,6 +278,10 @@ def _range(key: str) -> RedisOp[set[str]]:
     return RedisOp(lambda reply: {entry.decode() for entry in reply}, ("ZRANGE", key, 0, -1))
 
 
+def _state_of(key: str) -> RedisOp[str]:
+    return RedisOp(lambda reply: (reply or b"").decode(), ("HGET", key, "s"))
+
+
 def _is_led_to(job: Job, output: bytes | None, waiting: set[str], leases: set[str]) -> bool:
     assert group_of(job.ref, job.tier) in GROUPS
     if job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
@@ -253,7 +295,7 @@ def _is_led_to(job: Job, output: bytes | None, waiting: set[str], leases: set[st
 def _leftovers(cell: Cell) -> list[str]:
     """Entries and inputs that no job needs any more; inputs of failed jobs are meant to stay for a while."""
     keys = cell.keys
-    families = [keys.leases, keys.delayed, keys.deadlines, f"{keys.prefix}r:*", f"{keys.prefix}t:*"]
+    families = [keys.leases, keys.delayed, keys.deadlines, keys.outbox, f"{keys.prefix}r:*", f"{keys.prefix}t:*"]
     left = [key.decode() for family in families for key in cell.redis.scan_iter(family, count=10_000)]
-    inputs = cell.redis.scan_iter(f"{keys.prefix}i:*", count=10_000)
-    return left + [key.decode() for key in inputs if cell.redis.ttl(key) == -1]
+    fading = [key for kind in "ihd" for key in cell.redis.scan_iter(f"{keys.prefix}{kind}:*", count=10_000)]
+    return left + [key.decode() for key in fading if cell.redis.ttl(key) == -1]

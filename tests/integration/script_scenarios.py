@@ -8,6 +8,7 @@ from headrace.keys import Keys
 from headrace.redis_op import Script
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.webhooks import DeliveryState, delivery_id_of
 from tests.integration.script_cell import REF, Cell
 from tests.integration.script_faults import stopped
 from tests.integration.script_ledger import Ledger
@@ -165,6 +166,37 @@ def sweeping(ledger: Ledger) -> Act:
     return ledger.sweep
 
 
+def claiming_deliveries(ledger: Ledger) -> Act:
+    ledger.submit("told")
+    ledger.commit(ledger.take(start=True))
+    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
+    ledger.submit("done")
+    ledger.submit("canceled")
+    ledger.commit(ledger.take(jobs=1, start=True))
+    ledger.cancel("default/canceled")
+    ledger.submit("waits")
+    stale = [*map(delivery_id_of, ("default/told", "default/waits", "default/none")), "not a delivery"]
+    ledger.cell.redis.zadd(ledger.cell.keys.outbox, dict.fromkeys(stale, 1))
+    return ledger.claim_deliveries
+
+
+def settling_deliveries(ledger: Ledger) -> Act:
+    ledger.submit("delivered")
+    ledger.submit("again")
+    ledger.commit(ledger.take(start=True))
+    first, second = ledger.claim_deliveries()
+
+    def settle() -> None:
+        ledger.settle([first], DeliveryState.DELIVERED)
+        ledger.settle([second], DeliveryState.PENDING)
+
+    return settle
+
+
+def signing(ledger: Ledger) -> Act:
+    return lambda: ledger.rotate_secret()
+
+
 #: By script: jobs in the states that it meets, and the call that will be stopped.
 SCENARIOS: dict[str, list[Scenario]] = {
     "submit": [submitting, submitting_the_first, submitting_under_another_id, submitting_for_later],
@@ -179,6 +211,9 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "reap": [reaping],
     "promote": [promoting],
     "sweep": [sweeping],
+    "claim_deliveries": [claiming_deliveries],
+    "settle_deliveries": [settling_deliveries],
+    "signing": [signing],
 }
 
 #: No scenario makes more calls than this.
@@ -278,4 +313,22 @@ def ended_jobs_are_ended_again(ledger: Ledger) -> None:
     ledger.start(leases)
 
 
-STORIES = (a_silent_worker_comes_back, jobs_come_back_until_no_attempt_is_left, ended_jobs_are_ended_again)
+def a_silent_courier_comes_back(ledger: Ledger) -> None:
+    """Its delivery went to another courier, or is over; what it says now must change nothing."""
+    ledger.submit("a")
+    ledger.commit(ledger.take(start=True))
+    late = ledger.claim_deliveries()
+    successor = ledger.claim_deliveries()
+    ledger.settle(late, DeliveryState.DELIVERED)
+    ledger.settle(successor, DeliveryState.DELIVERED)
+    ledger.settle(late, DeliveryState.PENDING)
+    ledger.settle(successor, DeliveryState.PENDING)
+    ledger.claim_deliveries()
+
+
+STORIES = (
+    a_silent_worker_comes_back,
+    jobs_come_back_until_no_attempt_is_left,
+    ended_jobs_are_ended_again,
+    a_silent_courier_comes_back,
+)

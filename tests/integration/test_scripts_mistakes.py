@@ -20,6 +20,10 @@ end
 local reply, leases = {0, 0}, {}
 """
 
+_POST = "  if hook then post(member, now) end\n"
+_END = "  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)\n"
+_POST_FIRST, _POST_LAST = _POST + _END, _END + _POST
+
 MISTAKES = {
     "commit looks at no fence": Mutation(
         "commit", "local ours = fields and fields[2] == fence and fields[4]", "local ours = fields and fields[4]"
@@ -29,8 +33,8 @@ MISTAKES = {
     ),
     "commit keeps the state before the result": Mutation(
         "commit",
-        "    redis.call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
-        "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
+        "    redis.call('SET', OUTPUT .. member, body,",
+        "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body,",
     ),
     "claim takes from the ready set before it leases": Mutation(
         "claim", "local reply, leases = {0, 0}, {}\n", _ZREM_FIRST
@@ -70,6 +74,23 @@ MISTAKES = {
         "submit",
         "  if expiry then",
         "  redis.call('HSET', JOB .. member, unpack(record))\n  if expiry then",
+    ),
+    "commit ends a job before its end is in the outbox": Mutation("commit", _POST_FIRST, _POST_LAST),
+    "cancel ends a job before its end is in the outbox": Mutation("cancel", _POST_FIRST, _POST_LAST),
+    "fail tells nobody of the end": Mutation("fail", "  if hook then post(member, now) end\n", ""),
+    "claim_deliveries looks at no state": Mutation(
+        "claim_deliveries", "elseif not ENDED[fields[1]] or (known[1]", "elseif (known[1]"
+    ),
+    "claim_deliveries gives out what is settled": Mutation(
+        "claim_deliveries", "or (known[1] and known[1] ~= 'pending')", ""
+    ),
+    "settle_deliveries looks at no fence": Mutation(
+        "settle_deliveries", "known[2] == fence and (known[1] == 'pending' or known[1] == state)", "true"
+    ),
+    "settle_deliveries takes the row out first": Mutation(
+        "settle_deliveries",
+        "  if ours then redis.call('HSET'",
+        "  if ours then redis.call('ZREM', OUTBOX, id) end\n  if ours then redis.call('HSET'",
     ),
     "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
 }

@@ -29,6 +29,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         not_before_ms=far,
         start_by_ms=far,
         deadline_ms=far,
+        webhook_url="https://example.com/" + "x" * 2_000,
     )
     cell.run(cell.store.submit(job, cap=10))
     cell.lapse_delays()

@@ -1,0 +1,103 @@
+"""DeliveryStore: operations on the outbox, where ends of jobs wait to be told. The scripts that end jobs fill it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from headrace.jobs import Job
+from headrace.keys import Keys
+from headrace.redis_op import Argument, RedisOp, Reply, load_script
+from headrace.webhooks import Delivery, DeliveryState, DueDelivery, new_secret
+
+#: Deliveries of a tenant that are listed.
+MOST_LISTED = 10_000
+
+
+class ClaimedDeliveries(NamedTuple):
+    """Answer to a courier's claim."""
+
+    due: list[DueDelivery]
+    #: Milliseconds until the next one is due; 0 if none waits.
+    come_back_ms: int
+
+
+class Settlement(NamedTuple):
+    """What came of one attempt, and what follows from it."""
+
+    delivery_id: str
+    fence: int
+    state: DeliveryState
+    outcome: str
+    #: Until the next attempt, if it is still pending.
+    delay_ms: int = 0
+
+
+class DeliveryStore:
+    """Operations on the deliveries of one cell."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def claim(self, *, limit: int, lease_ms: int, most_output_bytes: int) -> RedisOp[ClaimedDeliveries]:
+        """Lease up to `limit` due deliveries, each charged an attempt; a lease that runs out makes it due again."""
+        args = (self.keys.prefix, limit, lease_ms, most_output_bytes, MOST_LISTED)
+        return RedisOp(_claimed, args, load_script("claim_deliveries"))
+
+    def settle(self, settlements: Sequence[Settlement], *, result_ttl_s: int) -> RedisOp[list[bool]]:
+        """Note what came of attempts; False for one whose lease went to another courier."""
+        rows: list[Argument] = []
+        for settlement in settlements:
+            rows += settlement
+        args = (self.keys.prefix, result_ttl_s, *rows)
+        return RedisOp(lambda reply: [flag == "1" for flag in reply.decode()], args, load_script("settle_deliveries"))
+
+    def read(self, delivery_ids: Sequence[str]) -> RedisOp[list[Delivery]]:
+        """Those of the deliveries that are still known."""
+
+        def parse(reply: Reply) -> list[Delivery]:
+            rows = zip(delivery_ids, reply, strict=True)
+            return [_delivery(delivery_id, *row) for delivery_id, row in rows if row[0]]
+
+        return RedisOp(parse, (self.keys.prefix, *delivery_ids), load_script("read_deliveries"))
+
+    def listed(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
+        """A tenant's deliveries that were tried at least once, by their first attempt, newest first."""
+        return RedisOp(_texts, ("ZREVRANGE", self.keys.deliveries(tenant), 0, limit - 1))
+
+    def untold(self, *, limit: int) -> RedisOp[list[str]]:
+        """Deliveries of all tenants that are not settled, the first to be tried first."""
+        return RedisOp(_texts, ("ZRANGE", self.keys.outbox, 0, limit - 1))
+
+    def secrets(self, tenant: str, *, keep_old_s: int | None = None) -> RedisOp[list[str]]:
+        """The secrets that sign now, the newest first; made if there is none.
+
+        With `keep_old_s` a new one is made, and the one before signs along for so long.
+        """
+        rotate = -1 if keep_old_s is None else keep_old_s
+        args = (self.keys.prefix, tenant, new_secret(), rotate)
+        return RedisOp(_texts, args, load_script("signing"))
+
+
+def _claimed(reply: Reply) -> ClaimedDeliveries:
+    come_back_ms, *rows = reply
+    return ClaimedDeliveries([_due(*row) for row in rows], come_back_ms)
+
+
+def _due(
+    delivery_id: bytes, fence: bytes, attempts: int, url: bytes, record: Reply, output: bytes | None
+) -> DueDelivery:
+    member = delivery_id.decode().rpartition(":")[0]
+    job = Job.from_record(member, _mapping(record))
+    return DueDelivery(delivery_id.decode(), int(fence), attempts, url.decode(), job, output)
+
+
+def _delivery(delivery_id: str, url: bytes, record: Reply, due: bytes | None) -> Delivery:
+    due_ms = None if due is None else int(float(due))
+    return Delivery.from_record(delivery_id, url.decode(), _mapping(record), due_ms)
+
+
+def _mapping(flat: Reply) -> dict[str, str]:
+    return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [text.decode() for text in reply]

@@ -1,0 +1,56 @@
+#!lua flags=allow-oom
+-- claim_deliveries: lease due deliveries to one courier, with all that their events say. A lease that runs out makes its
+-- delivery due again: the row in the outbox is only put off.
+-- touches  OUTBOX zset d by due ms (put off, or removed: no such job, not ended, settled), DELIVERY<d> hash (state s,
+--          attempts a, fence f, time of the attempt t), DELIVERIES<tenant> zset d by first attempt, JOB<m>, HOOK<m> and
+--          OUTPUT<m> (read), STATS
+-- ARGV     most deliveries, lease ms, most bytes of an output that goes along, most deliveries listed per tenant
+-- reply    {ms until the next one is due (0 = none), {d, fence, attempts, URL, record, output or false}*}
+local limit, lease_ms, room, listed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local MOST_ATTEMPTS = 100 -- far beyond any schedule: each of them ended its courier
+local now, now_us = now_ms()
+local reply, lost = {0}, 0
+
+local function output_of(member)
+  local length = redis.pcall('STRLEN', OUTPUT .. member)
+  if type(length) == 'table' or length == 0 or length > room then return false end
+  return redis.call('GET', OUTPUT .. member)
+end
+
+local function known_of(id)
+  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'f', 'a')
+  if not known.err then return known end
+  redis.call('DEL', DELIVERY .. id)
+  return {}
+end
+
+local function list(id, member)
+  local index = DELIVERIES .. tenant_of(member)
+  redis.call('ZADD', index, 'NX', now, id)
+  redis.call('ZREMRANGEBYRANK', index, 0, -listed - 1)
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', now, 'LIMIT', 0, limit)) do
+  local member = string.match(id, '^([^/]+/.*):%d+$')
+  local fields = member and read(member, 's', 'f', 'a', 'n', 'm', 't', 'z', 'q', 'h')
+  local url = fields and fields[9] and redis.pcall('GET', HOOK .. member)
+  local known = known_of(id)
+  local attempts = tonumber(known[3] or 0) + 1
+  if type(url) ~= 'string' or attempts > MOST_ATTEMPTS then
+    redis.call('EXPIRE', DELIVERY .. id, 86400)
+    redis.call('ZREM', OUTBOX, id)
+    lost = lost + 1
+  elseif not ENDED[fields[1]] or (known[1] and known[1] ~= 'pending') then
+    redis.call('ZREM', OUTBOX, id)
+  else
+    local fence = next_fence(known[2] or 0, now_us)
+    if attempts == 1 then list(id, member) end
+    redis.call('HSET', DELIVERY .. id, 's', 'pending', 'a', attempts, 'f', fence, 't', now)
+    redis.call('ZADD', OUTBOX, now + lease_ms, id)
+    reply[#reply + 1] = {id, fence, attempts, url, redis.call('HGETALL', JOB .. member), output_of(member)}
+  end
+end
+local due = redis.call('ZRANGE', OUTBOX, 0, 0, 'WITHSCORES')
+if due[2] then reply[1] = math.max(1, tonumber(due[2]) - now) end
+if lost > 0 then redis.call('HINCRBY', STATS, 'hooks_lost', lost) end
+return reply
