@@ -29,6 +29,7 @@ class Batcher:
         self._waiting: dict[str, deque[tuple[int, WaitingJob]]] = {}
         self._alone: deque[tuple[str, WaitingJob]] = deque()
         self._arrivals = 0
+        self._alone_is_next = False
 
     def add(self, ref: str, jobs: list[WaitingJob], *, alone: bool = False) -> None:
         """Take jobs of one model version in the order of service; `alone` gives each a batch of its own."""
@@ -41,18 +42,24 @@ class Batcher:
             queue.append((self._arrivals, job))
 
     def next_batch(self, max_batch: Mapping[str, int]) -> Batch | None:
-        """The next batch, None if nothing waits. Jobs that must run alone come after all others: they are suspects."""
-        if self._waiting:
-            ref = min(self._waiting, key=lambda name: self._waiting[name][0][0])
-            queue = self._waiting[ref]
-            jobs = [queue.popleft()[1] for _ in range(min(len(queue), max_batch.get(ref, 1)))]
-            if not queue:
-                del self._waiting[ref]
-            return Batch(ref, jobs)
-        if self._alone:
+        """The next batch, None if nothing waits.
+
+        Jobs that must run alone are suspects: others go first, but one suspect follows each batch, so that they wait
+        for a bounded time under any load.
+        """
+        if self._alone and (self._alone_is_next or not self._waiting):
+            self._alone_is_next = False
             ref, job = self._alone.popleft()
             return Batch(ref, [job])
-        return None
+        if not self._waiting:
+            return None
+        self._alone_is_next = True
+        ref = min(self._waiting, key=lambda name: self._waiting[name][0][0])
+        queue = self._waiting[ref]
+        jobs = [queue.popleft()[1] for _ in range(min(len(queue), max_batch.get(ref, 1)))]
+        if not queue:
+            del self._waiting[ref]
+        return Batch(ref, jobs)
 
     def clear(self) -> None:
         """Forget everything that waits."""

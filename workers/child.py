@@ -30,6 +30,7 @@ from workers.runtime import ItemResult, Runtime
 log = logging.getLogger("headrace.child")
 
 _PR_SET_PDEATHSIG = 1
+_BUFFER_BYTES = 1 << 20
 
 
 class Inbox:
@@ -54,15 +55,20 @@ class Inbox:
                     self._batcher.clear()
             self._changed.notify()
 
-    def take(self, max_batch: dict[str, int]) -> str | Batch:
-        """Wait for something to do: the name of a version to load, or a batch to run."""
+    def take(self, max_batch: dict[str, int]) -> str | Batch | None:
+        """Something to do: the name of a version to load, or a batch to run; None if there is nothing now."""
         with self._changed:
-            while True:
-                if self._loads:
-                    return self._loads.popleft()
-                if batch := self._batcher.next_batch(max_batch):
-                    return batch
+            return self._next(max_batch)
+
+    def wait(self, max_batch: dict[str, int]) -> str | Batch:
+        """Wait for something to do."""
+        with self._changed:
+            while (task := self._next(max_batch)) is None:
                 self._changed.wait()
+            return task
+
+    def _next(self, max_batch: dict[str, int]) -> str | Batch | None:
+        return self._loads.popleft() if self._loads else self._batcher.next_batch(max_batch)
 
 
 class Child:
@@ -81,11 +87,14 @@ class Child:
         """Work until the parent ends this process."""
         self._say(Frame.HELLO, os.getpid())
         while True:
-            match self.inbox.take(self._max_batch):
-                case str(ref):
-                    self._load(ref)
-                case batch:
-                    self._run(batch)
+            task = self.inbox.take(self._max_batch)
+            if task is None:
+                self._up.flush()
+                task = self.inbox.wait(self._max_batch)
+            if isinstance(task, str):
+                self._load(task)
+            else:
+                self._run(task)
 
     def _load(self, ref: str) -> None:
         began = time.monotonic()
@@ -106,6 +115,8 @@ class Child:
     def _run(self, batch: Batch) -> None:
         slots = [job.slot for job in batch.jobs]
         self._say(Frame.STARTED, batch.ref, slots)
+        # Before the pass, or a crash in it had no suspects. What the pass before said goes out in the same write.
+        self._up.flush()
         began = time.perf_counter()
         results = self._results(batch)
         self._say(Frame.DONE, slots, [(r.ok, r.cause or "", r.body) for r in results], time.perf_counter() - began)
@@ -118,8 +129,8 @@ class Child:
         return runtime.run([job.input for job in batch.jobs])
 
     def _say(self, kind: Frame, *fields: object) -> None:
+        """Put a message on the pipe with the next flush."""
         self._up.write(encode(kind, *fields))
-        self._up.flush()
 
 
 def _read_forever(down: BinaryIO, inbox: Inbox) -> None:
@@ -142,7 +153,9 @@ def main(arguments: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    child = Child(up=os.fdopen(up, "wb"), registry=Registry(url=registry_url), cache=Path(cache), device=device)
+    child = Child(
+        up=os.fdopen(up, "wb", _BUFFER_BYTES), registry=Registry(url=registry_url), cache=Path(cache), device=device
+    )
     reader = threading.Thread(target=_read_forever, args=(os.fdopen(down, "rb"), child.inbox), daemon=True)
     reader.start()
     child.serve()

@@ -1,6 +1,7 @@
 """Claimer: takes jobs when the policy says so, and parks at the bell when there are none."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class Claimer:
 
     Args:
         plan: answers how many jobs to claim, and when.
-        on_jobs: given the claimed jobs, each with its group.
+        on_jobs: given the claimed jobs, each with its group, and the monotonic seconds when their claim was sent.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Claimer:
         store: JobStore,
         terms: ClaimTerms,
         plan: Callable[[], ClaimPlan],
-        on_jobs: Callable[[list[tuple[ClaimedJob, str]]], None],
+        on_jobs: Callable[[list[tuple[ClaimedJob, str]], float], None],
     ) -> None:
         self._wire = wire
         self._bell = bell
@@ -101,7 +102,7 @@ class Claimer:
             self._timer = None
         self.is_claiming = True
         self.claims += 1
-        groups = self._groups
+        groups, sent_at = self._groups, time.monotonic()
         op = self._store.claim(
             worker=self._terms.worker,
             groups=groups,
@@ -109,13 +110,13 @@ class Claimer:
             max_bytes=self._terms.max_bytes,
             lease_ms=self._terms.lease_ms,
         )
-        self._wire.send(op, lambda claimed: self._claimed(claimed, groups), self._claim_failed)
+        self._wire.send(op, lambda claimed: self._claimed(claimed, groups, sent_at), self._claim_failed)
 
-    def _claimed(self, claimed: Claimed, groups: tuple[str, ...]) -> None:
+    def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent_at: float) -> None:
         self.is_claiming = False
         if not claimed.more and not self._stopped:
             self._bell.park(groups, come_back_ms=claimed.come_back_ms)
-        self._on_jobs([(job, groups[job.group]) for job in claimed.jobs])
+        self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent_at)
 
     def _claim_failed(self, error: Exception) -> None:
         log.error("a claim failed: %s", error)

@@ -78,11 +78,12 @@ class JobPath:
         max_batch = max(self.models.ready().values(), default=0)
         return self._policy.plan(staged=self.held.staged, max_batch=max_batch, ends_at=ends_at, now=time.monotonic())
 
-    def take(self, claimed: list[tuple[ClaimedJob, str]]) -> None:
-        """Hold claimed jobs, each with its group, and send them to the child."""
+    def take(self, claimed: list[tuple[ClaimedJob, str]], sent_at: float) -> None:
+        """Hold jobs whose claim was sent at `sent_at`, each with its group, and send them to the child."""
         held = [self.held.add(job, ref=group.rpartition(":")[0], group=group) for job, group in claimed]
         if held:
             self._send(held)
+            self._policy.trip_took(time.monotonic() - sent_at)
             self._view.received(held)
         self._on_room()
 

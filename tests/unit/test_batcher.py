@@ -64,6 +64,17 @@ def test_suspects_run_one_by_one_after_everything_else() -> None:
     assert slots_of_next(batcher, a=4) == [2]
 
 
+def test_a_suspect_follows_each_batch_however_much_else_arrives() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2), alone=True)
+    order = []
+    for slot in range(10, 14):
+        batcher.add("a", jobs(slot))
+        order.append(slots_of_next(batcher, a=4))
+
+    assert [[10], [1], [11, 12], [2]] == order
+
+
 def test_clear_forgets_everything() -> None:
     batcher = Batcher()
     batcher.add("a", jobs(1), alone=True)

@@ -21,6 +21,18 @@ def test_a_busy_worker_claims_a_lead_before_its_pass_ends() -> None:
     assert pytest.approx(0.097) == plan.wait_s
 
 
+def test_a_longer_way_to_the_child_is_claimed_for_earlier_at_once_and_unlearned_slowly() -> None:
+    policy = ClaimPolicy(lead_s=0.003)
+
+    policy.trip_took(0.010)
+    after_a_long_trip = policy.plan(staged=0, max_batch=64, ends_at=10.1, now=10.0).wait_s
+    policy.trip_took(0.005)
+    after_a_short_one = policy.plan(staged=0, max_batch=64, ends_at=10.1, now=10.0).wait_s
+
+    assert pytest.approx(0.087) == after_a_long_trip
+    assert pytest.approx(0.088) == after_a_short_one
+
+
 @pytest.mark.parametrize("ends_at", [10.003, 10.0, 9.0])
 def test_a_pass_that_ends_within_the_lead_is_not_waited_for(ends_at: float) -> None:
     plan = POLICY.plan(staged=0, max_batch=64, ends_at=ends_at, now=10.0)
