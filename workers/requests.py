@@ -1,6 +1,6 @@
 """JobRequest: a claimed job as Celery sees it, so that `inspect active | reserved | query_task` is right about jobs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from celery.worker.request import Request
 
@@ -18,20 +18,20 @@ class JobRequest(Request):
         consumer: Celery's consumer, for the hostname and the event dispatcher of the moment.
     """
 
+    # The same for all jobs; as attributes of the class they cost nothing per job.
+    _expires = _eta = _message = None
+    _args: tuple[object, ...] = ()
+    _kwargs: ClassVar[dict[str, object]] = {}
+    _argsrepr, _kwargsrepr = "()", "{}"
+    _root_id = _parent_id = None
+    _ignore_result = _utc = True
+    _connection_errors: tuple[type[Exception], ...] = ()
+
     def __init__(self, held: HeldJob, consumer: Any) -> None:
         self._held = held
         self._consumer = consumer
         self.id = held.job.member.partition("/")[2]
         self.name = self._type = held.ref
-        self._expires = self._eta = None
-        self._args: tuple[object, ...] = ()
-        self._kwargs: dict[str, object] = {}
-        self._argsrepr, self._kwargsrepr = "()", "{}"
-        self._root_id = self._parent_id = None
-        self._ignore_result = True
-        self._connection_errors: tuple[type[Exception], ...] = ()
-        self._message = None
-        self._utc = True
 
     @property
     def _app(self) -> Any:
