@@ -18,9 +18,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from headrace.addresses import Network
 from headrace.errors import SettingsError
 from headrace.ids import CELL_PATTERN
 from headrace.tiers import Tier
+from headrace.webhooks import COURIER_CLASS
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -97,6 +99,12 @@ class Settings(BaseSettings):
     claim_max_bytes: Positive = Field(8_388_608, description="most input bytes claimed at once")
     shutdown_grace_s: float = Field(25.0, ge=0, description="how long a stopping worker may finish its batch")
 
+    webhook_allow_networks: tuple[Network, ...] = Field(
+        (), description="networks that webhooks may be sent to though they are not public, also by plain http"
+    )
+    webhook_timeout_s: float = Field(15.0, gt=0, description="longest attempt to deliver a webhook, all in all")
+    webhook_concurrency: Positive = Field(32, description="attempts that one courier makes at once")
+
     reap_interval_ms: int = Field(
         1_000,
         ge=20,
@@ -109,6 +117,13 @@ class Settings(BaseSettings):
     )
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+
+    @field_validator("worker_classes")
+    @classmethod
+    def _leaves_the_courier_alone(cls, classes: dict[str, WorkerClass]) -> dict[str, WorkerClass]:
+        if COURIER_CLASS in classes:
+            raise ValueError(f"'{COURIER_CLASS}' is the class that delivers webhooks; choose another name")
+        return classes
 
     @classmethod
     def settings_customise_sources(
