@@ -1,6 +1,5 @@
 """`python -m api`: serve until told to stop. Settings come from the environment."""
 
-import ipaddress
 import logging
 import socket
 import sys
@@ -10,7 +9,10 @@ import uvicorn
 from api.app import create_app
 from api.services import Services
 from headrace.errors import HeadraceError, SettingsError
+from headrace.network import is_loopback
 from headrace.settings import Settings, get_settings
+
+log = logging.getLogger("headrace.api")
 
 #: Longer than clients and proxies keep idle connections, so that none is closed under a request on its way.
 _KEEP_ALIVE_S = 75
@@ -34,9 +36,9 @@ def make_server(settings: Settings) -> Server:
     """A server of the application that is not started yet.
 
     Raises:
-        SettingsError: if it were to listen to more than this host.
+        SettingsError: if it were to listen to more than this host without having been told that this is insecure.
     """
-    _check_loopback(settings.api_host)
+    _check_address(settings)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -51,16 +53,21 @@ def make_server(settings: Settings) -> Server:
     return Server(config, services=app.state.services)
 
 
-def _check_loopback(host: str) -> None:
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+def _check_address(settings: Settings) -> None:
+    host = settings.api_host
+    if is_loopback(host):
+        return
+    if not settings.api_insecure_bind:
         raise SettingsError(
-            f"HEADRACE_API_HOST: '{host}' is not a loopback address; the API knows no users yet, so it"
-            " serves this host only: use 127.0.0.1 and put a proxy that authenticates in front of it"
+            f"HEADRACE_API_HOST: '{host}' is not a loopback address; the API knows no users yet, so it serves this"
+            " host only: use 127.0.0.1 and put a proxy that authenticates in front of it. Inside a container network"
+            " that nobody else can reach, HEADRACE_API_INSECURE_BIND=true allows it"
         )
+    log.warning(
+        "INSECURE: the API listens on %s and knows no users: whoever reaches port %s can submit, read and cancel"
+        " every job (api_insecure_bind is set)",
+        *(host, settings.api_port),
+    )
 
 
 def main() -> None:

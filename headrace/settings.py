@@ -1,16 +1,17 @@
 """Settings: environment variables `HEADRACE_…` over a TOML file over defaults. Nothing else reads the environment.
 
-The file is `headrace.toml` in the working folder, or what `HEADRACE_CONFIG` names. Nested values are written with two
-underscores in the environment: `HEADRACE_WORKER_CLASSES__SPOT__MAX_WORKERS=2`.
+Any value may stand in a file of its own that `HEADRACE_…_FILE` names (`secret_files`); that is for secrets. The
+settings file is `headrace.toml` in the working folder, or what `HEADRACE_CONFIG` names. Nested values are written with
+two underscores in the environment: `HEADRACE_WORKER_CLASSES__SPOT__MAX_WORKERS=2`.
 """
 
 import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,10 +22,13 @@ from pydantic_settings import (
 from headrace.addresses import Network
 from headrace.errors import SettingsError
 from headrace.ids import CELL_PATTERN
+from headrace.secret_files import SecretFiles, with_password
 from headrace.tiers import Tier
 from headrace.webhooks import COURIER_CLASS
 
 Positive = Annotated[int, Field(ge=1)]
+
+_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
 class WorkerClass(BaseModel):
@@ -33,6 +37,10 @@ class WorkerClass(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str = Field("cpu", description="device handed to the model's `load`: cpu, cuda, cuda:0")
+    devices: tuple[str, ...] = Field(
+        (),
+        description="GPUs of which each worker leases one (UUIDs); empty with device cuda: all that nvidia-smi lists",
+    )
     tiers: tuple[Tier, ...] = Field((Tier.PRIORITY, Tier.STANDARD, Tier.SPOT), description="tiers that it serves")
     models: tuple[str, ...] = Field(
         ("*",), description="names of the models that it serves; * means every released one"
@@ -67,7 +75,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the jobs live")
+    redis_url: str = Field(_REDIS_URL, repr=False, description="where the jobs live")
+    redis_password: str = Field("", repr=False, description="password of Redis, for a redis_url without one")
     cell: str = Field("c1", pattern=CELL_PATTERN, description="name of this cell; begins each job id")
     data_dir: Path = Field(Path(".headrace"), description="folder for models, caches and the embedded server")
     registry_url: str = Field(
@@ -76,7 +85,10 @@ class Settings(BaseSettings):
     )
     registry_poll_s: float = Field(2.0, gt=0, description="how often processes look for new releases")
 
-    api_host: str = Field("127.0.0.1", description="address that the API binds; only loopback is allowed")
+    api_host: str = Field("127.0.0.1", description="address that the API binds; loopback, unless api_insecure_bind")
+    api_insecure_bind: bool = Field(
+        False, description="INSECURE: bind any address though the API knows no users; for a container network only"
+    )
     api_port: int = Field(8080, ge=1, le=65535, description="port of the API")
     url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
     max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")
@@ -116,6 +128,17 @@ class Settings(BaseSettings):
         default_factory=default_worker_classes, description="kinds of workers by name"
     )
 
+    flower_host: str = Field(
+        "127.0.0.1", description="address that Flower binds; others than loopback need flower_auth"
+    )
+    flower_port: int = Field(5555, ge=1, le=65535, description="port of Flower")
+    flower_auth: str = Field(
+        "",
+        repr=False,
+        pattern=r"^([^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*)?$",
+        description="who may look at Flower, as name:password, several with commas",
+    )
+
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @field_validator("worker_classes")
@@ -134,9 +157,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file over defaults."""
+        """Environment, itself or by the files that it names, over the settings file over defaults."""
         file = Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return init_settings, env_settings, SecretFiles(settings_cls), toml
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_redis_url(cls, given: dict[str, Any]) -> dict[str, Any]:
+        password = given.get("redis_password", "")
+        if not password:
+            return given
+        return {**given, "redis_url": with_password(given.get("redis_url", _REDIS_URL), password)}
 
     @property
     def registry_location(self) -> str:

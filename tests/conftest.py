@@ -1,7 +1,8 @@
 """Fixtures that every kind of test shares: one real server a session, one cell of keys a test."""
 
 import itertools
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,27 @@ from headrace.sync_redis import SyncRedis
 from scheduler.embedded_server import EmbeddedServer, free_port
 
 _cells = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Some tests need programs that not every machine has (a browser, a proxy); one place must run them all."""
+    parser.addoption("--require-all", action="store_true", help="fail where a program is missing instead of skipping")
+
+
+@pytest.fixture(scope="session")
+def program(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Find a program by its name; without it the test is not run and says so, or fails under `--require-all`."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+        missing = f"not run: the program {name} is not installed"
+        if request.config.getoption("--require-all"):
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+
+    return find
 
 
 @pytest.fixture(scope="session")
