@@ -6,6 +6,8 @@ parent's end of the child), `committer` (how results get back), `keeper` (leases
 (which models to serve), `links` and `wire` (connections to Redis that never block). `step` hangs the engine into
 Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower see of it.
 
+`webhooks` is another kind of worker: the courier, which tells ends of jobs and runs no model.
+
 The child (`child`, `batcher`, `runtime`) runs the models and may hang or crash without harm; `frames` is the language
 between the two.
 """

@@ -9,19 +9,23 @@ from celery.platforms import SecurityWarning
 
 from headrace.errors import SettingsError
 from headrace.settings import get_settings
-from workers.app import PLAIN_QUEUE, make_app
+from headrace.webhooks import COURIER_CLASS
+from workers.app import COURIER_QUEUE, PLAIN_QUEUE, make_app
 from workers.identity import class_of
 
 
 def main() -> None:
     """Run a Celery worker with the options that a job worker needs."""
     parser = argparse.ArgumentParser(prog="python -m workers", description="Run one Headrace worker.")
-    parser.add_argument("--worker-class", default="on-demand", help="its class in the settings (worker_classes)")
+    parser.add_argument(
+        "--worker-class", default="on-demand", help="a class of the settings (worker_classes), or courier"
+    )
     parser.add_argument("--name", default="worker", help="node name; unique on this host")
     options = parser.parse_args()
     try:
         settings = get_settings()
-        class_of(settings, options.worker_class)
+        if options.worker_class != COURIER_CLASS:
+            class_of(settings, options.worker_class)
     except SettingsError as error:
         sys.exit(f"error: {error.detail}")
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
@@ -30,7 +34,8 @@ def main() -> None:
     app = make_app(settings, worker_class=options.worker_class)
     # One thread for plain tasks: the models run in a process of their own. Gossip and mingle would make each worker
     # talk to every other for nothing.
-    arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", "1", "--queues", PLAIN_QUEUE]
+    queue = COURIER_QUEUE if options.worker_class == COURIER_CLASS else PLAIN_QUEUE
+    arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", "1", "--queues", queue]
     arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
     app.worker_main([*arguments, "--loglevel", settings.log_level])
 

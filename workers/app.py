@@ -10,11 +10,15 @@ from celery import Celery
 from celery.worker.control import inspect_command
 
 from headrace.settings import Settings, get_settings
+from headrace.webhooks import COURIER_CLASS
 from workers.requests import JOB_TASK
 from workers.step import JobStep
+from workers.webhooks.step import CourierStep
 
 #: Queue of plain tasks.
 PLAIN_QUEUE = "headrace.plain"
+#: Couriers run no plain tasks: this queue of theirs stays empty.
+COURIER_QUEUE = "headrace.courier"
 
 
 def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
@@ -42,7 +46,7 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
         headrace_settings=settings,
         headrace_worker_class=worker_class,
     )
-    app.steps["consumer"].add(JobStep)
+    app.steps["consumer"].add(CourierStep if worker_class == COURIER_CLASS else JobStep)
     app.task(name=JOB_TASK)(_job)
     return app
 

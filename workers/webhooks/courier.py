@@ -1,0 +1,196 @@
+"""Courier: leases due deliveries, attempts each, settles them. An asyncio loop in a thread of a Celery worker.
+
+A courier that dies loses nothing: what it had leased is due again when the leases run out, under the same `webhook-id`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+
+import redis
+
+from headrace.addresses import Egress
+from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement
+from headrace.errors import RedisUnavailable
+from headrace.keys import Keys
+from headrace.mux import Mux
+from headrace.redis_op import RedisOp, Reply
+from headrace.settings import Settings
+from headrace.webhooks import DeliveryState, DueDelivery, event_id_of
+from workers.backoff import Backoff
+from workers.webhooks.event import MOST_INLINE_BYTES, body_of
+from workers.webhooks.messenger import Messenger
+from workers.webhooks.schedule import Answer, judge
+from workers.webhooks.signature import signed_headers
+from workers.webhooks.signing_keys import SigningKeys
+
+log = logging.getLogger("headrace.courier")
+
+#: A ring that was missed costs at most this.
+_LONGEST_DOZE_S = 5.0
+#: Attempts under way may finish for so long when the courier stops; then they are made again by another.
+_GRACE_S = 5.0
+_HEADERS = {
+    "content-type": "application/json",
+    "user-agent": "Headrace-Webhooks/1",
+    "accept": "*/*",
+    "accept-encoding": "identity",
+}
+
+
+class Courier:
+    """One per worker process.
+
+    Args:
+        settings: of this process.
+    """
+
+    def __init__(self, *, settings: Settings) -> None:
+        self._settings = settings
+        self._store = DeliveryStore(Keys(cell=settings.cell))
+        self._room = settings.webhook_concurrency
+        #: Longer than an attempt can take, so that nobody else makes it meanwhile.
+        self._lease_ms = round(2_000 * settings.webhook_timeout_s)
+        self._thread = threading.Thread(target=self._run, name="headrace-courier", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claim no more, let attempts under way finish for a while, end; waits for the thread."""
+        self._is_stopping.set()
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # its loop has ended already
+                self._loop.call_soon_threadsafe(self._look.set)
+        self._thread.join(_GRACE_S + 5)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception:
+            log.exception("the courier has ended")
+
+    async def _main(self) -> None:
+        self._look, self._under_way = asyncio.Event(), set[asyncio.Task[None]]()
+        self._loop = asyncio.get_running_loop()
+        self._mux = Mux(url=self._settings.redis_url)
+        self._bell = Mux(url=self._settings.redis_url, timeout_s=_LONGEST_DOZE_S + 3)
+        self._keys = SigningKeys(mux=self._mux, store=self._store)
+        self._messenger = Messenger(
+            egress=Egress(networks=self._settings.webhook_allow_networks),
+            timeout_s=self._settings.webhook_timeout_s,
+            connections=self._room,
+        )
+        await self._mux.start()
+        await self._bell.start()
+        listening = asyncio.create_task(self._listen())
+        try:
+            await self._deliver_on()
+            await self._finish()
+        finally:
+            listening.cancel()
+            await self._messenger.close()
+            await self._bell.close()
+            await self._mux.close()
+
+    # --- claiming --------------------------------------------------------------------------------------------
+
+    async def _deliver_on(self) -> None:
+        backoff = Backoff(first_s=0.1, most_s=2.0)
+        while not self._is_stopping.is_set():
+            self._look.clear()
+            try:
+                doze_s = await self._deliver()
+                backoff.reset()
+            except (RedisUnavailable, redis.ResponseError) as error:
+                doze_s = backoff.next_s()
+                log.warning("deliveries cannot be claimed (%s); next try in %.1f s", error, doze_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(doze_s):
+                    await self._look.wait()
+
+    async def _deliver(self) -> float:
+        """Begin what is due and there is room for; answers for how many seconds there is nothing more to do."""
+        room = self._room - len(self._under_way)
+        if room <= 0:
+            return _LONGEST_DOZE_S
+        claimed = await self._claim(room)
+        for due in claimed.due:
+            task = asyncio.create_task(self._attempt(due))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+        if len(claimed.due) == room or not claimed.come_back_ms:
+            return _LONGEST_DOZE_S
+        return min(claimed.come_back_ms / 1000, _LONGEST_DOZE_S)
+
+    async def _claim(self, room: int) -> ClaimedDeliveries:
+        claim = self._store.claim(limit=room, lease_ms=self._lease_ms, most_output_bytes=MOST_INLINE_BYTES)
+        return await self._mux.run(claim)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._look.set()
+
+    async def _listen(self) -> None:
+        """Wait at the bell, from the last ring that was heard."""
+        last = "0"
+        while True:
+            block_ms = round(_LONGEST_DOZE_S * 1000)
+            read = ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", self._store.keys.couriers, last)
+            try:
+                newest: str | None = await self._bell.run(RedisOp(_newest, read))
+                last = newest or last
+                self._look.set()
+            except (RedisUnavailable, redis.ResponseError) as error:
+                log.debug("the bell cannot be heard: %s", error)
+                await asyncio.sleep(1.0)
+
+    # --- one delivery ----------------------------------------------------------------------------------------
+
+    async def _attempt(self, due: DueDelivery) -> None:
+        try:
+            answer = await self._post(due)
+        except Exception:
+            log.exception("delivery %s could not be attempted", due.id)
+            answer = Answer("internal")
+        verdict = judge(answer, attempts=due.attempts, luck=random.random())
+        if verdict.state is not DeliveryState.DELIVERED:
+            log.info("delivery %s, attempt %d: %s (%s)", due.id, due.attempts, answer.outcome, verdict.state)
+        await self._settle(Settlement(due.id, due.fence, verdict.state, answer.outcome, verdict.delay_ms))
+
+    async def _post(self, due: DueDelivery) -> Answer:
+        keys = await self._keys.of(due.job.tenant)
+        body = body_of(due)
+        signed = signed_headers(event_id_of(due.id), int(time.time()), body, keys)
+        return await self._messenger.post(due.url, {**_HEADERS, **signed}, body)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        """Say what came of it; a server that is down is told when it is back, if nobody leased the delivery since."""
+        op = self._store.settle([settlement], result_ttl_s=self._settings.result_ttl_s)
+        backoff = Backoff(first_s=0.1, most_s=2.0)
+        while True:
+            try:
+                await self._mux.run(op)
+                return
+            except RedisUnavailable as error:
+                pause_s = backoff.next_s()
+                log.warning("delivery %s is not settled yet: %s", settlement.delivery_id, error)
+                await asyncio.sleep(pause_s)
+
+    async def _finish(self) -> None:
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=_GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _newest(reply: Reply) -> str | None:
+    """The id of the ring that was heard, None if none was."""
+    return reply[0][1][-1][0].decode() if reply else None
