@@ -1,7 +1,6 @@
 """The workers as they describe themselves, read at most once a second however many requests ask."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 
@@ -9,11 +8,9 @@ from headrace.jobs import Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
-from headrace.presence import ModelState, WorkerPresence, WorkerState, explain_wait
+from headrace.presence import ModelState, WorkerPresence, WorkerState, explain_wait, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.tiers import Tier
-
-log = logging.getLogger("headrace.api")
 
 _FRESH_S = 1.0
 
@@ -68,7 +65,7 @@ class Presences:
         if not names:
             return []
         keys = (self._keys.worker(name) for name in names)
-        return await self._mux.run(RedisOp(_workers, ("MGET", *keys)))
+        return await self._mux.run(RedisOp(parse_presences, ("MGET", *keys)))
 
 
 def _serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
@@ -79,16 +76,3 @@ def _serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
 
 def _names(reply: Reply) -> list[str]:
     return sorted(name.decode() for name in reply)
-
-
-def _workers(reply: Reply) -> list[WorkerPresence]:
-    # A worker that fell silent since the names were read has no value any more.
-    return [worker for raw in reply if raw is not None and (worker := _worker(raw)) is not None]
-
-
-def _worker(raw: bytes) -> WorkerPresence | None:
-    try:
-        return WorkerPresence.from_bytes(raw)
-    except ValueError as error:
-        log.warning("a worker's description cannot be read: %s", error)
-        return None

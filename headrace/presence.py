@@ -1,6 +1,7 @@
 """What a worker says of itself, so that others can tell why a job waits: kept in Redis while the worker lives."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Self
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from headrace.jobs import Reason
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
+
+log = logging.getLogger("headrace.presence")
 
 
 class WorkerState(StrEnum):
@@ -40,6 +43,8 @@ class ModelPresence(BaseModel):
     #: Jobs that were in its forward passes here, and the seconds that these passes took.
     jobs: int = 0
     busy_s: float = 0.0
+    #: Seconds that a job takes in a well-filled pass; None until one was run.
+    job_s: float | None = None
 
 
 class GroupLoad(BaseModel):
@@ -94,6 +99,19 @@ class WorkerPresence(BaseModel):
             ValueError: if somebody else wrote there.
         """
         return cls.model_validate_json(raw)
+
+
+def parse_presences(values: Iterable[bytes | None]) -> list[WorkerPresence]:
+    """What workers say of themselves; those that fell silent or cannot be understood are left out."""
+    return [worker for raw in values if raw is not None and (worker := _parse(raw)) is not None]
+
+
+def _parse(raw: bytes) -> WorkerPresence | None:
+    try:
+        return WorkerPresence.from_bytes(raw)
+    except ValueError as error:
+        log.warning("a worker's description cannot be read: %s", error)
+        return None
 
 
 def explain_wait(ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -> tuple[Reason, str]:

@@ -14,10 +14,23 @@ class _Served:
     max_batch: int = 0
     jobs: int = 0
     busy_s: float = 0.0
+    job_s: float | None = None
     #: True once the child has been asked to load it.
     asked: bool = False
     retry_at: float = 0.0
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, most_s=60.0))
+
+
+def job_time_after(known: float | None, seen: float, *, is_full: bool) -> float:
+    """What a job costs in a well-filled pass, after a pass that took `seen` seconds a job.
+
+    A pass with few jobs says only what it costs at most, so it may lower the estimate but not raise it.
+    """
+    if known is None:
+        return seen
+    if seen < known:
+        return 0.5 * (known + seen)
+    return 0.9 * known + 0.1 * seen if is_full else known
 
 
 class ServedModels:
@@ -54,6 +67,7 @@ class ServedModels:
         model = self._models[ref]
         model.jobs += jobs
         model.busy_s += took_s
+        model.job_s = job_time_after(model.job_s, took_s / jobs, is_full=2 * jobs >= model.max_batch)
 
     def refused(self, ref: str, error: str, now: float) -> None:
         """A version could not be loaded."""
@@ -80,6 +94,6 @@ class ServedModels:
     def presence(self) -> dict[str, ModelPresence]:
         """What others may know; may be asked from any thread."""
         return {
-            ref: ModelPresence(state=m.state, error=m.error, jobs=m.jobs, busy_s=round(m.busy_s, 6))
+            ref: ModelPresence(state=m.state, error=m.error, jobs=m.jobs, busy_s=round(m.busy_s, 6), job_s=m.job_s)
             for ref, m in list(self._models.items())
         }

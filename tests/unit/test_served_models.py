@@ -1,5 +1,7 @@
 """How far each model version has come on a worker."""
 
+import pytest
+
 from headrace.presence import ModelState
 from workers.backoff import Backoff
 from workers.served_models import ServedModels
@@ -79,6 +81,19 @@ def test_what_a_version_ran_is_added_up() -> None:
 
     presence = models.presence()["a@1"]
     assert (10, 0.75) == (presence.jobs, presence.busy_s)
+
+
+def test_only_a_well_filled_pass_makes_jobs_look_dearer() -> None:
+    models = ServedModels()
+    models.want({"a@1"})
+    models.loaded("a@1", 8)
+
+    costs = []
+    for jobs, took_s in [(1, 0.8), (8, 0.8), (1, 0.8), (8, 8.0)]:
+        models.ran("a@1", jobs=jobs, took_s=took_s)
+        costs.append(models.presence()["a@1"].job_s)
+
+    assert costs == pytest.approx([0.8, 0.45, 0.45, 0.505])
 
 
 def test_backoff_doubles_up_to_its_limit_and_starts_over_after_a_reset() -> None:

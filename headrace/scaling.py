@@ -1,0 +1,51 @@
+"""What the scheduler says of the number of workers: how many there should be, and why. Redis keeps it for all."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ClassScaling(BaseModel):
+    """What was decided for one worker class, and what it was decided from. Work is in seconds of one worker's time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    worker_class: str
+    #: How many there should be.
+    count: int
+    #: How many the present load alone asks for, before the window keeps some.
+    wanted: int
+    min_workers: int
+    max_workers: int
+    ready: int
+    starting: int
+    draining: int
+    #: Jobs that wait or are held, of the tiers that this class is scaled for.
+    jobs: int
+    #: Their work.
+    backlog_s: float
+    #: Work that arrives each second.
+    arriving: float
+    #: From the start of a process until it can run a model.
+    cold_start_s: float
+    reasons: tuple[str, ...]
+
+
+class ScalingReport(BaseModel):
+    """The last decision."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at_ms: int
+    scheduler: str
+    classes: tuple[ClassScaling, ...]
+
+
+class ScalingChange(BaseModel):
+    """A number of workers that changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at_ms: int
+    worker_class: str
+    before: int
+    after: int
+    reason: str

@@ -1,0 +1,59 @@
+"""What the scaling policy looks at: queues and worker classes at one moment. Work is in seconds of a worker's time."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from headrace.model_ref import ModelRef
+from headrace.tiers import Tier
+
+#: Seconds a job is taken to need while nobody has measured one.
+UNMEASURED_JOB_S = 0.02
+
+
+class QueueLoad(NamedTuple):
+    """One model version in one tier."""
+
+    ref: ModelRef
+    tier: Tier
+    #: Jobs that are ready.
+    waiting: int
+    #: Jobs that workers have leased.
+    held: int
+    #: Jobs that arrive each second, smoothed.
+    arrivals: float
+
+
+class ClassLoad(NamedTuple):
+    """The workers of one class."""
+
+    ready: int = 0
+    #: Alive, but without a model that can run yet.
+    starting: int = 0
+    draining: int = 0
+    #: How many were asked for last; None if nobody asked.
+    desired: int | None = None
+    #: From the start of a process until it can run a model, as measured.
+    cold_start_s: float = 5.0
+    #: Seconds of work in one job of a model version, as measured on this class's workers.
+    job_s: Mapping[str, float] = {}
+
+    @property
+    def alive(self) -> int:
+        """Workers that work or will."""
+        return self.ready + self.starting
+
+    @property
+    def coming(self) -> int:
+        """Workers that will be ready: those that start, and those that were asked for and have not spoken yet."""
+        return max(self.starting, (self.desired or 0) - self.ready)
+
+    def work_s(self, ref: ModelRef, jobs: float) -> float:
+        """The work in so many jobs."""
+        return jobs * self.job_s.get(str(ref), UNMEASURED_JOB_S)
+
+
+class Observation(NamedTuple):
+    """Everything at one moment."""
+
+    queues: tuple[QueueLoad, ...]
+    classes: Mapping[str, ClassLoad]

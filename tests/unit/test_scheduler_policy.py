@@ -1,0 +1,254 @@
+"""How many workers there should be: pure decisions, and what they do to simple loads over time."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from headrace.model_ref import ModelRef
+from headrace.settings import WorkerClass, default_worker_classes
+from headrace.tiers import Tier
+from scheduler.observation import ClassLoad, Observation, QueueLoad
+from scheduler.policy import ClassDecision, ScalingPolicy, ScalingState
+
+REF = ModelRef("cat", 1)
+JOB_S = 0.1
+EMPTY: ScalingState = {"gpu": ()}
+GPU = WorkerClass(min_workers=0, max_workers=8, wait_objective_s=10, scale_down_window_s=60)
+
+
+def queue(waiting: int = 0, *, tier: Tier = Tier.STANDARD, held: int = 0, arrivals: float = 0.0) -> QueueLoad:
+    return QueueLoad(REF, tier, waiting, held, arrivals)
+
+
+def load(ready: int = 0, *, starting: int = 0, desired: int | None = None, cold_start_s: float = 4.0) -> ClassLoad:
+    return ClassLoad(ready, starting, 0, desired, cold_start_s, {str(REF): JOB_S})
+
+
+def decide(kind: WorkerClass, seen: ClassLoad, *queues: QueueLoad) -> ClassDecision:
+    """Of one class that is known to have had no need for workers."""
+    policy = ScalingPolicy(classes={"gpu": kind})
+    return policy.decide(Observation(queues, {"gpu": seen}), EMPTY, 0.0).classes["gpu"]
+
+
+def with_bounds(least: int, most: int) -> WorkerClass:
+    return GPU.model_copy(update={"min_workers": least, "max_workers": most})
+
+
+# --- one decision ------------------------------------------------------------------------------------------
+
+
+def test_without_jobs_the_least_workers_are_kept() -> None:
+    assert decide(with_bounds(0, 8), load()).workers == 0
+    assert decide(with_bounds(2, 8), load(2)).workers == 2
+
+
+def test_the_first_job_starts_a_worker_at_once() -> None:
+    decision = decide(GPU, load(), queue(1))
+
+    assert decision.workers == 1
+
+
+def test_a_worker_that_is_still_starting_is_not_given_up_while_a_job_waits() -> None:
+    assert decide(GPU, load(desired=1, cold_start_s=60), queue(1)).wanted == 1
+
+
+def test_a_backlog_is_to_be_gone_within_the_objective() -> None:
+    # 500 jobs are 50 s of work, to be done in 10 s.
+    assert decide(GPU, load(), queue(500)).workers == 5
+
+
+def test_jobs_that_workers_hold_are_work_too() -> None:
+    assert decide(GPU, load(), queue(250, held=250)).workers == 5
+
+
+def test_what_arrives_needs_workers_with_some_to_spare() -> None:
+    # 30 jobs a second are 3 s of work a second; nobody is to be busy for more than 85 % of the time.
+    assert decide(GPU, load(4), queue(arrivals=30.0)).workers == 4
+
+
+def test_a_backlog_that_is_gone_before_another_worker_is_ready_starts_none() -> None:
+    # 35 jobs are 3.5 s of work for one worker; another would be there in 4 s.
+    assert decide(GPU, load(1), queue(35)).workers == 1
+
+
+def test_workers_that_were_asked_for_are_counted_before_they_speak() -> None:
+    alone = decide(GPU, load(1), queue(500))
+    ordered = decide(GPU, load(1, desired=5), queue(500))
+
+    assert ordered.wanted < alone.wanted
+
+
+def test_the_measured_time_of_a_job_decides() -> None:
+    quick = load()._replace(job_s={str(REF): JOB_S / 10})
+
+    assert [5, 1] == [decide(GPU, seen, queue(500)).workers for seen in (load(), quick)]
+
+
+def test_no_more_workers_than_allowed_with_the_reason() -> None:
+    decision = decide(with_bounds(0, 2), load(), queue(500))
+
+    assert decision.workers == 2
+    assert "5.0 workers would be needed, but max_workers is 2" in decision.reasons
+
+
+def test_the_reasons_tell_what_was_seen() -> None:
+    decision = decide(GPU, load(), queue(500))
+
+    assert decision.reasons[0].startswith("500 jobs of standard are 50.0 s of work")
+
+
+def test_a_queue_that_no_class_serves_asks_for_nobody() -> None:
+    other = GPU.model_copy(update={"models": ("dog",)})
+
+    assert decide(other, load(), queue(500)).workers == 0
+
+
+# --- several classes ---------------------------------------------------------------------------------------
+
+
+def share(on_demand: ClassLoad, spot: ClassLoad, *queues: QueueLoad, most: int = 4) -> dict[str, int]:
+    classes = default_worker_classes(most)
+    policy = ScalingPolicy(classes=classes)
+    seen = Observation(queues, {"on-demand": on_demand, "spot": spot})
+    return policy.decide(seen, dict.fromkeys(classes, ()), 0.0).counts
+
+
+def test_spare_time_of_workers_that_run_anyway_is_used_before_spot_workers_are_started() -> None:
+    assert share(load(1), load(), queue(20, tier=Tier.SPOT)) == {"on-demand": 1, "spot": 0}
+
+
+def test_much_spot_work_gets_spot_workers() -> None:
+    # 200 s of work to be done in 30 s: all of the spot class, then of the other.
+    counts = share(load(1), load(), queue(2_000, tier=Tier.SPOT))
+
+    assert counts["spot"] == 2
+    assert counts["on-demand"] == 4
+
+
+def test_priority_never_asks_for_spot_workers() -> None:
+    counts = share(load(1), load(), queue(100_000, tier=Tier.PRIORITY))
+
+    assert counts == {"on-demand": 4, "spot": 0}
+
+
+def test_standard_work_beyond_its_own_class_goes_to_spot_workers() -> None:
+    counts = share(load(1), load(), queue(100_000))
+
+    assert counts == {"on-demand": 4, "spot": 2}
+
+
+# --- over time ---------------------------------------------------------------------------------------------
+
+
+def test_fewer_workers_only_after_the_window() -> None:
+    policy, busy, idle = ScalingPolicy(classes={"gpu": GPU}), queue(500), queue()
+    decision = policy.decide(Observation((busy,), {"gpu": load()}), {"gpu": ()}, 0.0)
+
+    counts = {}
+    for now in (1.0, 59.0, 61.0):
+        decision = policy.decide(Observation((idle,), {"gpu": load(5)}), decision.state, now)
+        counts[now] = decision.counts["gpu"]
+
+    assert counts == {1.0: 5, 59.0: 5, 61.0: 0}
+
+
+def test_what_is_kept_is_told() -> None:
+    policy = ScalingPolicy(classes={"gpu": GPU})
+    decision = policy.decide(Observation((queue(500),), {"gpu": load()}), {"gpu": ()}, 0.0)
+
+    later = policy.decide(Observation((queue(),), {"gpu": load(5)}), decision.state, 30.0).classes["gpu"]
+
+    assert (5, 0) == (later.workers, later.wanted)
+    assert "5 kept: so many were needed 30 s ago, and the window is 60 s" in later.reasons
+
+
+def test_a_scheduler_that_has_just_started_keeps_what_it_finds_for_one_window() -> None:
+    policy = ScalingPolicy(classes={"gpu": GPU})
+
+    first = policy.decide(Observation((), {"gpu": load(3)}), {}, 0.0)
+    last = policy.decide(Observation((), {"gpu": load(3)}), first.state, 61.0)
+
+    assert [3, 0] == [first.counts["gpu"], last.counts["gpu"]]
+
+
+def test_what_an_earlier_scheduler_asked_for_is_kept_too() -> None:
+    decision = ScalingPolicy(classes={"gpu": GPU}).decide(Observation((), {"gpu": load(1, desired=4)}), {}, 0.0)
+
+    assert decision.counts == {"gpu": 4}
+
+
+def test_two_schedulers_that_see_the_same_decide_the_same() -> None:
+    seen = Observation((queue(500),), {"gpu": load(1)})
+
+    first, second = (ScalingPolicy(classes={"gpu": GPU}).decide(seen, {}, 7.0) for _ in range(2))
+
+    assert first == second
+
+
+TICK_S = 0.5
+Arrivals = Callable[[float], float]
+
+
+class Run:
+    """A class under a load that arrives as a fluid: workers are ready `cold_s` after they were asked for."""
+
+    def __init__(self, kind: WorkerClass, arrivals: Arrivals, *, cold_s: float, seconds: float) -> None:
+        policy = ScalingPolicy(classes={"gpu": kind})
+        self.counts: list[int] = []
+        self.waiting: list[float] = []
+        ready_at: list[float] = []
+        backlog, rate, state = 0.0, 0.0, EMPTY
+        for tick in range(int(seconds / TICK_S)):
+            now = tick * TICK_S
+            ready = sum(at <= now for at in ready_at)
+            came = arrivals(now) * TICK_S
+            rate += (came / TICK_S - rate) * TICK_S / 10
+            backlog = max(0.0, backlog + came - ready * TICK_S / JOB_S)
+            seen = ClassLoad(ready, len(ready_at) - ready, 0, len(ready_at), cold_s, {str(REF): JOB_S})
+            decision = policy.decide(Observation((queue(int(backlog), arrivals=rate),), {"gpu": seen}), state, now)
+            state = decision.state
+            count = decision.counts["gpu"]
+            ready_at = sorted(ready_at)[:count] + [now + cold_s] * (count - len(ready_at))
+            self.counts.append(count)
+            self.waiting.append(backlog)
+
+    @property
+    def turns(self) -> int:
+        """How often the number began to fall after rising, or to rise after falling."""
+        steps = [b - a for a, b in itertools.pairwise(self.counts) if a != b]
+        return sum((a < 0) is not (b < 0) for a, b in itertools.pairwise(steps))
+
+
+@pytest.mark.parametrize("cold_s", [1.0, 5.0, 30.0])
+@pytest.mark.parametrize("rate", [2.0, 15.0, 40.0])
+def test_a_steady_load_gets_a_steady_number_of_workers(cold_s: float, rate: float) -> None:
+    run = Run(GPU, lambda _: rate, cold_s=cold_s, seconds=600)
+
+    assert run.turns <= 1
+    assert len(set(run.counts[-400:])) == 1
+    assert run.waiting[-1] <= rate * GPU.wait_objective_s
+
+
+@pytest.mark.parametrize("cold_s", [1.0, 5.0, 30.0])
+def test_a_burst_makes_the_number_rise_once_and_fall_once(cold_s: float) -> None:
+    run = Run(GPU, lambda now: 500.0 if now < 2 else 0.0, cold_s=cold_s, seconds=400)
+
+    assert run.turns == 1
+    assert max(run.counts) == GPU.max_workers
+    assert run.counts[-1] == 0
+    assert run.waiting[-1] == 0
+
+
+@pytest.mark.parametrize("cold_s", [1.0, 5.0, 30.0])
+def test_bursts_that_come_within_the_window_do_not_make_it_swing(cold_s: float) -> None:
+    run = Run(GPU, lambda now: 300.0 if now % 30 < 1 else 0.0, cold_s=cold_s, seconds=600)
+
+    assert run.turns <= 1
+
+
+def test_a_step_up_is_followed_within_a_few_ticks() -> None:
+    run = Run(GPU, lambda now: 5.0 if now < 100 else 45.0, cold_s=5.0, seconds=300)
+
+    assert run.counts[int(90 / TICK_S)] == 1
+    assert run.counts[int(115 / TICK_S)] >= 5
