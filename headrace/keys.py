@@ -171,10 +171,24 @@ class Keys:
         """Stream: read by one parked worker beside the bells, so that it can be made to look again."""
         return f"{self.prefix}b:@{worker}"
 
+    def device(self, device: str) -> str:
+        """String: the worker that leases a GPU, gone when it stops speaking."""
+        return f"{self.prefix}g:{device}"
+
     @property
     def desired(self) -> str:
         """Hash: worker class -> how many the scheduler wants."""
         return f"{self.prefix}desired"
+
+    @property
+    def scaling(self) -> str:
+        """String: the scheduler's last decision with its reasons, JSON."""
+        return f"{self.prefix}scaling"
+
+    @property
+    def scaling_log(self) -> str:
+        """Stream: changes of the numbers in `desired`, about the last 1000, JSON in field `change`."""
+        return f"{self.prefix}scaling_log"
 
     @property
     def leader(self) -> str:

@@ -1,12 +1,13 @@
 """Leadership: at most one scheduler works at a time; two at once would do no harm, only the same work twice."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply, Script
+from headrace.scaling import ScalingChange, ScalingReport
 
 
 class Lead(NamedTuple):
@@ -40,10 +41,14 @@ class Leadership:
         """Give the lead back, so that the next scheduler need not wait; False if it was lost before."""
         return RedisOp(bool, (self._keys.leader, self._mark(lead)), _script("resign"))
 
-    def desire(self, lead: Lead, counts: Mapping[str, int]) -> RedisOp[bool]:
-        """Write how many workers of each class there should be; False if the lead was lost."""
+    def desire(
+        self, lead: Lead, counts: Mapping[str, int], *, report: ScalingReport, changes: Sequence[ScalingChange] = ()
+    ) -> RedisOp[bool]:
+        """Write how many workers of each class there should be, and why; False if the lead was lost."""
+        keys = (self._keys.leader, self._keys.desired, self._keys.scaling, self._keys.scaling_log)
+        rows = [change.model_dump_json() for change in changes]
         pairs = [part for pair in counts.items() for part in pair]
-        args = (self._keys.leader, self._keys.desired, self._mark(lead), *pairs)
+        args = (*keys, self._mark(lead), report.model_dump_json(), len(rows), *rows, *pairs)
         return RedisOp(bool, args, _script("desire"))
 
     def _mark(self, lead: Lead) -> str:

@@ -18,12 +18,29 @@ from headrace.sync_redis import SyncRedis
 from scheduler.housekeeping import Housekeeper, Sweeper
 from scheduler.leadership import Lead, Leadership
 from scheduler.reap_guard import ReapGuard, ServerView
+from scheduler.scaler import Scaler
 from scheduler.stop_signal import StopSignal
 
 log = logging.getLogger("headrace.scheduler")
 
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 2.0
+
+
+class Turn:
+    """Says when something is to be done again that is done every so often."""
+
+    def __init__(self, *, every_s: float) -> None:
+        self._every_s = every_s
+        self._next_at = float("-inf")
+
+    def has_come(self, now: float) -> bool:
+        """Tell whether it is time, and if so count from now."""
+        if now < self._next_at:
+            return False
+        # A little early, or a tick that comes a moment too soon would put it off by a whole one.
+        self._next_at = now + 0.9 * self._every_s
+        return True
 
 
 class Scheduler:
@@ -53,8 +70,11 @@ class Scheduler:
         self._guard = ReapGuard(lease_s=settings.lease_ms / 1000)
         self._housekeeper = Housekeeper(store=store, connection=connection, result_ttl_s=ttl_s)
         self._sweeper = Sweeper(store=store, connection=connection, result_ttl_s=ttl_s)
+        self._scaler = Scaler(settings=settings, connection=connection, store=store, leadership=self._leadership)
         self._lead = Lead(0, "")
         self._failures = 0
+        self._house_turn = Turn(every_s=settings.reap_interval_ms / 1000)
+        self._scaling_turn = Turn(every_s=settings.scaling_interval_ms / 1000)
 
     @property
     def is_leading(self) -> bool:
@@ -85,8 +105,9 @@ class Scheduler:
         if self._failures:
             log.info("working again")
         self._failures = 0
-        # Three chances to keep the lead, however rare the housekeeping is set.
-        return min(self._settings.reap_interval_ms, self._settings.leader_ttl_ms / 3) / 1000
+        settings = self._settings
+        # Three chances to keep the lead, however rare the rest is set.
+        return min(settings.scaling_interval_ms, settings.reap_interval_ms, settings.leader_ttl_ms / 3) / 1000
 
     def tick(self) -> None:
         """One round of everything.
@@ -101,7 +122,10 @@ class Scheduler:
             log.info("%s: workers may renew their leases before any job is taken back", reason)
         self._note(self._connection.run(self._leadership.take()))
         if self.is_leading:
-            self._keep_house(now)
+            if self._scaling_turn.has_come(now):
+                _attempt(lambda: self._scaler.step(self._lead, now))
+            if self._house_turn.has_come(now):
+                self._keep_house(now)
 
     def resign(self) -> None:
         """Give the lead back if it is ours and Redis answers."""
@@ -114,8 +138,6 @@ class Scheduler:
         self._lead = Lead(0, "")
 
     def _keep_house(self, now: float) -> None:
-        counts = {name: kind.min_workers for name, kind in self._settings.worker_classes.items()}
-        self._connection.run(self._leadership.desire(self._lead, counts))
         acts = [self._housekeeper.expire, self._housekeeper.promote]
         if self._guard.may_reap(now):
             acts.insert(0, self._housekeeper.reap)
@@ -134,11 +156,13 @@ class Scheduler:
 
 
 def _attempt(act: Callable[[], object]) -> None:
-    """One act that the server refuses must not keep the others from their turn."""
+    """One act that the server refuses, or that meets what nobody wrote, must not keep the others from their turn."""
     try:
         act()
     except redis.ResponseError as error:
-        log.error("housekeeping was refused: %s", error)
+        log.error("the server refused: %s", error)
+    except (ValueError, LookupError):
+        log.exception("what is in Redis cannot be understood")
 
 
 def _server_view(reply: Reply) -> ServerView:

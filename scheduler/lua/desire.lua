@@ -1,9 +1,16 @@
 #!lua flags=allow-oom
--- Writes how many workers of each class there should be, if the writer still leads.
+-- Writes how many workers of each class there should be, and why, if the writer still leads.
 -- KEYS[1]  string "scheduler#fence": who leads
--- ARGV[1]  hash: worker class -> count
--- ARGV[2]  scheduler#fence   ARGV[3…]  class, count, class, count, …
-if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
+-- ARGV[1]  hash: worker class -> count   ARGV[2]  string: the report, JSON
+-- ARGV[3]  stream of about 1000 entries: changes of a count, JSON in field `change`
+-- ARGV[4]  scheduler#fence   ARGV[5]  report   ARGV[6]  how many changes follow, then those
+-- ARGV[…]  class, count, class, count, …
+if redis.call('GET', KEYS[1]) ~= ARGV[4] then return 0 end
+local first = 7 + tonumber(ARGV[6])
 redis.call('DEL', ARGV[1])
-if #ARGV > 2 then redis.call('HSET', ARGV[1], unpack(ARGV, 3)) end
+if #ARGV >= first then redis.call('HSET', ARGV[1], unpack(ARGV, first)) end
+redis.call('SET', ARGV[2], ARGV[5])
+for i = 7, first - 1 do
+  redis.call('XADD', ARGV[3], 'MAXLEN', '~', 1000, '*', 'change', ARGV[i])
+end
 return 1

@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from headrace.keys import Keys
+from headrace.scaling import ScalingChange, ScalingReport
 from headrace.sync_redis import SyncRedis
 from scheduler.leadership import Lead, Leadership
+
+REPORT = ScalingReport(at_ms=1, scheduler="first", classes=())
 
 
 def candidate(keys: Keys, name: str, *, ttl_ms: int = 60_000) -> Leadership:
@@ -92,18 +96,29 @@ def test_a_fence_is_never_given_twice_even_if_the_server_forgot_the_last(
 
 def test_the_leaders_wishes_replace_earlier_ones(connection: SyncRedis, keys: Keys, first: Leadership) -> None:
     lead = connection.run(first.take())
-    connection.run(first.desire(lead, {"old": 3, "gpu": 1}))
+    connection.run(first.desire(lead, {"old": 3, "gpu": 1}, report=REPORT))
 
-    written = connection.run(first.desire(lead, {"gpu": 2}))
+    written = connection.run(first.desire(lead, {"gpu": 2}, report=REPORT))
 
     assert written
+    assert desired(connection, keys) == {b"gpu": b"2"}
+
+
+def test_a_change_is_written_down_beside_the_wishes(connection: SyncRedis, keys: Keys, first: Leadership) -> None:
+    change = ScalingChange(at_ms=1, worker_class="gpu", before=1, after=2, reason="much to do")
+
+    connection.run(first.desire(connection.run(first.take()), {"gpu": 2}, report=REPORT, changes=[change]))
+
+    client: Any = connection.client
+    assert client.get(keys.scaling) == REPORT.model_dump_json().encode()
+    assert [change.model_dump_json().encode()] == [fields[b"change"] for _, fields in client.xrange(keys.scaling_log)]
     assert desired(connection, keys) == {b"gpu": b"2"}
 
 
 def test_a_leader_without_wishes_leaves_none(connection: SyncRedis, keys: Keys, first: Leadership) -> None:
     lead = connection.run(first.take())
 
-    assert connection.run(first.desire(lead, {}))
+    assert connection.run(first.desire(lead, {}, report=REPORT))
     assert desired(connection, keys) == {}
 
 
@@ -114,7 +129,8 @@ def test_who_lost_the_lead_cannot_write_wishes(
     connection.run(first.resign(lost))
     connection.run(second.take())
 
-    written = connection.run(first.desire(lost, {"gpu": 9}))
+    written = connection.run(first.desire(lost, {"gpu": 9}, report=REPORT))
 
     assert not written
     assert desired(connection, keys) == {}
+    assert not connection.client.exists(keys.scaling, keys.scaling_log)

@@ -1,0 +1,82 @@
+"""Meters: what the scheduler remembers between two looks, to tell rates and durations. Pure."""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from headrace.presence import WorkerPresence
+from scheduler.observation import ClassLoad
+
+_COLD_START_S = ClassLoad().cold_start_s
+#: Starts of a class that are remembered; the longest of them counts.
+_STARTS = 8
+
+
+class RateMeter:
+    """Smooths how fast counters grow: an exponentially weighted mean over about `tau_s`."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, float]] = {}
+        self._rates: dict[str, float] = {}
+
+    def update(self, counts: Mapping[str, int], now: float, *, tau_s: float) -> dict[str, float]:
+        """Note the counters at `now` (monotonic seconds); answers the growth of each in a second."""
+        for name, count in counts.items():
+            before, at = self._last.get(name, (count, now))
+            if count < before:
+                before = count  # the server came back from an older file
+            if now > at:
+                seen = (count - before) / (now - at)
+                known = self._rates.get(name, 0.0)
+                self._rates[name] = known + (seen - known) * (1 - math.exp((at - now) / tau_s))
+            self._last[name] = (count, now)
+        return {name: self._rates.get(name, 0.0) for name in counts}
+
+
+class StartMeter:
+    """How long workers of each class took from the start of their process until a model could run."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, None] = {}
+        self._starts: dict[str, deque[float]] = {}
+
+    def note(self, workers: Iterable[WorkerPresence]) -> None:
+        """Look at the workers that are alive; each start counts once."""
+        alive: dict[str, None] = {}
+        for worker in workers:
+            if worker.ready_ms is None:
+                continue
+            alive[worker.id] = None
+            if worker.id not in self._seen:
+                starts = self._starts.setdefault(worker.worker_class, deque(maxlen=_STARTS))
+                starts.append((worker.ready_ms - worker.started_ms) / 1000)
+        self._seen = alive
+
+    def cold_start_s(self, worker_class: str) -> float:
+        """The longest of the last starts, a guess if there was none."""
+        return max(self._starts.get(worker_class, (_COLD_START_S,)))
+
+
+class JobTimes:
+    """Seconds of work in one job, by worker class and model version: the mean over the workers that measured it."""
+
+    def __init__(self) -> None:
+        self._by_class: dict[str, dict[str, float]] = {}
+
+    def note(self, workers: Iterable[WorkerPresence]) -> None:
+        """Look at the workers that are alive; what those said that are gone stays known."""
+        seen: dict[tuple[str, str], list[float]] = {}
+        for worker in workers:
+            for ref, model in worker.models.items():
+                if model.job_s is not None:
+                    seen.setdefault((worker.worker_class, ref), []).append(model.job_s)
+        for (name, ref), times in seen.items():
+            self._by_class.setdefault(name, {})[ref] = sum(times) / len(times)
+
+    def of_class(self, worker_class: str, averages: Mapping[str, float]) -> dict[str, float]:
+        """What is known for a class: its own measurements, else another class's, else the averages since ever."""
+        others = [times for name, times in self._by_class.items() if name != worker_class]
+        known = dict(averages)
+        for times in (*others, self._by_class.get(worker_class, {})):
+            known |= times
+        return known

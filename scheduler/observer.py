@@ -1,0 +1,108 @@
+"""Observer: looks at queues and workers in Redis and makes of it what the scaling policy needs. Changes nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from headrace.keys import split_group
+from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
+from headrace.redis_op import RedisOp, Reply
+from headrace.store import JobStore, QueueCounts, QueueDepth
+from headrace.sync_redis import SyncRedis
+from scheduler.meters import JobTimes, RateMeter, StartMeter
+from scheduler.observation import ClassLoad, Observation, QueueLoad
+
+_LEAST_TAU_S = 10.0
+
+
+class Observer:
+    """Remembers what it needs to tell rates.
+
+    Args:
+        store: operations of the cell.
+        connection: carries them out.
+        classes: names of the worker classes.
+    """
+
+    def __init__(self, *, store: JobStore, connection: SyncRedis, classes: Sequence[str]) -> None:
+        self._store = store
+        self._connection = connection
+        self._classes = classes
+        self._rates, self._starts, self._times = RateMeter(), StartMeter(), JobTimes()
+
+    def observe(self, now: float) -> Observation:
+        """Look; `now` is monotonic seconds.
+
+        Raises:
+            RedisUnavailable: if the server does not answer.
+        """
+        store, keys, run = self._store, self._store.keys, self._connection.run
+        groups = run(store.groups())
+        depths = run(store.depths(groups)) if groups else []
+        counts = dict(zip(groups, self._connection.run_all(map(store.counts, groups)), strict=True))
+        names = run(RedisOp(_texts, ("ZRANGE", keys.workers, 0, -1)))
+        workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
+        desired = run(RedisOp(_numbers, ("HGETALL", keys.desired)))
+        self._starts.note(workers)
+        self._times.note(workers)
+        return self._put_together(depths, counts, workers, desired, now)
+
+    def _put_together(
+        self,
+        depths: Iterable[QueueDepth],
+        counts: Mapping[str, QueueCounts],
+        workers: Sequence[WorkerPresence],
+        desired: Mapping[str, int],
+        now: float,
+    ) -> Observation:
+        tau_s = max(_LEAST_TAU_S, *map(self._starts.cold_start_s, self._classes))
+        arrived = {group: count.arrived for group, count in counts.items()}
+        rates = self._rates.update(arrived, now, tau_s=tau_s)
+        queues = (_queue(depth, workers, rates[depth.group]) for depth in depths)
+        averages = _averages(counts)
+        classes = {name: self._class(name, workers, desired.get(name), averages) for name in self._classes}
+        return Observation(tuple(queues), classes)
+
+    def _class(
+        self, name: str, workers: Sequence[WorkerPresence], desired: int | None, averages: Mapping[str, float]
+    ) -> ClassLoad:
+        stages = [_stage(worker) for worker in workers if worker.worker_class == name]
+        return ClassLoad(
+            ready=stages.count(WorkerState.READY),
+            starting=stages.count(WorkerState.STARTING),
+            draining=stages.count(WorkerState.DRAINING),
+            desired=desired,
+            cold_start_s=self._starts.cold_start_s(name),
+            job_s=self._times.of_class(name, averages),
+        )
+
+
+def _stage(worker: WorkerPresence) -> WorkerState:
+    """Like its state, but a worker whose models are still loading is only starting."""
+    states = [model.state for model in worker.models.values()]
+    if worker.state is WorkerState.READY and states and ModelState.READY not in states:
+        return WorkerState.STARTING
+    return worker.state
+
+
+def _queue(depth: QueueDepth, workers: Iterable[WorkerPresence], arrivals: float) -> QueueLoad:
+    ref, tier = split_group(depth.group)
+    held = sum(worker.groups[depth.group].held for worker in workers if depth.group in worker.groups)
+    return QueueLoad(ref, tier, depth.depth, held, arrivals)
+
+
+def _averages(counts: Mapping[str, QueueCounts]) -> dict[str, float]:
+    """Seconds of work in one job of each model version since ever, over all tiers."""
+    jobs: dict[str, int] = {}
+    run_s: dict[str, float] = {}
+    for group, count in counts.items():
+        ref = str(split_group(group)[0])
+        jobs[ref] = jobs.get(ref, 0) + count.ended
+        run_s[ref] = run_s.get(ref, 0.0) + count.run_ms / 1000
+    return {ref: run_s[ref] / ended for ref, ended in jobs.items() if ended}
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [text.decode() for text in reply]
+
+
+def _numbers(reply: Reply) -> dict[str, int]:
+    return {reply[i].decode(): int(reply[i + 1]) for i in range(0, len(reply), 2)}

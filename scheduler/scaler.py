@@ -1,0 +1,88 @@
+"""Scaler: observes, decides, and writes down how many workers there should be, with the reasons."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from headrace.scaling import ClassScaling, ScalingChange, ScalingReport
+from headrace.settings import Settings
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from scheduler.leadership import Lead, Leadership
+from scheduler.observation import Observation
+from scheduler.observer import Observer
+from scheduler.policy import Decision, ScalingPolicy, ScalingState
+
+log = logging.getLogger("headrace.scaling")
+
+
+class Scaler:
+    """Used by whoever leads; forgets what it remembered when the lead changes hands.
+
+    Args:
+        settings: of the system.
+        connection: to its Redis.
+        leadership: writes for the leader.
+    """
+
+    def __init__(self, *, settings: Settings, connection: SyncRedis, store: JobStore, leadership: Leadership) -> None:
+        classes = settings.worker_classes
+        self._classes = classes
+        self._connection = connection
+        self._leadership = leadership
+        self._observer = Observer(store=store, connection=connection, classes=tuple(classes))
+        self._policy = ScalingPolicy(classes=classes)
+        self._state: ScalingState = {}
+        self._fence = 0
+
+    def step(self, lead: Lead, now: float) -> None:
+        """Decide again; `now` is monotonic seconds.
+
+        Raises:
+            RedisUnavailable: if the server does not answer.
+        """
+        if lead.fence != self._fence:
+            self._fence, self._state = lead.fence, {}
+        seen = self._observer.observe(now)
+        decision = self._policy.decide(seen, self._state, now)
+        self._state = decision.state
+        report = self._report(lead, seen, decision)
+        changes = list(_changes(seen, report))
+        for change in changes:
+            log.info("%s: %d -> %d workers: %s", change.worker_class, change.before, change.after, change.reason)
+        self._connection.run(self._leadership.desire(lead, decision.counts, report=report, changes=changes))
+
+    def _report(self, lead: Lead, seen: Observation, decision: Decision) -> ScalingReport:
+        rows = []
+        for name, decided in decision.classes.items():
+            load, demand, kind = seen.classes[name], decided.demand, self._classes[name]
+            row = ClassScaling(
+                worker_class=name,
+                count=decided.workers,
+                wanted=decided.wanted,
+                min_workers=kind.min_workers,
+                max_workers=kind.max_workers,
+                ready=load.ready,
+                starting=load.starting,
+                draining=load.draining,
+                jobs=demand.jobs,
+                backlog_s=round(demand.backlog_s, 3),
+                arriving=round(demand.arriving, 4),
+                cold_start_s=round(load.cold_start_s, 2),
+                reasons=decided.reasons,
+            )
+            rows.append(row)
+        return ScalingReport(at_ms=time.time_ns() // 1_000_000, scheduler=lead.leader, classes=tuple(rows))
+
+
+def _changes(seen: Observation, report: ScalingReport) -> Iterator[ScalingChange]:
+    for row in report.classes:
+        before = seen.classes[row.worker_class].desired
+        if before is None or before != row.count:
+            yield ScalingChange(
+                at_ms=report.at_ms,
+                worker_class=row.worker_class,
+                before=before or 0,
+                after=row.count,
+                reason="; ".join(row.reasons),
+            )

@@ -1,0 +1,165 @@
+"""What the scheduler sees in Redis, what it decides and writes down."""
+
+from typing import Any
+
+import pytest
+
+from headrace.keys import Keys, group_of
+from headrace.model_ref import ModelRef
+from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.scaling import ScalingChange, ScalingReport
+from headrace.settings import Settings, WorkerClass
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from scheduler.leadership import Lead, Leadership
+from scheduler.observation import ClassLoad, QueueLoad
+from scheduler.observer import Observer
+from scheduler.scaler import Scaler
+from tests.integration.script_cell import REF, STANDARD, Cell
+
+GPU = WorkerClass(min_workers=0, max_workers=4)
+
+
+@pytest.fixture
+def cell(connection: SyncRedis, keys: Keys) -> Cell:
+    return Cell(connection=connection, keys=keys)
+
+
+@pytest.fixture
+def observer(connection: SyncRedis, store: JobStore) -> Observer:
+    return Observer(store=store, connection=connection, classes=("gpu",))
+
+
+def speak(cell: Cell, name: str, **changes: Any) -> None:
+    """A worker says of itself what is given."""
+    known: dict[str, Any] = {
+        "id": name,
+        "worker_class": "gpu",
+        "host": "h",
+        "pid": 1,
+        "device": "cpu",
+        "tiers": tuple(Tier),
+        "state": WorkerState.READY,
+        "started_ms": 1_000,
+        "models": {str(REF): ModelPresence(state=ModelState.READY)},
+    }
+    presence = WorkerPresence(**(known | changes))
+    cell.redis.set(cell.keys.worker(name), presence.to_bytes())
+    cell.redis.zadd(cell.keys.workers, {name: 1})
+
+
+def test_an_empty_cell_has_idle_classes(observer: Observer) -> None:
+    seen = observer.observe(0.0)
+
+    assert seen.queues == ()
+    assert seen.classes == {"gpu": ClassLoad()}
+
+
+def test_queues_are_seen_with_what_waits_what_is_held_and_what_arrives(cell: Cell, observer: Observer) -> None:
+    cell.submit("first")
+    observer.observe(0.0)
+    for i in range(10):
+        cell.submit(f"j{i}")
+    speak(cell, "w1", groups={STANDARD: GroupLoad(held=3, running=1)})
+
+    [queue] = observer.observe(1000.0).queues
+
+    assert queue._replace(arrivals=0.0) == QueueLoad(REF, Tier.STANDARD, 11, 3, 0.0)
+    assert queue.arrivals == pytest.approx(0.01)
+
+
+def test_workers_are_seen_by_how_far_they_have_come(cell: Cell, observer: Observer) -> None:
+    loading = {str(REF): ModelPresence(state=ModelState.LOADING)}
+    speak(cell, "ready", ready_ms=4_500)
+    speak(cell, "loading", models=loading)
+    speak(cell, "starting", models={}, state=WorkerState.STARTING)
+    speak(cell, "draining", state=WorkerState.DRAINING)
+    speak(cell, "other", worker_class="cpu")
+    cell.redis.hset(cell.keys.desired, "gpu", 3)
+
+    seen = observer.observe(0.0).classes["gpu"]
+
+    assert seen == ClassLoad(ready=1, starting=2, draining=1, desired=3, cold_start_s=3.5)
+
+
+def test_the_time_of_a_job_is_what_workers_measured_else_the_average_since_ever(cell: Cell, observer: Observer) -> None:
+    other = ModelRef("other", 1)
+    speak(cell, "w1", models={str(REF): ModelPresence(state=ModelState.READY, job_s=0.25)})
+    cell.redis.zadd(cell.keys.groups, {group_of(other, Tier.SPOT): 1})
+    cell.redis.hset(cell.keys.queue(group_of(other, Tier.SPOT)), mapping={"ended": 10, "run_ms": 5_000})
+
+    assert observer.observe(0.0).classes["gpu"].job_s == {str(REF): 0.25, str(other): 0.5}
+
+
+@pytest.fixture
+def leadership(keys: Keys) -> Leadership:
+    return Leadership(keys=keys, scheduler="s1", ttl_ms=60_000)
+
+
+@pytest.fixture
+def lead(connection: SyncRedis, leadership: Leadership) -> Lead:
+    return connection.run(leadership.take())
+
+
+def scaler_of(connection: SyncRedis, keys: Keys, leadership: Leadership) -> Scaler:
+    settings = Settings(cell=keys.cell, worker_classes={"gpu": GPU})
+    return Scaler(settings=settings, connection=connection, store=JobStore(keys), leadership=leadership)
+
+
+def changes(cell: Cell) -> list[ScalingChange]:
+    entries = cell.redis.xrange(cell.keys.scaling_log)
+    return [ScalingChange.model_validate_json(fields[b"change"]) for _, fields in entries]
+
+
+def test_a_decision_is_written_down_with_its_reasons(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    cell.submit("a")
+
+    scaler_of(connection, keys, leadership).step(lead, 0.0)
+
+    [row] = ScalingReport.model_validate_json(cell.redis.get(keys.scaling)).classes
+    assert (row.worker_class, row.count, row.jobs) == ("gpu", 1, 1)
+    assert "1 jobs of standard" in row.reasons[0]
+    assert cell.redis.hgetall(keys.desired) == {b"gpu": b"1"}
+
+
+def test_only_changes_are_logged(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    scaler = scaler_of(connection, keys, leadership)
+
+    scaler.step(lead, 0.0)
+    scaler.step(lead, 0.5)
+    cell.submit("a")
+    scaler.step(lead, 1.0)
+
+    assert [("gpu", 0, 0), ("gpu", 0, 1)] == [(c.worker_class, c.before, c.after) for c in changes(cell)]
+
+
+def test_a_second_scheduler_goes_on_with_what_the_first_asked_for(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    cell.submit_many(4_000)
+    scaler_of(connection, keys, leadership).step(lead, 0.0)
+    connection.run(leadership.resign(lead))
+    second = Leadership(keys=keys, scheduler="s2", ttl_ms=60_000)
+    cell.redis.delete(cell.keys.turn(STANDARD))
+
+    scaler_of(connection, keys, second).step(connection.run(second.take()), 0.0)
+
+    assert cell.redis.hgetall(keys.desired) == {b"gpu": b"4"}
+    assert len(changes(cell)) == 1
+
+
+def test_who_lost_the_lead_changes_nothing(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    connection.run(leadership.resign(lead))
+    cell.submit("a")
+
+    scaler_of(connection, keys, leadership).step(lead, 0.0)
+
+    assert cell.redis.hgetall(keys.desired) == {}
+    assert changes(cell) == []
