@@ -11,6 +11,7 @@ from headrace.errors import SettingsError
 from headrace.settings import get_settings
 from headrace.webhooks import COURIER_CLASS
 from workers.app import COURIER_QUEUE, PLAIN_QUEUE, make_app
+from workers.device_lease import leased_device
 from workers.identity import class_of
 
 
@@ -37,7 +38,8 @@ def main() -> None:
     queue = COURIER_QUEUE if options.worker_class == COURIER_CLASS else PLAIN_QUEUE
     arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", "1", "--queues", queue]
     arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
-    app.worker_main([*arguments, "--loglevel", settings.log_level])
+    with leased_device(settings, options.worker_class):
+        app.worker_main([*arguments, "--loglevel", settings.log_level])
 
 
 if __name__ == "__main__":
