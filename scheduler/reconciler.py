@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from scheduler.backends.port import Backend, BackendState, BackendWorker
@@ -25,8 +25,8 @@ class Plan(NamedTuple):
     drain: list[str]
 
 
-def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker]) -> Plan:
-    """Compare what is wanted with what runs: fill the lowest free slots, drain the highest ones.
+def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker], busy: Collection[str] = ()) -> Plan:
+    """Compare what is wanted with what runs: fill the lowest free slots, drain the idle before the busy, newest first.
 
     A draining worker counts no more, but keeps its slot until it has ended.
     """
@@ -38,8 +38,9 @@ def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker]) -> Plan:
             by_class[worker.worker_class].append(worker)
     for name in sorted(wanted.keys() | by_class.keys()):
         count, present = wanted.get(name, 0), by_class[name]
-        running = sorted((w.slot, w.id) for w in present if w.state is BackendState.RUNNING)
-        drain += [worker_id for _, worker_id in running[count:]]
+        running = [worker for worker in present if worker.state is BackendState.RUNNING]
+        running.sort(key=lambda worker: (worker.id not in busy, worker.number))
+        drain += [worker.id for worker in running[count:]]
         taken = {worker.slot for worker in present}
         free = (n for n in range(1, count + len(taken) + 1) if n not in taken)
         start += [Slot(name, next(free)) for _ in range(count - len(running))]
@@ -61,13 +62,13 @@ class Reconciler:
         #: When each draining worker was asked to end.
         self._drained_at: dict[str, float] = {}
 
-    def step(self, wanted: Mapping[str, int], now: float) -> None:
-        """Look at what runs, note what ended, start and drain what is to be."""
+    def step(self, wanted: Mapping[str, int], now: float, busy: Collection[str] = ()) -> None:
+        """Look at what runs, note what ended, start and drain what is to be; `busy` workers have jobs."""
         workers = self._backend.workers()
         for worker in workers:
             if worker.state is BackendState.ENDED:
                 self._note_end(worker, now)
-        todo = plan(wanted, workers)
+        todo = plan(wanted, workers, busy)
         for worker_id in todo.drain:
             log.info("%s is drained: fewer workers are wanted", worker_id)
             self._drain(worker_id, now)

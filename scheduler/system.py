@@ -11,6 +11,7 @@ import redis
 
 from headrace.errors import RedisUnavailable, SettingsError
 from headrace.keys import Keys
+from headrace.presence import parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, as_environment
 from headrace.sync_redis import SyncRedis
@@ -26,7 +27,7 @@ log = logging.getLogger("headrace.up")
 
 _TICK_S = 0.1
 #: How often the wanted number of workers is read.
-_LOOK_S = 1.0
+_LOOK_S = 0.25
 _API_GRACE_S = 5.0
 _SCHEDULER_GRACE_S = 6.0
 _FLOWER_GRACE_S = 5.0
@@ -73,6 +74,7 @@ class System:
             drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S,
         )
         self._wanted: Mapping[str, int] = {name: kind.min_workers for name, kind in settings.worker_classes.items()}
+        self._busy: frozenset[str] = frozenset()
         self._next_look_at = 0.0
 
     def run(self, *, when_ready: Callable[[], None]) -> None:
@@ -133,15 +135,19 @@ class System:
         if now >= self._next_look_at:
             self._look()
             self._next_look_at = now + _LOOK_S
-        self._reconciler.step(self._wanted, now)
+        self._reconciler.step(self._wanted, now, self._busy)
 
     def _look(self) -> None:
-        """Read how many workers are wanted; without an answer, what was wanted before stands."""
+        """Read how many workers are wanted and who is busy; without an answer, what was known before stands."""
+        run, keys = self._connection.run, self._keys
         try:
-            desired = self._connection.run(RedisOp(_counts, ("HGETALL", self._keys.desired)))
+            desired = run(RedisOp(_counts, ("HGETALL", keys.desired)))
+            names = run(RedisOp(_texts, ("ZRANGE", keys.workers, 0, -1)))
+            workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
         except (RedisUnavailable, redis.RedisError) as error:
             log.debug("the wanted number of workers cannot be read: %s", error)
             return
+        self._busy = frozenset(worker.node for worker in workers if worker.jobs_held)
         classes = self._settings.worker_classes
         self._wanted = {name: desired.get(name, kind.min_workers) for name, kind in classes.items()}
 
@@ -185,6 +191,10 @@ def redis_folder(data_dir: Path) -> Path:
 
 def _counts(reply: Reply) -> dict[str, int]:
     return {reply[i].decode(): int(reply[i + 1]) for i in range(0, len(reply), 2)}
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [text.decode() for text in reply]
 
 
 def _is_alive(url: str) -> bool:

@@ -26,6 +26,8 @@ class BackendWorker(NamedTuple):
     ending: str = ""
     #: What it said last before it ended.
     last_lines: tuple[str, ...] = ()
+    #: Grows with each start of the back end.
+    number: int = 0
 
 
 class Backend(Protocol):

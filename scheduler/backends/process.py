@@ -1,5 +1,6 @@
 """Back end that runs workers as processes of this machine, which end when the owner ends."""
 
+import itertools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,8 +19,9 @@ def worker_command(worker_class: str, name: str) -> list[str]:
 class _Worker:
     """A worker's process and what was asked of it."""
 
-    def __init__(self, *, process: Process, worker_class: str, slot: int) -> None:
+    def __init__(self, *, process: Process, worker_class: str, slot: int, number: int) -> None:
         self.process = process
+        self._number = number
         self._worker_class = worker_class
         self._slot = slot
         self._state = BackendState.RUNNING
@@ -31,7 +33,7 @@ class _Worker:
 
     def view(self) -> BackendWorker:
         status = self.process.status
-        known = BackendWorker(self.process.name, self._worker_class, self._slot, self._state)
+        known = BackendWorker(self.process.name, self._worker_class, self._slot, self._state, number=self._number)
         if status is None:
             return known
         lines = tuple(self.process.tail())
@@ -58,6 +60,7 @@ class ProcessBackend:
         self._sink = sink
         self._command_of = command_of
         self._workers: dict[str, _Worker] = {}
+        self._numbers = itertools.count(1)
 
     def workers(self) -> list[BackendWorker]:
         """Every worker started here; one that ended is listed once more, then forgotten."""
@@ -76,7 +79,7 @@ class ProcessBackend:
             environment=self._environment,
             sink=self._sink,
         )
-        worker = _Worker(process=process, worker_class=worker_class, slot=slot)
+        worker = _Worker(process=process, worker_class=worker_class, slot=slot, number=next(self._numbers))
         self._workers[name] = worker
         return worker.view()
 

@@ -90,7 +90,7 @@ def test_a_worker_gets_its_class_its_name_and_the_settings(backend: ProcessBacke
     wait_for(lambda: bool(output.lines))
 
     assert output.lines == [(worker.id, f"ready gpu{worker.id} t1")]
-    assert backend.workers() == [BackendWorker(worker.id, "gpu", 1, BackendState.RUNNING)]
+    assert backend.workers() == [BackendWorker(worker.id, "gpu", 1, BackendState.RUNNING, number=1)]
 
 
 def test_settings_of_this_shell_do_not_reach_a_worker(monkeypatch: pytest.MonkeyPatch, output: Output) -> None:

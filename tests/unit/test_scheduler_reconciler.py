@@ -25,7 +25,7 @@ class MemoryBackend:
 
     def start(self, worker_class: str, slot: int) -> BackendWorker:
         self.started += 1
-        worker = BackendWorker(f"w{self.started}", worker_class, slot, RUNNING)
+        worker = BackendWorker(f"w{self.started}", worker_class, slot, RUNNING, number=self.started)
         self.kept[worker.id] = worker
         return worker
 
@@ -57,8 +57,8 @@ def reconciler(backend: MemoryBackend) -> Reconciler:
     return Reconciler(backend=backend, drain_limit_s=30.0)
 
 
-def worker(slot: int, state: BackendState = RUNNING) -> BackendWorker:
-    return BackendWorker(f"w{slot}", "gpu", slot, state)
+def worker(slot: int, state: BackendState = RUNNING, *, number: int = 0) -> BackendWorker:
+    return BackendWorker(f"w{slot}", "gpu", slot, state, number=number)
 
 
 def test_missing_workers_fill_the_lowest_free_slots() -> None:
@@ -67,10 +67,18 @@ def test_missing_workers_fill_the_lowest_free_slots() -> None:
     assert Plan([Slot("gpu", 1), Slot("gpu", 3)], []) == todo
 
 
-def test_too_many_workers_are_drained_from_the_highest_slot() -> None:
-    todo = plan({"gpu": 1}, [worker(1), worker(2), worker(3)])
+def test_of_too_many_workers_the_newest_are_drained() -> None:
+    todo = plan({"gpu": 1}, [worker(1, number=7), worker(2, number=2), worker(3, number=3)])
 
-    assert Plan([], ["w2", "w3"]) == todo
+    assert Plan([], ["w3", "w1"]) == todo
+
+
+def test_idle_workers_are_drained_before_busy_ones() -> None:
+    workers = [worker(1, number=1), worker(2, number=2), worker(3, number=3)]
+
+    todo = plan({"gpu": 1}, workers, busy={"w3"})
+
+    assert Plan([], ["w1", "w2"]) == todo
 
 
 def test_a_draining_worker_keeps_its_slot_but_counts_no_more() -> None:
