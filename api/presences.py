@@ -8,7 +8,7 @@ from headrace.jobs import Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
-from headrace.presence import ModelState, WorkerPresence, WorkerState, explain_wait, parse_presences
+from headrace.presence import GroupLoad, ModelState, WorkerPresence, WorkerState, explain_wait, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.tiers import Tier
 
@@ -27,6 +27,11 @@ class Roster:
         if (ref, tier) not in self._waits:
             self._waits[ref, tier] = explain_wait(ref, tier, self.workers)
         return self._waits[ref, tier]
+
+    def load(self, group: str) -> GroupLoad:
+        """What all workers together have of a group."""
+        loads = [worker.groups[group] for worker in self.workers if group in worker.groups]
+        return GroupLoad(held=sum(load.held for load in loads), running=sum(load.running for load in loads))
 
     def serving(self, ref: ModelRef, tier: Tier) -> int:
         """How many workers are ready to run jobs of this model and tier."""

@@ -121,6 +121,11 @@ class Queue(_Shape):
     tier: Tier
     depth: int = Field(description="Jobs ready to run.")
     oldest_age_ms: int | None = Field(description="Age of the one that is served next.")
+    running: int = Field(description="Jobs in a forward pass.")
+    held: int = Field(description="Jobs that workers have taken, those that run among them.")
+    wait_ms: int | None = Field(description="Mean wait of jobs that ended lately; null if none did.")
+    arrived: int = Field(description="Jobs accepted since ever.")
+    ended: int = Field(description="Jobs that workers brought to an end since ever.")
     workers: int = Field(description="Workers ready to serve it.")
     reason: str | None = Field(description="Why its jobs wait; null if none does.")
     reason_detail: str | None
@@ -158,6 +163,43 @@ class WorkerList(_Shape):
     """The workers that are alive."""
 
     workers: list[WorkerRecord]
+
+
+class ClassScalingRecord(_Shape):
+    """What was decided for one worker class, and from what. Work is in seconds of one worker's time."""
+
+    worker_class: str
+    count: int = Field(description="How many workers there should be.")
+    wanted: int = Field(description="How many the present load alone asks for, before some are kept for a while.")
+    min_workers: int
+    max_workers: int
+    ready: int
+    starting: int
+    draining: int
+    jobs: int = Field(description="Jobs that wait or are held, of the tiers that the class is scaled for.")
+    backlog_s: float = Field(description="Their work.")
+    arriving: float = Field(description="Work that arrives each second.")
+    cold_start_s: float = Field(description="From the start of a process until it can run a model.")
+    reasons: list[str]
+
+
+class ScalingChangeRecord(_Shape):
+    """A number of workers that changed."""
+
+    at: AwareDatetime
+    worker_class: str
+    before: int
+    after: int
+    reason: str
+
+
+class Scaling(_Shape):
+    """How many workers there should be, and why."""
+
+    scheduler: str | None = Field(description="Who decided; null if nobody did.")
+    decided: AwareDatetime | None
+    classes: list[ClassScalingRecord]
+    changes: list[ScalingChangeRecord] = Field(description="The newest first.")
 
 
 class Health(_Shape):

@@ -190,6 +190,10 @@ class Client:
         """The workers that are alive."""
         return self._call(http_call.listing("workers"))
 
+    def scaling(self) -> dict[str, Any]:
+        """How many workers there should be, and why."""
+        return self._call(http_call.scaling())
+
     def _call(self, call: HttpCall[T]) -> T:
         return self._carry_out(persist(call, self._patience))
 
@@ -320,6 +324,10 @@ class AsyncClient:
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
         return await self._call(http_call.listing("workers"))
+
+    async def scaling(self) -> dict[str, Any]:
+        """How many workers there should be, and why."""
+        return await self._call(http_call.scaling())
 
     async def _call(self, call: HttpCall[T]) -> T:
         return await self._carry_out(persist(call, self._patience))

@@ -140,6 +140,16 @@ def listing(name: str) -> HttpCall[list[dict[str, Any]]]:
     return HttpCall(method="GET", path=f"/v1/{name}", read=read, headers={})
 
 
+def scaling() -> HttpCall[dict[str, Any]]:
+    """How many workers there should be, and why."""
+
+    def read(answer: Answer) -> dict[str, Any]:
+        document: dict[str, Any] = orjson.loads(answer.body)
+        return document
+
+    return HttpCall(method="GET", path="/v1/scaling", read=read, headers={})
+
+
 _ACCEPTED = 202
 
 

@@ -12,9 +12,17 @@ import pytest
 from fastapi import FastAPI
 
 from headrace.errors import HeadraceError, SettingsError
+from headrace.keys import Keys
+from headrace.presence import GroupLoad, WorkerPresence, WorkerState
 from headrace.settings import Settings
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
 from registry.registry import Registry
 from scheduler.embedded_server import free_port
+from scheduler.leadership import Leadership
+from scheduler.scaler import Scaler
+from tests.contract.conftest import HandWorker
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 
@@ -60,6 +68,58 @@ async def test_queues_count_what_waits_by_tier(api: httpx2.AsyncClient) -> None:
     assert queues["priority"]["oldest_age_ms"] is None
     assert queues["standard"]["oldest_age_ms"] >= 0
     assert queues["standard"]["reason"] == "no_compatible_worker"
+
+
+async def test_queues_count_what_runs_what_came_and_what_was_done(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys, worker: HandWorker
+) -> None:
+    presence = WorkerPresence(
+        id="w1",
+        worker_class="on-demand",
+        host="here",
+        pid=1,
+        device="cpu",
+        tiers=tuple(Tier),
+        state=WorkerState.READY,
+        started_ms=1_700_000_000_000,
+        groups={"greeter@1:standard": GroupLoad(held=2, running=1)},
+    )
+    connection.client.zadd(keys.workers, {"w1": 1})
+    connection.client.set(keys.worker("w1"), presence.to_bytes())
+    for _ in range(3):
+        await api.post("/v1/jobs", json=BODY)
+    claimed = worker.claim()
+    worker.succeed(claimed[0])
+
+    [queue] = [q for q in (await api.get("/v1/queues")).json()["queues"] if q["tier"] == "standard"]
+
+    assert (queue["held"], queue["running"], queue["arrived"], queue["ended"]) == (2, 1, 3, 1)
+    assert queue["wait_ms"] >= 0
+
+
+async def test_before_a_scheduler_has_decided_there_is_nothing_to_show(api: httpx2.AsyncClient) -> None:
+    document = (await api.get("/v1/scaling")).json()
+
+    assert document == {"scheduler": None, "decided": None, "classes": [], "changes": []}
+
+
+async def test_what_the_scheduler_decided_is_shown_with_its_reasons(
+    api: httpx2.AsyncClient, connection: SyncRedis, settings: Settings, keys: Keys
+) -> None:
+    await api.post("/v1/jobs", json=BODY)
+    leadership = Leadership(keys=keys, scheduler="s1", ttl_ms=60_000)
+    scaler = Scaler(settings=settings, connection=connection, store=JobStore(keys), leadership=leadership)
+    scaler.step(connection.run(leadership.take()), 0.0)
+
+    document = (await api.get("/v1/scaling")).json()
+
+    rows = {row["worker_class"]: row for row in document["classes"]}
+    assert document["scheduler"] == "s1"
+    assert (rows["on-demand"]["count"], rows["on-demand"]["jobs"], rows["spot"]["count"]) == (1, 1, 0)
+    assert "1 jobs of standard" in rows["on-demand"]["reasons"][0]
+    assert [("on-demand", 0, 1)] == [
+        (change["worker_class"], change["before"], change["after"]) for change in document["changes"] if change["after"]
+    ]
 
 
 async def test_a_process_that_can_serve_is_alive_and_ready(api: httpx2.AsyncClient) -> None:
