@@ -9,7 +9,8 @@ from fastapi import Request
 
 from api.records import Waiting, accepted_job, job_document
 from api.services import Services
-from api.submission import fingerprint, new_job, parse_submission
+from api.submission import fingerprint, new_job, parse_submission, webhook_url
+from headrace.addresses import Egress
 from headrace.errors import (
     FieldError,
     HeadraceError,
@@ -20,6 +21,7 @@ from headrace.errors import (
 )
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.store import SubmitOutcome, Submitted
+from headrace.webhooks import Delivery, delivery_id_of
 
 #: Whose jobs all jobs are until callers have keys.
 TENANT = "default"
@@ -33,6 +35,8 @@ class Seen(NamedTuple):
     waiting: Waiting | None = None
     #: The result, if it was asked for, or the error document of a job that failed.
     output: bytes | None = None
+    #: How far its webhook is, if it has one.
+    delivery: Delivery | None = None
     #: True if an idempotency key led to it.
     is_replayed: bool = False
 
@@ -43,7 +47,7 @@ class Seen(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """As callers see it."""
-        return job_document(self.job, waiting=self.waiting, output=self.output)
+        return job_document(self.job, waiting=self.waiting, output=self.output, delivery=self.delivery)
 
 
 class JobDesk:
@@ -54,6 +58,7 @@ class JobDesk:
         self._services = services
         self._store = services.store
         self._run = services.mux.run
+        self._egress = Egress(networks=services.settings.webhook_allow_networks)
 
     async def submit(self, raw: bytes, *, idempotency_key: str = "", wait_s: float = 0) -> Seen:
         """Check a body and store the job that it asks for; with `wait_s`, wait for its end.
@@ -74,6 +79,8 @@ class JobDesk:
             max_attempts=self.settings.max_attempts,
             now_ms=now_ms,
         )
+        if body.webhook:
+            job = replace(job, webhook_url=webhook_url(body, self._egress))
         if idempotency_key:
             job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
         submitted = await self._enqueue(job)
@@ -83,7 +90,8 @@ class JobDesk:
             seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
             return seen._replace(is_replayed=is_replayed)
         accepted = accepted_job(job, now_ms=now_ms)
-        return Seen(accepted, await self._waiting(accepted, submitted.depth))
+        delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
+        return Seen(accepted, await self._waiting(accepted, submitted.depth), delivery=delivery)
 
     async def _enqueue(self, job: NewJob) -> Submitted:
         cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
@@ -115,11 +123,18 @@ class JobDesk:
         return await self._described(job, with_result=with_result)
 
     async def _described(self, job: Job, *, with_result: bool = False) -> Seen:
+        delivery = await self._delivery(job)
         if job.status is JobStatus.QUEUED:
-            return Seen(job, await self._waiting(job))
+            return Seen(job, await self._waiting(job), delivery=delivery)
         wanted = job.status is JobStatus.FAILED or (with_result and job.status.is_terminal)
         output = await self._run(self._store.output(job.member)) if wanted else None
-        return Seen(job, output=output)
+        return Seen(job, output=output, delivery=delivery)
+
+    async def _delivery(self, job: Job) -> Delivery | None:
+        if not job.has_webhook:
+            return None
+        found = await self._run(self._services.deliveries.read([delivery_id_of(job.member)]))
+        return found[0] if found else None
 
     async def _end_of(self, member: str, wait_s: float) -> Job | None:
         """Watch first, then read, then sleep until woken: an end between the two cannot be missed."""

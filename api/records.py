@@ -1,6 +1,5 @@
 """How callers see a job, a queue, a worker and a model."""
 
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -8,6 +7,8 @@ import orjson
 from api.catalog import ServedModel
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.presence import WorkerPresence
+from headrace.timestamps import rfc3339
+from headrace.webhooks import Delivery, event_id_of
 
 
 class Waiting(NamedTuple):
@@ -19,7 +20,9 @@ class Waiting(NamedTuple):
     position: int | None = None
 
 
-def job_document(job: Job, *, waiting: Waiting | None = None, output: bytes | None = None) -> dict[str, Any]:
+def job_document(
+    job: Job, *, waiting: Waiting | None = None, output: bytes | None = None, delivery: Delivery | None = None
+) -> dict[str, Any]:
     """The record of a job; `output` is the result of one that succeeded, the error document of one that failed."""
     path = f"/v1/jobs/{job.id}"
     document: dict[str, Any] = {
@@ -36,6 +39,7 @@ def job_document(job: Job, *, waiting: Waiting | None = None, output: bytes | No
         "batch_size": job.batch_size,
         "worker": job.worker,
         "error": _error(job, output),
+        "webhook": _delivery(delivery) if delivery else None,
         "links": {"self": path, "result": f"{path}/result", "cancel": f"{path}/cancel"},
     }
     if job.status is JobStatus.SUCCEEDED and output is not None:
@@ -59,6 +63,7 @@ def accepted_job(job: NewJob, *, now_ms: int) -> Job:
         reason=Reason.SCHEDULED if job.not_before_ms > now_ms else None,
         deadline_ms=job.deadline_ms or None,
         start_by_ms=job.start_by_ms or None,
+        has_webhook=bool(job.webhook_url),
     )
 
 
@@ -85,12 +90,21 @@ def _error(job: Job, output: bytes | None) -> dict[str, Any] | None:
     }
 
 
-def rfc3339(ms: int | None) -> str | None:
-    """Unix milliseconds as RFC 3339 in UTC."""
-    if ms is None:
-        return None
-    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+def delivery_document(delivery: Delivery) -> dict[str, Any]:
+    """The delivery of an event, as `GET /v1/webhook-deliveries` lists it."""
+    job = {"id": delivery.job_id, "links": {"self": f"/v1/jobs/{delivery.job_id}"}}
+    return {"id": event_id_of(delivery.id), "job": job, **_delivery(delivery)}
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "url": delivery.url,
+        "status": delivery.state,
+        "attempts": delivery.attempts,
+        "outcome": delivery.outcome,
+        "attempted": rfc3339(delivery.attempted_ms),
+        "next_attempt": rfc3339(delivery.due_ms),
+    }
 
 
 def model_document(model: ServedModel, *, workers: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from headrace.jobs import Cause, JobStatus
 from headrace.presence import GroupLoad, ModelPresence, WorkerState
 from headrace.tiers import Tier
+from headrace.webhooks import DeliveryState
 
 
 class _Shape(BaseModel):
@@ -56,6 +57,45 @@ class JobLinks(_Shape):
     cancel: str
 
 
+class JobWebhook(_Shape):
+    """How far the webhook of a job is."""
+
+    url: str
+    status: DeliveryState = Field(description="`pending` also before the job has ended.")
+    attempts: int = Field(description="Attempts begun.")
+    outcome: str | None = Field(description="What came of the last attempt: `http_200`, `timeout`, …")
+    attempted: AwareDatetime | None
+    next_attempt: AwareDatetime | None = Field(
+        description="When it is tried next, or while it is tried counts as lost; null if it is over or not begun."
+    )
+
+
+class SelfLink(_Shape):
+    """Where it is."""
+
+    self: str
+
+
+class DeliveredJob(_Shape):
+    """The job whose end is told."""
+
+    id: str
+    links: SelfLink
+
+
+class WebhookDelivery(JobWebhook):
+    """An event on its way to a receiver."""
+
+    id: str = Field(description="The `webhook-id` of all its attempts.")
+    job: DeliveredJob
+
+
+class DeliveryList(_Shape):
+    """Deliveries, newest first."""
+
+    deliveries: list[WebhookDelivery]
+
+
 class JobRecord(_Shape):
     """A job."""
 
@@ -72,6 +112,7 @@ class JobRecord(_Shape):
     batch_size: int | None = Field(description="Size of the batch that it ran in.")
     worker: str | None = Field(description="The worker that holds it or ran it.")
     error: JobError | None
+    webhook: JobWebhook | None = Field(description="Null if nobody is told of its end.")
     links: JobLinks
     result: Any = Field(
         None, description="Only after `Prefer: wait`, of a job that succeeded; else see `links.result`."

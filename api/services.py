@@ -10,6 +10,7 @@ from api.event_feed import EventFeed
 from api.id_seal import IdSeal
 from api.presences import Presences
 from api.waiters import Waiters
+from headrace.delivery_store import DeliveryStore
 from headrace.keys import Keys
 from headrace.mux import Mux
 from headrace.settings import Settings
@@ -23,6 +24,7 @@ class Services:
 
     settings: Settings
     store: JobStore
+    deliveries: DeliveryStore
     mux: Mux
     catalog: Catalog
     presences: Presences
@@ -57,6 +59,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         store=JobStore(keys),
+        deliveries=DeliveryStore(keys),
         mux=mux,
         catalog=Catalog(registry=registry, poll_s=settings.registry_poll_s),
         presences=Presences(mux=mux, keys=keys),

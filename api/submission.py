@@ -1,7 +1,8 @@
 """A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -9,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.moments import Moment, MomentField
+from headrace.addresses import Egress
 from headrace.errors import FieldError, InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
+from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
 
 _PROBLEMS_SHOWN = 20
 
@@ -31,6 +34,18 @@ class Options(BaseModel):
     deadline: MomentField | None = Field(None, description="Expire it if it has not ended by then.")
 
 
+class Webhook(BaseModel):
+    """Who is told of a job's end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(
+        min_length=1,
+        max_length=MAX_URL_LENGTH,
+        description="Gets a signed POST (Standard Webhooks) when the job has ended; https, at a public address.",
+    )
+
+
 class SubmitBody(BaseModel):
     """The body of `POST /v1/jobs`."""
 
@@ -45,6 +60,7 @@ class SubmitBody(BaseModel):
     model: str = Field(min_length=1, description="`name` for the released version, or `name@3` for one of them.")
     input: Any = Field(description="One input, as the model's `input_schema` says.")
     options: Options = Options()
+    webhook: Webhook | None = None
 
 
 def parse_submission(raw: bytes) -> SubmitBody:
@@ -65,6 +81,10 @@ def parse_submission(raw: bytes) -> SubmitBody:
         raise _invalid(error.errors(include_url=False)) from error
 
 
+#: Parts of the body whose fields are known.
+_PARTS: Mapping[str, type[BaseModel]] = MappingProxyType({"options": Options, "webhook": Webhook})
+
+
 def _invalid(problems: Sequence[ErrorDetails]) -> InvalidInput:
     fields = [_field_error(problem) for problem in problems[:_PROBLEMS_SHOWN]]
     return invalid_fields(fields)
@@ -80,8 +100,7 @@ def _field_error(problem: ErrorDetails) -> FieldError:
     pointer = pointer_to(problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
-            known = Options if problem["loc"][0] == "options" else SubmitBody
-            names = ", ".join(known.model_fields)
+            names = ", ".join(_PARTS.get(str(problem["loc"][0]), SubmitBody).model_fields)
             return FieldError(pointer, f"is not known; known are {names}", "unknown_field")
         case "missing":
             return FieldError(pointer, "is required", "missing_field")
@@ -126,6 +145,20 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
         start_by_ms=start_by_ms,
         deadline_ms=deadline_ms,
     )
+
+
+def webhook_url(body: SubmitBody, egress: Egress) -> str:
+    """The URL that is told of the job's end, empty if none is.
+
+    Raises:
+        InvalidInput: if webhooks may not be sent there.
+    """
+    if body.webhook is None:
+        return ""
+    try:
+        return check_webhook_url(body.webhook.url, egress)
+    except ValueError as error:
+        raise invalid_fields([FieldError("/webhook/url", str(error), "webhook_url")]) from error
 
 
 def _ms(moment: Moment | None, now_ms: int) -> int:

@@ -1,0 +1,161 @@
+"""Webhooks over HTTP: which are taken, and how far they are; the courier's part is played by hand."""
+
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from typing import Any
+
+import httpx2
+import pytest
+
+from headrace.delivery_store import DeliveryStore, Settlement
+from headrace.keys import Keys
+from headrace.sync_redis import SyncRedis
+from headrace.webhooks import DeliveryState, DueDelivery
+from tests.contract.conftest import HandWorker
+
+URL = "https://example.com/done?token=1"
+BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
+HOOKED: dict[str, Any] = {**BODY, "webhook": {"url": URL}}
+
+
+class HandCourier:
+    """Leases deliveries and says what came of them."""
+
+    def __init__(self, connection: SyncRedis, deliveries: DeliveryStore) -> None:
+        self._run = connection.run
+        self._deliveries = deliveries
+
+    def lease(self) -> DueDelivery:
+        [due] = self._run(self._deliveries.claim(limit=10, lease_ms=60_000, most_output_bytes=1000)).due
+        return due
+
+    def settle(self, due: DueDelivery, state: DeliveryState, outcome: str) -> None:
+        settlement = Settlement(due.id, due.fence, state, outcome, 60_000)
+        assert self._run(self._deliveries.settle([settlement], result_ttl_s=60)) == [True]
+
+
+@pytest.fixture
+def courier(connection: SyncRedis, keys: Keys) -> HandCourier:
+    return HandCourier(connection, DeliveryStore(keys))
+
+
+async def submit_and_end(api: httpx2.AsyncClient, worker: HandWorker) -> str:
+    """The path of a job with a webhook that has ended."""
+    path: str = (await api.post("/v1/jobs", json=HOOKED)).json()["links"]["self"]
+    [job] = worker.claim()
+    worker.succeed(job)
+    return path
+
+
+async def test_a_webhook_is_taken_and_waits_for_the_end(api: httpx2.AsyncClient) -> None:
+    record = (await api.post("/v1/jobs", json=HOOKED)).json()
+    again = (await api.get(record["links"]["self"])).json()
+
+    pending = {"url": URL, "status": "pending", "attempts": 0, "outcome": None, "attempted": None, "next_attempt": None}
+    assert pending == record["webhook"] == again["webhook"]
+    assert (await api.get("/v1/webhook-deliveries")).json() == {"deliveries": []}
+
+
+async def test_a_job_without_one_says_so_and_leaves_nothing_to_deliver(
+    api: httpx2.AsyncClient, worker: HandWorker, connection: SyncRedis, keys: Keys
+) -> None:
+    record = (await api.post("/v1/jobs", json=BODY)).json()
+    [job] = worker.claim()
+    worker.succeed(job)
+
+    assert (await api.get(record["links"]["self"])).json()["webhook"] is None
+    assert connection.client.exists(keys.outbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://example.com/", "https://"),
+        ("ftp://example.com/", "https://"),
+        ("example.com/done", "https://"),
+        ("https:///done", "https://"),
+        ("https://me:secret@example.com/", "user name"),
+        ("https://example.com:25/", "port 25"),
+        ("https://127.0.0.1/", "127.0.0.1"),
+        ("https://[::1]:8443/", "::1"),
+        ("https://2130706433/", "127.0.0.1"),
+        ("https://169.254.169.254/latest/meta-data/", "169.254.169.254"),
+        ("https://a b/", "host"),
+        ("https://" + "x" * 2_050, "at most"),
+    ],
+)
+async def test_a_url_that_webhooks_may_not_go_to_is_refused_at_once(
+    api: httpx2.AsyncClient, queued: Callable[[], int], url: str, said: str
+) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": url}})
+
+    [field] = answer.json()["errors"]
+    assert (answer.status_code, field["pointer"]) == (422, "/webhook/url")
+    assert said in field["detail"]
+    assert queued() == 0
+
+
+async def test_an_unknown_field_is_refused_with_the_known_ones(api: httpx2.AsyncClient) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": URL, "events": []}})
+
+    [field] = answer.json()["errors"]
+    assert (field["pointer"], field["detail"]) == ("/webhook/events", "is not known; known are url")
+
+
+async def test_plain_http_is_taken_for_networks_that_are_allowed(api_with: Callable[..., Any]) -> None:
+    async with api_with(webhook_allow_networks=(IPv4Network("127.0.0.0/8"),)) as api:
+        taken = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": "http://127.0.0.1:80/done"}})
+        refused = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": "http://10.0.0.1/done"}})
+
+    assert (taken.status_code, refused.status_code) == (202, 422)
+
+
+async def test_an_end_that_no_courier_has_tried_to_tell_is_listed(api: httpx2.AsyncClient, worker: HandWorker) -> None:
+    path = await submit_and_end(api, worker)
+
+    [delivery] = (await api.get("/v1/webhook-deliveries")).json()["deliveries"]
+    assert (delivery["status"], delivery["attempts"], delivery["outcome"]) == ("pending", 0, None)
+    assert delivery["job"]["links"]["self"] == path
+    assert delivery["id"] == delivery["job"]["id"] + "-1"
+    assert delivery["next_attempt"] is not None
+
+
+async def test_the_job_and_the_list_tell_of_each_attempt(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    path = await submit_and_end(api, worker)
+
+    due = courier.lease()
+    begun = (await api.get(path)).json()["webhook"]
+    courier.settle(due, DeliveryState.PENDING, "http_500")
+    failed = (await api.get(path)).json()["webhook"]
+    [listed] = (await api.get("/v1/webhook-deliveries")).json()["deliveries"]
+
+    assert (begun["status"], begun["attempts"], begun["outcome"]) == ("pending", 1, None)
+    assert (failed["status"], failed["attempts"], failed["outcome"]) == ("pending", 1, "http_500")
+    assert failed["next_attempt"] > failed["attempted"]
+    assert failed == {name: listed[name] for name in failed}
+
+
+async def test_what_is_over_has_no_next_attempt(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    path = await submit_and_end(api, worker)
+
+    courier.settle(courier.lease(), DeliveryState.DELIVERED, "http_204")
+
+    webhook = (await api.get(path)).json()["webhook"]
+    assert (webhook["status"], webhook["outcome"], webhook["next_attempt"]) == ("delivered", "http_204", None)
+
+
+async def test_the_newest_are_listed_first_and_no_more_than_asked_for(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    paths = []
+    for _ in range(3):
+        paths.append(await submit_and_end(api, worker))
+        courier.settle(courier.lease(), DeliveryState.DELIVERED, "http_200")
+    paths.append(await submit_and_end(api, worker))
+
+    listed = (await api.get("/v1/webhook-deliveries?limit=2")).json()["deliveries"]
+    assert [paths[3], paths[2]] == [delivery["job"]["links"]["self"] for delivery in listed]
