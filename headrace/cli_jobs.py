@@ -28,7 +28,7 @@ TimeoutS = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", 
 Outcome: TypeAlias = JobRecord | HeadraceError
 
 #: Whoever looks wants to know at once that nobody answers; whoever submits or waits may sit out a restart.
-_LOOKING = Patience(give_up_s=2)
+LOOKING = Patience(give_up_s=2)
 _KEEPING_AT_IT = Patience(give_up_s=10)
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", show_default=False)]
@@ -49,6 +49,7 @@ def submit(
     file: Annotated[Path | None, typer.Option("--file", "-f", help="One JSON value a line; - is stdin.")] = None,
     wait_for: Annotated[bool, typer.Option("--wait", "-w", help="Wait, and print results instead of ids.")] = False,
     tier: Annotated[Tier, typer.Option(help="How urgent it is.")] = Tier.STANDARD,
+    webhook: Annotated[str, typer.Option(metavar="URL", help="Gets a signed POST when a job has ended.")] = "",
     timeout_s: TimeoutS = None,
     as_json: AsJson = False,
     url: Url = "",
@@ -57,7 +58,7 @@ def submit(
     values = list(_values(value, file))
 
     async def act(client: AsyncClient, value: Any) -> JobRecord:
-        job = await client.submit(model, value, tier=tier)
+        job = await client.submit(model, value, webhook=webhook or None, tier=tier)
         return await job.wait(timeout_s=timeout_s) if wait_for else job.accepted
 
     outcomes = asyncio.run(_for_each(values, act, url))
@@ -75,19 +76,19 @@ def wait(ids: Ids, timeout_s: TimeoutS = None, as_json: AsJson = False, url: Url
 
 def get(job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False, url: Url = "") -> None:
     """Print a job's record."""
-    with Client(url or None, patience=_LOOKING) as client:
+    with Client(url or None, patience=LOOKING) as client:
         document = client.get(job_id).document
     typer.echo(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2))
 
 
 def cancel(ids: Ids, as_json: AsJson = False, url: Url = "") -> None:
     """Cancel jobs; those that have ended stay as they are."""
-    with Client(url or None, patience=_LOOKING) as client:
+    with Client(url or None, patience=LOOKING) as client:
         records = [client.cancel(job_id) for job_id in ids]
     if as_json:
-        _print_json(record.document for record in records)
+        print_json(record.document for record in records)
     else:
-        _print_table((), [(record.id, record.status) for record in records])
+        print_table((), [(record.id, record.status) for record in records])
 
 
 def jobs(
@@ -96,32 +97,32 @@ def jobs(
     url: Url = "",
 ) -> None:
     """List the newest jobs."""
-    with Client(url or None, patience=_LOOKING) as client:
+    with Client(url or None, patience=LOOKING) as client:
         documents = [record.document for record in client.jobs(limit=limit)]
     if as_json:
-        _print_json(documents)
+        print_json(documents)
     else:
-        _print_table(("ID", "MODEL", "TIER", "STATUS", "WHY", "CREATED"), map(_job_row, documents))
+        print_table(("ID", "MODEL", "TIER", "STATUS", "WHY", "CREATED"), map(_job_row, documents))
 
 
 def queues(as_json: AsJson = False, url: Url = "") -> None:
     """Show what waits, by model and tier."""
-    with Client(url or None, patience=_LOOKING) as client:
+    with Client(url or None, patience=LOOKING) as client:
         documents = client.queues()
     if as_json:
-        _print_json(documents)
+        print_json(documents)
     else:
-        _print_table(("MODEL", "TIER", "DEPTH", "OLDEST", "WORKERS", "WHY"), map(_queue_row, documents))
+        print_table(("MODEL", "TIER", "DEPTH", "OLDEST", "WORKERS", "WHY"), map(_queue_row, documents))
 
 
 def workers(as_json: AsJson = False, url: Url = "") -> None:
     """Show the workers that are alive."""
-    with Client(url or None, patience=_LOOKING) as client:
+    with Client(url or None, patience=LOOKING) as client:
         documents = client.workers()
     if as_json:
-        _print_json(documents)
+        print_json(documents)
     else:
-        _print_table(("WORKER", "CLASS", "DEVICE", "STATE", "MODELS", "JOBS", "BATCHES"), map(_worker_row, documents))
+        print_table(("WORKER", "CLASS", "DEVICE", "STATE", "MODELS", "JOBS", "BATCHES"), map(_worker_row, documents))
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------
@@ -206,12 +207,13 @@ def _result_line(record: JobRecord) -> bytes:
     return orjson.dumps(record.result())
 
 
-def _print_json(documents: Iterable[Any]) -> None:
+def print_json(documents: Iterable[Any]) -> None:
+    """One document a line."""
     for document in documents:
         typer.echo(orjson.dumps(document))
 
 
-def _print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns side by side, never cut: ids are there to be copied."""
     lines = [[str(cell) for cell in row] for row in (head, *rows) if row]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

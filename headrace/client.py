@@ -119,9 +119,19 @@ class Client:
         """Give the connections back."""
         self._http.close()
 
-    def submit(self, model: str, value: Any, *, key: str | None = None, **options: Any) -> Job:
-        """Hand in one input; `options` are the API's (tier, deadline, …), `key` makes repeating it later safe too."""
-        call = http_call.submit(model, value, options=options, key=key)
+    def submit(
+        self, model: str, value: Any, *, webhook: str | None = None, key: str | None = None, **options: Any
+    ) -> Job:
+        """Hand in one input.
+
+        Args:
+            model: name, or name@version.
+            value: the input.
+            webhook: URL that gets a signed POST when the job has ended.
+            key: makes repeating it later safe too.
+            options: the API's: tier, deadline, …
+        """
+        call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
         return Job(self, self._call(call))
 
     def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
@@ -190,6 +200,10 @@ class Client:
         """The workers that are alive."""
         return self._call(http_call.listing("workers"))
 
+    def webhook_deliveries(self, *, limit: int = 50) -> list[dict[str, Any]]:
+        """What was told to webhooks, newest first."""
+        return self._call(http_call.webhook_deliveries(limit=limit))
+
     def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""
         return self._call(http_call.scaling())
@@ -245,9 +259,11 @@ class AsyncClient:
         """Give the connections back."""
         await self._http.aclose()
 
-    async def submit(self, model: str, value: Any, *, key: str | None = None, **options: Any) -> AsyncJob:
-        """Hand in one input; `options` are the API's (tier, deadline, …), `key` makes repeating it later safe too."""
-        call = http_call.submit(model, value, options=options, key=key)
+    async def submit(
+        self, model: str, value: Any, *, webhook: str | None = None, key: str | None = None, **options: Any
+    ) -> AsyncJob:
+        """As `Client.submit`."""
+        call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
         return AsyncJob(self, await self._call(call))
 
     async def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
@@ -324,6 +340,10 @@ class AsyncClient:
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
         return await self._call(http_call.listing("workers"))
+
+    async def webhook_deliveries(self, *, limit: int = 50) -> list[dict[str, Any]]:
+        """What was told to webhooks, newest first."""
+        return await self._call(http_call.webhook_deliveries(limit=limit))
 
     async def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""

@@ -83,12 +83,23 @@ class JobRecord:
 
 
 def submit(
-    model: str, value: Any, *, options: Mapping[str, Any] | None = None, key: str | None = None, wait_s: float = 0.0
+    model: str,
+    value: Any,
+    *,
+    options: Mapping[str, Any] | None = None,
+    webhook: str | None = None,
+    key: str | None = None,
+    wait_s: float = 0.0,
 ) -> HttpCall[JobRecord]:
-    """Hand in one job; without a `key` a random one makes repeating safe."""
+    """Hand in one job; `webhook` is a URL that is told of its end.
+
+    Without a `key` a random one makes repeating safe.
+    """
     body: dict[str, Any] = {"model": model, "input": value}
     if options:
         body["options"] = dict(options)
+    if webhook:
+        body["webhook"] = {"url": webhook}
     headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_hex(16)}
     return HttpCall(
         method="POST",
@@ -148,6 +159,16 @@ def scaling() -> HttpCall[dict[str, Any]]:
         return document
 
     return HttpCall(method="GET", path="/v1/scaling", read=read, headers={})
+
+
+def webhook_deliveries(*, limit: int = 50) -> HttpCall[list[dict[str, Any]]]:
+    """What was told to webhooks, newest first."""
+
+    def read(answer: Answer) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = orjson.loads(answer.body)["deliveries"]
+        return items
+
+    return HttpCall(method="GET", path=f"/v1/webhook-deliveries?limit={limit}", read=read, headers={})
 
 
 _ACCEPTED = 202
