@@ -105,7 +105,7 @@ class Reconciler:
 
     def _note_end(self, worker: BackendWorker, now: float) -> None:
         if self._drained_at.pop(worker.id, None) is not None:
-            log.info("%s has finished", worker.id)
+            log.info("%s has finished (%s)", worker.id, worker.ending)
             return
         policy = self._policies[Slot(worker.worker_class, worker.slot)]
         delay_s = policy.ended(now)

@@ -77,12 +77,12 @@ class Scaler:
 
 def _changes(seen: Observation, report: ScalingReport) -> Iterator[ScalingChange]:
     for row in report.classes:
-        before = seen.classes[row.worker_class].desired
-        if before is None or before != row.count:
+        before = seen.classes[row.worker_class].desired or 0
+        if before != row.count:
             yield ScalingChange(
                 at_ms=report.at_ms,
                 worker_class=row.worker_class,
-                before=before or 0,
+                before=before,
                 after=row.count,
                 reason="; ".join(row.reasons),
             )

@@ -118,7 +118,7 @@ async def test_what_the_scheduler_decided_is_shown_with_its_reasons(
     assert (rows["on-demand"]["count"], rows["on-demand"]["jobs"], rows["spot"]["count"]) == (1, 1, 0)
     assert "1 jobs of standard" in rows["on-demand"]["reasons"][0]
     assert [("on-demand", 0, 1)] == [
-        (change["worker_class"], change["before"], change["after"]) for change in document["changes"] if change["after"]
+        (change["worker_class"], change["before"], change["after"]) for change in document["changes"]
     ]
 
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -64,14 +64,14 @@ def belongs_to(process: Path, data_dir: Path) -> bool:
 class Up:
     """One `headrace up` and its output."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.log = data_dir / "test.log"
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 command(data_dir, self.port),
-                env=environment(data_dir),
+                env={**environment(data_dir), **(settings or {})},
                 cwd=CHECKOUT,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,105 @@
+"""Workers start with a backlog and are drained after it; whatever becomes of the schedulers, no job notices."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from headrace.jobs import JobStatus
+from headrace.keys import Keys
+from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from registry.registry import Registry
+from tests.e2e.test_up import CHECKOUT, Up, environment, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+BULK = (Tier.SPOT, Tier.STANDARD)
+CLASSES = {
+    "on-demand": WorkerClass(max_workers=2, wait_objective_s=2, scale_down_window_s=1),
+    "spot": WorkerClass(tiers=BULK, min_workers=0, max_workers=1, wait_objective_s=2, scale_down_window_s=1),
+}
+JOBS = {Tier.PRIORITY: 20, Tier.STANDARD: 150, Tier.SPOT: 150}
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    source = tmp_path / "source"
+    shutil.copytree(CHECKOUT / "bench" / "models" / "sleep", source)
+    (source / "parameters.json").write_text(json.dumps({"forward_ms": 200, "max_batch": 4}))
+    Registry(url=(tmp_path / "registry").as_uri()).push(source, name="sleep")
+    classes = as_environment(Settings(worker_classes=CLASSES))["HEADRACE_WORKER_CLASSES"]
+    up = Up(tmp_path, {"HEADRACE_WORKER_CLASSES": classes})
+    wait_for(lambda: up.says("Headrace is up"), "the API")
+    yield up
+    if up.process.poll() is None:
+        up.end()
+
+
+@pytest.fixture
+def second_scheduler(up: Up) -> Iterator[subprocess.Popen[bytes]]:
+    """Another scheduler of the same system, owned by nobody."""
+    classes = as_environment(Settings(worker_classes=CLASSES))["HEADRACE_WORKER_CLASSES"]
+    settings = {"HEADRACE_REDIS_URL": up.running().redis_url, "HEADRACE_WORKER_CLASSES": classes}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scheduler"], env={**environment(up.data_dir), **settings}, cwd=CHECKOUT
+    )
+    yield process
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.mark.usefixtures("second_scheduler")
+def test_a_burst_starts_workers_which_are_drained_after_it_though_the_scheduler_is_killed(up: Up) -> None:
+    wait_for(lambda: ready_workers(up) == {"on-demand": 1}, "the first worker")
+
+    jobs = [up.client.submit("sleep", "x", tier=tier) for tier, count in JOBS.items() for _ in range(count)]
+    wait_for(lambda: ready_workers(up) == {"on-demand": 2, "spot": 1}, "all workers")
+    print(f"the first extra worker started {delay_of_first_extra_s(up, jobs[0].id):.2f} s after the burst began")  # noqa: T201 - worth a look
+    before = pids(up)
+    os.kill(up.pid_of("-m scheduler"), signal.SIGKILL)
+    wait_for(lambda: up.says("scheduler was killed by SIGKILL"), "the scheduler's end")
+    during = pids(up)
+    records = [job.wait(timeout_s=60) for job in jobs]
+    wait_for(lambda: ready_workers(up) == {"on-demand": 1}, "the drain")
+
+    assert before == during
+    assert {(JobStatus.SUCCEEDED, 1)} == {(record.status, record.document["attempts"]) for record in records}
+    wait_for(lambda: up.log.read_text().count("has finished (ended with status 0)") == 2, "two drained workers")
+    assert not up.says("is killed")
+    assert lost_jobs(up) == (0, 0)
+
+
+def ready_workers(up: Up) -> dict[str, int]:
+    """How many workers of each class are ready for jobs."""
+    classes = up.client.scaling()["classes"]
+    return {row["worker_class"]: row["ready"] for row in classes if row["ready"]}
+
+
+def pids(up: Up) -> set[int]:
+    return {worker["pid"] for worker in up.client.workers()}
+
+
+def delay_of_first_extra_s(up: Up, first_job: str) -> float:
+    """From the acceptance of the first job until the kernel started the first worker after that."""
+    accepted = datetime.fromisoformat(up.client.get(first_job).document["times"]["created"])
+    starts = (datetime.fromisoformat(worker["started"]) for worker in up.client.workers())
+    return min((start - accepted).total_seconds() for start in starts if start > accepted)
+
+
+def lost_jobs(up: Up) -> tuple[int, int]:
+    """Leases that are left, and jobs that had to be rescued."""
+    keys, connection = Keys(), SyncRedis(url=up.running().redis_url)
+    try:
+        client = connection.client
+        return int(client.zcard(keys.leases)), int(client.hget(keys.stats, "rescued") or 0)
+    finally:
+        connection.close()
