@@ -1,6 +1,7 @@
 """System: all processes of a one-machine Headrace, started, watched and ended by one owner."""
 
 import logging
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +16,8 @@ from headrace.presence import parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, as_environment
 from headrace.sync_redis import SyncRedis
-from scheduler.backends.process import ProcessBackend
+from headrace.webhooks import COURIER_CLASS
+from scheduler.backends.process import ProcessBackend, worker_command
 from scheduler.console import Console
 from scheduler.embedded_server import EmbeddedServer, answers
 from scheduler.processes import python_module
@@ -31,6 +33,8 @@ _LOOK_S = 0.25
 _API_GRACE_S = 5.0
 _SCHEDULER_GRACE_S = 6.0
 _FLOWER_GRACE_S = 5.0
+#: Longer than the courier gives to attempts under way.
+_COURIER_GRACE_S = 8.0
 _SERVER_GRACE_S = 10.0
 #: Beyond the settings' grace, for a worker to tell that it gave up.
 _WORKER_MARGIN_S = 5.0
@@ -68,6 +72,8 @@ class System:
         self._server = service("redis", server.command) if server else None
         self._api = service("api", python_module("api"))
         self._scheduler = service("scheduler", python_module("scheduler"))
+        # Not one of the scaled classes: one courier serves thousands of events a minute, and none is never right.
+        self._courier = service("courier", worker_command(COURIER_CLASS, f"courier-{secrets.token_hex(2)}"))
         self._flower = service("flower", python_module("deploy.flower")) if with_flower else None
         self._reconciler = Reconciler(
             backend=ProcessBackend(environment=environment, sink=console.line),
@@ -125,11 +131,11 @@ class System:
                 is_ready = True
                 when_ready()
             if self._stop.wait(_TICK_S):
-                log.info("stopping: API, workers, scheduler, Redis; once more ends all at once")
+                log.info("stopping: API, workers, courier, scheduler, Redis; once more ends all at once")
                 return
 
     def _step(self, now: float) -> None:
-        for service in (self._server, self._api, self._scheduler, self._flower):
+        for service in (self._server, self._api, self._scheduler, self._courier, self._flower):
             if service:
                 service.step(now)
         if now >= self._next_look_at:
@@ -163,6 +169,7 @@ class System:
         if not self._wait_for(self._reconciler.is_empty, limit_s):
             log.warning("workers that had not finished are killed; their jobs run again")
             self._reconciler.kill_all()
+        self._end_service(self._courier, _COURIER_GRACE_S)
         self._end_service(self._scheduler, _SCHEDULER_GRACE_S)
         self._connection.close()
         if self._server:

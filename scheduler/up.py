@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from headrace.addresses import LOOPBACK, Network
 from headrace.errors import HeadraceError, SettingsError
 from headrace.running import RunningSystem
 from headrace.settings import Settings, WorkerClass, default_worker_classes, get_settings
@@ -86,8 +87,14 @@ def _choose(options: argparse.Namespace) -> tuple[Settings, EmbeddedServer | Non
         "url": f"http://{given.api_host}:{port}",
         "log_level": options.log_level or given.log_level,
         "worker_classes": _with_workers(given, options.workers),
+        "webhook_allow_networks": _webhook_networks(given),
     }
     return given.model_copy(update=chosen), server
+
+
+def _webhook_networks(settings: Settings) -> tuple[Network, ...]:
+    """What was set; else this machine, where receivers under development are."""
+    return settings.webhook_allow_networks if "webhook_allow_networks" in settings.model_fields_set else LOOPBACK
 
 
 def _with_workers(settings: Settings, count: int | None) -> dict[str, WorkerClass]:
@@ -142,8 +149,11 @@ def _banner(settings: Settings, *, with_flower: bool) -> str:
     usual = Path(".headrace").absolute()
     at = "" if settings.data_dir == usual else f"export HEADRACE_DATA_DIR={settings.data_dir}\n    "
     flower = f"\n  Flower shows each job at http://{settings.flower_host}:{settings.flower_port}" if with_flower else ""
+    networks = ", ".join(map(str, settings.webhook_allow_networks))
+    allowed = f", and by http to {networks} (webhook_allow_networks)" if networks else ""
     return f"""
   Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it){flower}
+  Webhooks may go to public addresses by https{allowed}
 
   Try in another terminal:
     {at}headrace models push examples/numpy_scorer

@@ -4,8 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from headrace.cli import app, exit_code
 from headrace.client import AsyncClient, Client
