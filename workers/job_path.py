@@ -23,7 +23,7 @@ from workers.wire import Wire
 log = logging.getLogger("headrace.path")
 
 #: A pass shorter than this is committed without having been told to be running: one script less.
-_START_DELAY_S = 0.002
+_START_DELAY_S = 0.02
 #: Children that may die with a job in their pass before the job is given up.
 _CRASHES = 2
 
