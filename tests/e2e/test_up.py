@@ -195,7 +195,9 @@ def test_a_redis_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("-m api",), ("-m scheduler",), ("-m workers",), ("valkey-server",)], ids=lambda words: words[0][-10:]
+    "words",
+    [("-m api",), ("-m scheduler",), ("-m workers", "on-demand"), ("-m workers", "courier"), ("valkey-server",)],
+    ids=lambda words: words[-1][-10:],
 )
 def test_a_killed_part_comes_back_and_nothing_accepted_is_lost(up: Up, words: tuple[str, ...]) -> None:
     jobs = [up.client.submit("numpy_scorer", READING) for _ in range(50)]
@@ -225,7 +227,7 @@ def test_no_process_is_left_when_the_owner_is_killed_and_its_jobs_survive(up: Up
 
 
 def test_a_second_ctrl_c_ends_everything_at_once(up: Up) -> None:
-    worker = up.pid_of("-m workers")
+    worker = up.pid_of("-m workers", "on-demand")
     os.kill(worker, signal.SIGSTOP)
 
     up.process.send_signal(signal.SIGINT)
