@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import drain
+from bench import drain, tiers
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
 #: Every benchmark: a module with `add_options` and `run`, whose docstring says what it measures.
-BENCHES: dict[str, ModuleType] = {"drain": drain}
+BENCHES: dict[str, ModuleType] = {"drain": drain, "tiers": tiers}
 
 
 def build_parser() -> argparse.ArgumentParser:

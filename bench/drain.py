@@ -41,7 +41,7 @@ def _against_celery_batches(options: argparse.Namespace, folder: Path) -> Report
     their_jobs = 320 if options.smoke else 3_200
     with ExitStack() as stack:
         theirs = stack.enter_context(
-            CeleryBatchesSide(folder=folder, server=stack.enter_context(_server(folder / "theirs")))
+            CeleryBatchesSide(folder=folder, server=stack.enter_context(running_server(folder / "theirs")))
         )
         ours = stack.enter_context(_headrace(options, folder, stack))
         ours.drain(jobs // 5)
@@ -92,13 +92,14 @@ def _against_ideal(options: argparse.Namespace, folder: Path) -> Report:
 
 def _headrace(options: argparse.Namespace, folder: Path, stack: ExitStack) -> HeadraceSide:
     ours = folder / "ours"
-    server = stack.enter_context(_server(ours))
+    server = stack.enter_context(running_server(ours))
     parameters = {"forward_ms": options.forward_ms, "max_batch": options.max_batch}
     return HeadraceSide(folder=ours, server=server, model=options.model, parameters=parameters)
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[EmbeddedServer]:
+def running_server(folder: Path) -> Iterator[EmbeddedServer]:
+    """A server of its own for one side, ended with the context."""
     server = EmbeddedServer(folder=folder, port=free_port(), options=_SERVER_OPTIONS)
     server.start()
     try:

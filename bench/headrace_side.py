@@ -1,7 +1,9 @@
 """Headrace draining a backlog: one real worker process with its child, on a server that it has for itself."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -42,9 +44,18 @@ class HeadraceSide:
         server: a running server that the worker has for itself.
         model: folder name below `bench/models`.
         parameters: what the model's `parameters.json` says in this run, for models that read one.
+        tiers: whom the worker serves.
     """
 
-    def __init__(self, *, folder: Path, server: EmbeddedServer, model: str, parameters: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        server: EmbeddedServer,
+        model: str,
+        parameters: Mapping[str, float],
+        tiers: tuple[Tier, ...] = (Tier.STANDARD,),
+    ) -> None:
         self._folder = folder
         self._model = model
         self._parameters = parameters
@@ -52,16 +63,16 @@ class HeadraceSide:
             redis_url=server.url,
             data_dir=folder,
             log_level="WARNING",
-            worker_classes={"bench": WorkerClass(tiers=(Tier.STANDARD,), models=(model,))},
+            worker_classes={"bench": WorkerClass(tiers=tiers, models=(model,))},
         )
-        self._store = JobStore(Keys(cell=self._settings.cell))
-        self._redis = SyncRedis(url=server.url, timeout_s=30)
+        self.store = JobStore(Keys(cell=self._settings.cell))
+        self.redis = SyncRedis(url=server.url, timeout_s=30)
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
-        self._ref = self._push()
+        self.ref = self._push()
         with ExitStack() as stack:
-            stack.callback(self._redis.close)
+            stack.callback(self.redis.close)
             self._worker = stack.enter_context(self._start_worker())
             self._worker.wait_for("serving", self._is_ready, limit_s=_START_LIMIT_S)
             self._resources = stack.pop_all()
@@ -86,12 +97,37 @@ class HeadraceSide:
         assert presence is not None
         assert presence.child_pid is not None
         pids = {"parent": presence.pid, "child": presence.child_pid}
-        meter = Meter(client=self._redis.client, pids=pids)
+        meter = Meter(client=self.redis.client, pids=pids)
         self._show()
         self._worker.wait_for("drained", self._is_drained, limit_s=_DRAIN_LIMIT_S, pause_s=0.005)
         drained = meter.read(jobs)
         self._check(members)
         return drained
+
+    def pause(self) -> None:
+        """Stop the worker where it is, so that jobs pile up."""
+        os.kill(self._worker.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the worker go on."""
+        os.kill(self._worker.pid, signal.SIGCONT)
+
+    def wait_until_drained(self, *, limit_s: float) -> None:
+        """Return once nothing waits in any tier and nothing is leased.
+
+        Raises:
+            ServiceFailed: after `limit_s`.
+        """
+        keys = self.store.keys
+        turns = [keys.turn(group_of(self.ref, tier)) for tier in Tier]
+
+        def is_drained() -> bool:
+            pipeline = self.redis.client.pipeline(transaction=True)
+            pipeline.exists(*turns)
+            pipeline.zcard(keys.leases)
+            return pipeline.execute() == [0, 0]
+
+        self._worker.wait_for("drained", is_drained, limit_s=limit_s)
 
     def _push(self) -> ModelRef:
         folder = self._folder / "source"
@@ -109,55 +145,55 @@ class HeadraceSide:
         )
 
     def _presence(self) -> WorkerPresence | None:
-        keys = self._store.keys
-        for worker in self._redis.run(RedisOp(list[bytes], ("ZRANGE", keys.workers, 0, -1))):
-            raw = self._redis.run(RedisOp(_as_is, ("GET", keys.worker(worker.decode()))))
+        keys = self.store.keys
+        for worker in self.redis.run(RedisOp(list[bytes], ("ZRANGE", keys.workers, 0, -1))):
+            raw = self.redis.run(RedisOp(_as_is, ("GET", keys.worker(worker.decode()))))
             if raw is not None:
                 return WorkerPresence.from_bytes(raw)
         return None
 
     def _is_ready(self) -> bool:
         presence = self._presence()
-        model = presence.models.get(str(self._ref)) if presence else None
+        model = presence.models.get(str(self.ref)) if presence else None
         return model is not None and model.state is ModelState.READY
 
     def _stage(self, jobs: int) -> list[str]:
         """Submit to a tier that the worker does not serve."""
         key = b"bench"
-        cell = self._store.keys.cell
+        cell = self.store.keys.cell
         ids = [new_job_id(cell=cell, tenant=_TENANT, key=key) for _ in range(jobs)]
         for start in range(0, jobs, _CHUNK):
             chunk = ids[start : start + _CHUNK]
-            self._redis.run_all([self._submission(job_id, cap=jobs + 1) for job_id in chunk])
+            self.redis.run_all([self._submission(job_id, cap=jobs + 1) for job_id in chunk])
         return [f"{_TENANT}/{job_id}" for job_id in ids]
 
     def _submission(self, job_id: str, *, cap: int) -> RedisOp:  # type: ignore[type-arg] # answers are not read
-        job = NewJob(id=job_id, tenant=_TENANT, ref=self._ref, tier=Tier.SPOT, input=_INPUT)
-        return self._store.submit(job, cap=cap)
+        job = NewJob(id=job_id, tenant=_TENANT, ref=self.ref, tier=Tier.SPOT, input=_INPUT)
+        return self.store.submit(job, cap=cap)
 
     def _show(self) -> None:
         """Move the backlog to the tier that is served, at once, as the list of the other side is renamed."""
-        keys = self._store.keys
-        hidden, served = group_of(self._ref, Tier.SPOT), group_of(self._ref, Tier.STANDARD)
-        pipeline = self._redis.client.pipeline(transaction=True)
+        keys = self.store.keys
+        hidden, served = group_of(self.ref, Tier.SPOT), group_of(self.ref, Tier.STANDARD)
+        pipeline = self.redis.client.pipeline(transaction=True)
         pipeline.rename(keys.ready(hidden, _TENANT), keys.ready(served, _TENANT))
         pipeline.rename(keys.turn(hidden), keys.turn(served))
         pipeline.xadd(keys.bell(served), {"r": 1}, maxlen=1, approximate=False)
         pipeline.execute()
 
     def _is_drained(self) -> bool:
-        served = group_of(self._ref, Tier.STANDARD)
-        pipeline = self._redis.client.pipeline(transaction=True)
-        pipeline.exists(self._store.keys.turn(served))
-        pipeline.zcard(self._store.keys.leases)
+        served = group_of(self.ref, Tier.STANDARD)
+        pipeline = self.redis.client.pipeline(transaction=True)
+        pipeline.exists(self.store.keys.turn(served))
+        pipeline.zcard(self.store.keys.leases)
         return pipeline.execute() == [0, 0]
 
     def _check(self, members: list[str]) -> None:
         for start in range(0, len(members), _CHUNK):
             chunk = members[start : start + _CHUNK]
-            pipeline = self._redis.client.pipeline(transaction=False)
+            pipeline = self.redis.client.pipeline(transaction=False)
             for member in chunk:
-                pipeline.hget(self._store.keys.job(member), "s")
+                pipeline.hget(self.store.keys.job(member), "s")
             wrong = [state for state in pipeline.execute() if state != b"succeeded"]
             if wrong:
                 raise ServiceFailed(f"{len(wrong)} of {len(chunk)} jobs ended otherwise: {set(wrong)}")

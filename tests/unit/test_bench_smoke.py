@@ -29,6 +29,14 @@ def test_drain_of_sleeping_jobs_compares_with_the_bare_sleep(capsys: pytest.Capt
     assert (figures["forward_ms"], figures["max_batch"]) == (5, 16)
 
 
+def test_tiers_show_what_urgent_jobs_wait_beside_a_flood(capsys: pytest.CaptureFixture[str]) -> None:
+    document = _smoke(["tiers"], capsys)
+
+    figures = document["figures"]
+    assert figures["priority_wait_p99_ms"] < figures["spot_wait_p99_ms"]
+    assert figures["old_spot_share_under_priority_overload"] > figures["new_spot_share_under_priority_overload"]
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 
