@@ -42,7 +42,7 @@ def flower_options(settings: Settings) -> dict[str, Any]:
     return {
         "address": settings.flower_host,
         "port": settings.flower_port,
-        "basic_auth": settings.flower_auth.split(",") if settings.flower_auth else None,
+        "basic_auth": settings.flower_auth.split(",") if settings.flower_auth else [],
         "read_only": True,
         "max_tasks": _MAX_TASKS,
         "purge_offline_workers": _PURGE_S,
@@ -57,8 +57,7 @@ def make_flower(settings: Settings) -> Flower:
         SettingsError: if it may not be shown at its address.
     """
     for name, value in flower_options(settings).items():
-        if value is not None:
-            setattr(options, name, value)
+        setattr(options, name, value)
     show_job_queues(JobQueues(url=settings.redis_url, cell=settings.cell))
     if not settings.flower_auth:
         open_api_to_this_host()
