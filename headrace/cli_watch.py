@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 import orjson
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -73,14 +74,14 @@ def _watch(client: Client, interval_s: float) -> None:
     try:
         with Live(screen=True, auto_refresh=False) as live:
             while True:
-                live.update(_picture(client), refresh=True)
+                live.update(picture(client), refresh=True)
                 time.sleep(interval_s)
     except KeyboardInterrupt:
         return
 
 
-def _picture(client: Client) -> Group | str:
-    """All tables; what is wrong instead, for an API that comes back need not be asked for again."""
+def picture(client: Client) -> Group | str:
+    """All tables, or what is wrong: an API that comes back is shown again without anybody asking."""
     try:
         return Group(*(_drawn(*table) for table in _tables(_look(client))))
     except HeadraceError as error:
@@ -88,7 +89,7 @@ def _picture(client: Client) -> Group | str:
 
 
 def _drawn(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    table = Table(title=title, title_justify="left", expand=True)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, expand=True)
     for name in head:
         table.add_column(name)
     for row in rows:

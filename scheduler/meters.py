@@ -17,12 +17,13 @@ class RateMeter:
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[int, float]] = {}
+        self._looked_at: float | None = None
         self._rates: dict[str, float] = {}
 
     def update(self, counts: Mapping[str, int], now: float, *, tau_s: float) -> dict[str, float]:
         """Note the counters at `now` (monotonic seconds); answers the growth of each in a second."""
         for name, count in counts.items():
-            before, at = self._last.get(name, (count, now))
+            before, at = self._last.get(name, self._new(count, now))
             if count < before:
                 before = count  # the server came back from an older file
             if now > at:
@@ -30,7 +31,12 @@ class RateMeter:
                 known = self._rates.get(name, 0.0)
                 self._rates[name] = known + (seen - known) * (1 - math.exp((at - now) / tau_s))
             self._last[name] = (count, now)
+        self._looked_at = now
         return {name: self._rates.get(name, 0.0) for name in counts}
+
+    def _new(self, count: int, now: float) -> tuple[int, float]:
+        """What a counter must have been that was not there before: nothing at the last look, unknown at the first."""
+        return (count, now) if self._looked_at is None else (0, self._looked_at)
 
 
 class StartMeter:

@@ -52,6 +52,15 @@ def test_a_counter_that_fell_back_is_not_a_rate() -> None:
     assert meter.update({"g": 5}, 1, tau_s=10) == {"g": 0}
 
 
+def test_a_counter_that_is_new_began_at_nothing() -> None:
+    meter = RateMeter()
+    meter.update({"old": 1_000}, 0, tau_s=10)
+
+    rates = meter.update({"old": 1_000, "new": 100}, 1, tau_s=10)
+
+    assert rates == {"old": 0, "new": pytest.approx(9.5, abs=0.1)}
+
+
 def test_two_looks_at_one_moment_are_one() -> None:
     meter = RateMeter()
     meter.update({"g": 0}, 1, tau_s=10)
