@@ -176,3 +176,12 @@ def test_versions_are_those_of_the_constraints_and_extras_exist() -> None:
     [base] = [line.split()[0] for line in instructions("FROM") if line.startswith("python:")]
     assert base.startswith("python:3.11")
     assert project["requires-python"] == ">=3.11"
+
+
+def test_the_page_on_deploying_knows_each_service_secret_and_port() -> None:
+    page = (CHECKOUT / "docs" / "deploying.md").read_text()
+
+    names = {f"`{name}`" for name in SERVICES} | {f"deploy/secrets/{name}" for name in COMPOSE["secrets"]}
+    assert [] == sorted(name for name in names if name not in page)
+    assert "http://127.0.0.1:8080" in page
+    assert "http://127.0.0.1:5555" in page
