@@ -1,0 +1,123 @@
+"""Receivers of webhooks on this host: one that takes events, and ones that misbehave."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+from headrace.webhooks import event_id_of
+
+
+class Heard(NamedTuple):
+    """A request as a receiver got it; names of headers in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Senders that die are part of the tests."""
+
+
+class Receiver:
+    """Takes events on a port of its own and answers with `status`; after `silence`, not at all."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.heard: list[Heard] = []
+        self.status = 204
+        #: Set while requests are answered; while it is not, they hang.
+        self.answers = threading.Event()
+        self.answers.set()
+        self._server = _Server(("127.0.0.1", port), self._handler())
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.heard.append(Heard(self.path, headers, body))
+                receiver.answers.wait(30)
+                self.send_response(receiver.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        return Handler
+
+    def of(self, delivery_id: str) -> list[Heard]:
+        """The attempts to tell one end."""
+        return [heard for heard in self.heard if heard.headers["webhook-id"] == event_id_of(delivery_id)]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.answers.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Trap:
+    """A listener that counts connections."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/"
+        self.connections = 0
+
+
+@asynccontextmanager
+async def listening(behaviour: Behaviour) -> AsyncIterator[Trap]:
+    """A listener whose every connection goes through `behaviour`, then is closed."""
+    tasks = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        trap.connections += 1
+        tasks.add(asyncio.current_task())
+        try:
+            await behaviour(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the sender has heard enough, or the test is over
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    trap = Trap(server.sockets[0].getsockname()[1])
+    try:
+        yield trap
+    finally:
+        server.close()
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+        await asyncio.sleep(0)
+
+
+def saying(answer: bytes) -> Behaviour:
+    """Read a request's head, answer, close."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    return behave
