@@ -88,7 +88,7 @@ class Trap:
 @asynccontextmanager
 async def listening(behaviour: Behaviour) -> AsyncIterator[Trap]:
     """A listener whose every connection goes through `behaviour`, then is closed."""
-    tasks = set()
+    tasks: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         trap.connections += 1
