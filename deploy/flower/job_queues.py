@@ -9,6 +9,7 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from workers.app import COURIER_QUEUE
 
 _TIMEOUT_S = 2.0
 
@@ -52,8 +53,12 @@ class JobQueues:
             connection.close()
 
     def _plain(self, connection: SyncRedis, names: Sequence[str]) -> list[QueueRow]:
-        lengths = connection.run_all([RedisOp(int, ("LLEN", name)) for name in names])
+        lengths = connection.run_all([self._length(name) for name in names])
         return [QueueRow(name=name, messages=length) for name, length in zip(names, lengths, strict=True)]
+
+    def _length(self, name: str) -> RedisOp[int]:
+        # The couriers' list is always empty; what waits for them is in the outbox.
+        return RedisOp(int, ("ZCARD", self._keys.outbox) if name == COURIER_QUEUE else ("LLEN", name))
 
     def _of_jobs(self, connection: SyncRedis) -> list[QueueRow]:
         workers = self._workers(connection)

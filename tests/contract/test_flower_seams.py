@@ -25,11 +25,12 @@ from deploy.flower.job_queues import JobQueues, QueueRow
 from deploy.flower.pages import Broker, open_api_to_this_host, show_job_queues
 from headrace.errors import SettingsError
 from headrace.keys import Keys
+from headrace.redis_op import RedisOp
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from tests.integration.script_cell import Cell
-from workers.app import make_app
+from workers.app import COURIER_QUEUE, make_app
 
 FOLDER = Path(flower.__file__).parent
 
@@ -94,15 +95,16 @@ def test_rows_tell_what_waits_in_every_tier_and_in_plain_queues(
     cell = Cell(connection=connection, keys=keys)
     cell.submit("a", tier="spot")
     cell.submit("b", tier="priority")
+    connection.run(RedisOp(int, ("ZADD", keys.outbox, 0, "default/j1:1", 0, "default/j2:1")))
     queues = JobQueues(url=redis_url, cell=keys.cell)
 
-    rows = asyncio.run(Broker(queues).queues(["headrace.none"]))
+    rows = asyncio.run(Broker(queues).queues([COURIER_QUEUE, "headrace.none"]))
 
-    assert rows[0] == {"name": "headrace.none", "messages": 0}
+    assert [(COURIER_QUEUE, 2), ("headrace.none", 0)] == [(row["name"], row["messages"]) for row in rows[:2]]
     known = connection.run(JobStore(keys).groups())
-    assert sorted(known) == [row["name"] for row in rows[1:]]
+    assert sorted(known) == [row["name"] for row in rows[2:]]
     assert [(1, 1, 0, 0)] * 2 == [
-        (row["messages"], row["messages_ready"], row["messages_unacknowledged"], row["consumers"]) for row in rows[1:]
+        (row["messages"], row["messages_ready"], row["messages_unacknowledged"], row["consumers"]) for row in rows[2:]
     ]
 
 
