@@ -13,8 +13,10 @@ import numpy as np
 from rich.console import Console
 
 from examples.demo.checks import Check, Vectors, check_direct, check_neighbours, check_norms
+from examples.demo.figures import Figures
 from examples.demo.jobs import embed_all, embed_alone
-from examples.demo.report import Figures, Report
+from examples.demo.report import Report
+from examples.demo.scaling import show_scaling
 from examples.demo.sentences import Sentences, read_sentences
 from examples.demo.system import DATA_DIR, DemoSystem, embed_directly, forget_settings, seconds_since_process_start
 from headrace.client import AsyncClient
@@ -55,12 +57,14 @@ def _show(report: Report, options: argparse.Namespace) -> bool:
         direct = np.array(embed_directly(system.fetch(pushed.manifest), sentences.texts))
         checks = _checks(vectors, direct, sentences)
         report.checks(checks)
-        report.figures(figures)
+        report.figures(figures.rows)
+        scaling_checks = show_scaling(system, sentences.texts, report)
+        report.checks(scaling_checks)
         report.text(_next_steps(system, keep=options.keep))
         if options.keep:
             _stay(system)
     report.step("everything has ended")
-    return all(check.holds for check in checks)
+    return all(check.holds for check in (*checks, *scaling_checks))
 
 
 async def _embed(system: DemoSystem, sentences: Sentences, report: Report) -> tuple[Vectors, Figures]:
@@ -71,16 +75,16 @@ async def _embed(system: DemoSystem, sentences: Sentences, report: Report) -> tu
         await first.wait()
         report.step(f"first result {seconds_since_process_start():.1f} s after the start")
         with report.progress(len(sentences.texts)) as advance:
-            burst = await embed_all(client, sentences.texts, advance)
+            embedded = await embed_all(client, sentences.texts, advance)
         alone_ms = await embed_alone(client, sentences.texts[0])
     figures = Figures(
         first_accepted_s=first_accepted_s,
-        took_s=burst.took_s,
-        latencies_ms=[answer.latency_ms for answer in burst.answers],
-        batch_sizes=[answer.batch_size for answer in burst.answers],
+        took_s=embedded.took_s,
+        latencies_ms=[answer.latency_ms for answer in embedded.answers],
+        batch_sizes=[answer.batch_size for answer in embedded.answers],
         alone_ms=alone_ms,
     )
-    return np.array([answer.vector for answer in burst.answers]), figures
+    return np.array([answer.vector for answer in embedded.answers]), figures
 
 
 def _checks(vectors: Vectors, direct: Vectors, sentences: Sentences) -> list[Check]:

@@ -22,14 +22,14 @@ class Answer(NamedTuple):
     latency_ms: float
 
 
-class Burst(NamedTuple):
+class Answers(NamedTuple):
     """All sentences at once."""
 
     answers: list[Answer]
     took_s: float
 
 
-async def embed_all(client: AsyncClient, texts: Sequence[str], advance: Callable[[], None]) -> Burst:
+async def embed_all(client: AsyncClient, texts: Sequence[str], advance: Callable[[], None]) -> Answers:
     """Submit every text, wait for every result; `advance` is called once for each.
 
     Raises:
@@ -47,7 +47,7 @@ async def embed_all(client: AsyncClient, texts: Sequence[str], advance: Callable
     began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(one(text)) for text in texts]
-    return Burst([task.result() for task in running], time.monotonic() - began)
+    return Answers([task.result() for task in running], time.monotonic() - began)
 
 
 async def embed_alone(client: AsyncClient, text: str) -> list[float]:

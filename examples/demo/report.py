@@ -1,40 +1,19 @@
-"""What the demo tells: a line for each step, a progress bar, figures, where to look next."""
+"""What the demo tells: a line for each step, a progress bar, a picture, figures, checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from examples.demo.checks import Check
+from examples.demo.figures import Rows
+from examples.demo.picture import draw
+from examples.demo.timeline import Sample
 
-
-class Figures(NamedTuple):
-    """What was measured."""
-
-    #: From the start of this process.
-    first_accepted_s: float
-    #: From the first submission to the last result.
-    took_s: float
-    #: Of each job, accepted to finished.
-    latencies_ms: Sequence[float]
-    #: Of each job, the size of the batch it ran in.
-    batch_sizes: Sequence[int]
-    #: Of single jobs sent one after another to the idle system, request to result.
-    alone_ms: Sequence[float]
-
-    @property
-    def batches(self) -> float:
-        """How many forward passes there were: each of the n jobs of a batch is an n-th of it."""
-        return sum(1 / size for size in self.batch_sizes)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+_PICTURE_WIDTH = 96
 
 
 class Report:
@@ -61,10 +40,19 @@ class Report:
             mark = "[green]✓[/]" if check.holds else "[bold red]✗[/]"
             self._console.print(f"{mark} {check.says} [dim]({check.found})[/]", highlight=False, soft_wrap=True)
 
-    def figures(self, figures: Figures) -> None:
-        """Show the measurements."""
+    @contextmanager
+    def picture(self) -> Iterator[Callable[[Sequence[Sample]], None]]:
+        """Show what happens; the function that is yielded draws it anew. Without a terminal, the last drawing only."""
+        width = min(_PICTURE_WIDTH, self._console.width)
+        with Live(console=self._console, auto_refresh=False) as live:
+            yield lambda samples: live.update(draw(samples, width=width), refresh=True)
+        if not self._console.is_terminal:
+            self._console.print()  # Live ends the last row on terminals only
+
+    def figures(self, rows: Rows) -> None:
+        """Show measurements."""
         table = Table(show_header=False, box=None, padding=(0, 2))
-        for name, value in _rows(figures):
+        for name, value in rows:
             table.add_row(name, f"[bold]{value}[/]")
         self._console.print()
         self._console.print(table)
@@ -93,18 +81,3 @@ class Report:
                 self.text(f"  results {done}/{total}")
 
         return advance
-
-
-def _rows(figures: Figures) -> list[tuple[str, str]]:
-    jobs = len(figures.batch_sizes)
-    return [
-        ("first job accepted", f"{figures.first_accepted_s:.1f} s after the start"),
-        ("throughput", f"{jobs / figures.took_s:.0f} jobs/s ({jobs} in {figures.took_s:.1f} s)"),
-        ("average batch", f"{jobs / figures.batches:.1f} jobs ({figures.batches:.0f} forward passes)"),
-        ("accepted to finished, all at once", _p50_p99(figures.latencies_ms)),
-        ("request to result, one at a time", _p50_p99(figures.alone_ms)),
-    ]
-
-
-def _p50_p99(values_ms: Sequence[float]) -> str:
-    return f"p50 {percentile(values_ms, 0.5):.0f} ms, p99 {percentile(values_ms, 0.99):.0f} ms"

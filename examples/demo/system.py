@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,15 +12,28 @@ from typing import Self
 import httpx2
 import orjson
 
+from headrace.delivery_store import DeliveryStore
 from headrace.errors import Unavailable
+from headrace.keys import Keys
+from headrace.running import find_running
+from headrace.settings import WorkerClass, default_worker_classes, get_settings
+from headrace.sync_redis import SyncRedis
 from registry.manifest import Manifest
 from registry.registry import Pushed, Registry
 from scheduler.embedded_server import free_port
 from scheduler.processes import Process, python_module
 
+#: Whose jobs all are until callers have keys.
+_TENANT = "default"
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
 #: Between two runs everything stays here: models, Redis' file, the log.
 DATA_DIR = _CHECKOUT / ".headrace" / "demo"
+
+#: More workers than this would tell no other story, and take longer to start.
+_MOST_CORES = 4
+_WAIT_OBJECTIVE_S = 4.0
+_SCALE_DOWN_WINDOW_S = 5.0
 
 _START_LIMIT_S = 60.0
 _END_LIMIT_S = 60.0
@@ -32,6 +45,7 @@ class DemoSystem:
     def __init__(self, *, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.port = free_port()
+        self._classes = _worker_classes()
         data_dir.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -45,6 +59,16 @@ class DemoSystem:
         return self.data_dir / "up.log"
 
     @property
+    def chart_path(self) -> Path:
+        """Where the chart of the burst is kept."""
+        return self.data_dir / "burst.png"
+
+    @property
+    def least_workers(self) -> int:
+        """How many workers are kept when nothing waits."""
+        return sum(kind.min_workers for kind in self._classes.values())
+
+    @property
     def registry(self) -> Registry:
         """Its models."""
         return Registry(url=(self.data_dir / "registry").as_uri())
@@ -56,7 +80,7 @@ class DemoSystem:
         self._process = Process(
             name="up",
             command=python_module("scheduler.up", *options),
-            environment={},
+            environment={"HEADRACE_WORKER_CLASSES": _as_json(self._classes)},
             sink=self._write,
         )
         return self
@@ -104,6 +128,20 @@ class DemoSystem:
         folder = _CHECKOUT / "examples" / "embedder"
         return self.registry.push(folder, name="embedder", extra=weights)
 
+    def webhook_secret(self) -> str:
+        """What signs the webhooks, as `headrace webhooks secret` prints it.
+
+        Raises:
+            Unavailable: if the system does not run.
+        """
+        running = find_running(self.data_dir)
+        if running is None:
+            raise Unavailable(f"headrace up has ended by itself; see {self.log_path}")
+        connection = SyncRedis(url=running.redis_url)
+        secrets = connection.run(DeliveryStore(Keys(cell=get_settings().cell)).secrets(_TENANT))
+        connection.close()
+        return secrets[0]
+
     def fetch(self, manifest: Manifest) -> Path:
         """The folder with a version's verified files."""
         return self.registry.fetch(manifest.ref, self.data_dir / "cache")
@@ -111,6 +149,17 @@ class DemoSystem:
     def _write(self, _name: str, text: str) -> None:
         self._log.write(f"{text}\n")
         self._log.flush()
+
+
+def _worker_classes() -> dict[str, WorkerClass]:
+    """The default ones for this machine, in more of a hurry, so that workers come and go while one looks on."""
+    cores = min(_MOST_CORES, max(2, len(os.sched_getaffinity(0))))
+    hurry = {"wait_objective_s": _WAIT_OBJECTIVE_S, "scale_down_window_s": _SCALE_DOWN_WINDOW_S}
+    return {name: kind.model_copy(update=hurry) for name, kind in default_worker_classes(cores).items()}
+
+
+def _as_json(classes: Mapping[str, WorkerClass]) -> str:
+    return orjson.dumps({name: kind.model_dump(mode="json") for name, kind in classes.items()}).decode()
 
 
 def embed_directly(folder: Path, texts: Sequence[str]) -> list[list[float]]:

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from examples.demo.checks import Vectors, check_direct, check_neighbours, check_norms
-from examples.demo.report import Figures, Report, percentile
+from examples.demo.figures import Figures, percentile
+from examples.demo.report import Report
 from examples.demo.sentences import read_sentences
 
 

@@ -1,0 +1,89 @@
+"""Sends a burst: every sentence once in each tier, each as a job of its own, every tenth with a webhook."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from headrace.client import AsyncClient, AsyncJob
+from headrace.jobs import JobStatus
+from headrace.tiers import Tier
+
+T = TypeVar("T")
+
+#: One job of so many has a webhook; as this is no multiple of the number of tiers, each tier gets its part.
+WEBHOOK_EVERY = 10
+#: Requests under way at once.
+_WINDOW = 64
+
+
+class Outcome(NamedTuple):
+    """What became of one job."""
+
+    id: str
+    tier: Tier
+    status: JobStatus
+    #: Forward passes begun.
+    attempts: int
+    #: From accepted to the start of its forward pass; None if it never ran.
+    waited_s: float | None
+
+
+class Burst(NamedTuple):
+    """What became of all jobs."""
+
+    outcomes: list[Outcome]
+    #: Ids of those that have a webhook.
+    announced: set[str]
+    #: From the first submission to the last one that was accepted.
+    accepted_s: float
+    #: From the first submission to the last end.
+    took_s: float
+
+
+async def send_burst(client: AsyncClient, texts: Sequence[str], *, receiver_url: str) -> Burst:
+    """Submit all as fast as the API takes them, then wait for every end, whatever it is."""
+    began = time.monotonic()
+    orders = [(text, tier) for text in texts for tier in Tier]
+    webhooks = [None if index % WEBHOOK_EVERY else receiver_url for index in range(len(orders))]
+
+    def submit(order: tuple[str, Tier], webhook: str | None) -> Awaitable[AsyncJob]:
+        text, tier = order
+        return client.submit("embedder", {"text": text}, tier=tier, webhook=webhook)
+
+    jobs = await _in_window(submit(*what) for what in zip(orders, webhooks, strict=True))
+    accepted_s = time.monotonic() - began
+    records = await _in_window(job.wait() for job in jobs)
+    return Burst(
+        outcomes=[read_outcome(record.document) for record in records],
+        announced={job.id for job, webhook in zip(jobs, webhooks, strict=True) if webhook},
+        accepted_s=accepted_s,
+        took_s=time.monotonic() - began,
+    )
+
+
+def read_outcome(document: Mapping[str, Any]) -> Outcome:
+    """Read the record of a job that has ended."""
+    created, started = document["times"]["created"], document["times"]["started"]
+    waited = datetime.fromisoformat(started) - datetime.fromisoformat(created) if started else None
+    return Outcome(
+        id=document["id"],
+        tier=Tier(document["tier"]),
+        status=JobStatus(document["status"]),
+        attempts=document["attempts"],
+        waited_s=waited.total_seconds() if waited is not None else None,
+    )
+
+
+async def _in_window(acts: Iterable[Awaitable[T]]) -> list[T]:
+    """Do all, `_WINDOW` at once, in their order."""
+    places = asyncio.Semaphore(_WINDOW)
+
+    async def one(act: Awaitable[T]) -> T:
+        async with places:
+            return await act
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(one(act)) for act in acts]
+    return [task.result() for task in running]

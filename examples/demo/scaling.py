@@ -1,0 +1,89 @@
+"""The demo's second part: a burst in all tiers, for which the scheduler starts workers and drains them again."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from examples.demo import burst_checks
+from examples.demo.burst import Burst, send_burst
+from examples.demo.chart import save_chart
+from examples.demo.checks import Check
+from examples.demo.figures import burst_rows
+from examples.demo.receiver import Receiver
+from examples.demo.report import Report
+from examples.demo.system import DemoSystem
+from examples.demo.timeline import Documents, Sample, watching
+from headrace.client import AsyncClient
+from headrace.tiers import Tier
+
+#: How much of the quiet before and after is seen.
+_MARGIN_S = 2.0
+#: How long workers may take to be drained, and webhooks to arrive.
+_CALM_LIMIT_S = 60.0
+_WEBHOOK_LIMIT_S = 30.0
+
+
+class Story(NamedTuple):
+    """All that happened."""
+
+    burst: Burst
+    samples: list[Sample]
+    began: datetime
+    #: What the scheduler changed since the burst began, the oldest first.
+    changes: Documents
+    first_extra_s: float | None
+
+
+def show_scaling(system: DemoSystem, texts: Sequence[str], report: Report) -> list[Check]:
+    """Send the burst, show what it did, save the chart; answers what holds."""
+    with Receiver(secret=system.webhook_secret()) as receiver:
+        story = asyncio.run(_tell(system, texts, receiver, report))
+        deliveries, refused = receiver.deliveries, receiver.refused
+    save_chart(
+        system.chart_path,
+        story.samples,
+        title=f"A burst of {len(story.burst.outcomes)} jobs in three tiers: workers come for it and go after it",
+        first_extra_s=story.first_extra_s,
+    )
+    _explain(story, report)
+    report.text(f"\n  as a chart: {os.path.relpath(system.chart_path)}")
+    report.figures(burst_rows(story.burst))
+    return [
+        burst_checks.check_succeeded(story.burst),
+        burst_checks.check_ran_once(story.burst),
+        burst_checks.check_webhooks(story.burst.announced, deliveries, refused),
+        burst_checks.check_first_extra(story.first_extra_s),
+        burst_checks.check_back(story.samples, system.least_workers),
+    ]
+
+
+async def _tell(system: DemoSystem, texts: Sequence[str], receiver: Receiver, report: Report) -> Story:
+    def is_idle(sample: Sample) -> bool:
+        return sample.is_idle(system.least_workers)
+
+    async with AsyncClient(system.url) as client:
+        async with watching(client) as before:
+            await before.until(is_idle, limit_s=_CALM_LIMIT_S)
+        report.step(f"all is calm; now {len(Tier) * len(texts)} jobs at once, each sentence in each tier")
+        with report.picture() as show:
+            async with watching(client, show) as watch:
+                await asyncio.sleep(_MARGIN_S)
+                watch.begin()
+                began = datetime.now(UTC)
+                burst = await send_burst(client, texts, receiver_url=receiver.url)
+                await asyncio.to_thread(receiver.wait_for, burst.announced, _WEBHOOK_LIMIT_S)
+                await watch.until(is_idle, limit_s=_CALM_LIMIT_S)
+                await asyncio.sleep(_MARGIN_S)
+    changes = [change for change in reversed(watch.changes) if datetime.fromisoformat(change["at"]) >= began]
+    return Story(burst, watch.samples, began, changes, watch.first_extra_s)
+
+
+def _explain(story: Story, report: Report) -> None:
+    """Say what the scheduler did, in its own words."""
+    report.text("\n  what the scheduler did, and why, in the words of `headrace scaling`")
+    for change in story.changes:
+        after_s = (datetime.fromisoformat(change["at"]) - story.began).total_seconds()
+        moved = f"{change['worker_class']} {change['before']} → {change['after']}"
+        report.text(f"  {after_s:5.1f} s  {moved:<15}  {change['reason']}")
