@@ -20,6 +20,8 @@ from tests.integration.submitting import submit_words
 from workers.device_lease import DeviceLease, leased_device
 
 DEVICES = ("GPU-a", "GPU-b")
+#: For processes, on a machine that does much else.
+LIMIT_S = 60.0
 MakeLease = Callable[..., DeviceLease]
 
 
@@ -156,7 +158,7 @@ class Fleet:
             output.extend([found] if found else [])
             return bool(output)
 
-        wait_until(is_done)
+        wait_until(is_done, limit_s=LIMIT_S)
         return output[0].decode().strip('"')
 
     def close(self) -> None:
@@ -171,14 +173,14 @@ def test_replicas_use_different_gpus_and_one_that_waited_takes_over(redis_url: s
     fleet = Fleet(url=redis_url, keys=keys, folder=tmp_path)
     try:
         fleet.start("w1", "w2")
-        wait_until(lambda: len(fleet.holders()) == 2)
+        wait_until(lambda: len(fleet.holders()) == 2, limit_s=LIMIT_S)
         fleet.start("w3")
         seen = fleet.where()
         w1, _, w3 = fleet.workers
 
         w1.terminate()
-        status = w1.wait(30)
-        wait_until(lambda: str(w3.pid) in fleet.holders())
+        status = w1.wait(LIMIT_S)
+        wait_until(lambda: str(w3.pid) in fleet.holders(), limit_s=LIMIT_S)
 
         assert seen in DEVICES
         assert status == 0
