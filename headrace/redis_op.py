@@ -5,6 +5,7 @@ is spelled once, in `store`.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,10 @@ from headrace.keys import spell_keys
 T = TypeVar("T")
 
 Argument: TypeAlias = str | bytes | int | float
+#: Where the next definition begins in `shared.lua`, and what it defines. Each uses only those above it.
+_PARTS = re.compile(r"(?m)^(?=local )")
+_DEFINED = re.compile(r"local (?:function )?(\w+)")
+
 #: A RESP2 reply as hiredis gives it.
 Reply: TypeAlias = Any
 
@@ -69,9 +74,16 @@ def load_script(name: str) -> Script:
 
 
 def assemble(name: str, body: str, shared: str) -> Script:
-    """Put a script together: its first line (the flags), the key names, the shared functions, its body."""
+    """Put a script together: its first line (the flags), what it uses of the shared functions, its body.
+
+    What it does not use is left out: the server makes every function anew at each call.
+    """
     flags, _, rest = body.partition("\n")
-    return Script(name, f"{flags}\nlocal P = KEYS[1]\n{spell_keys(shared + rest)}")
+    used = rest
+    for part in reversed(_PARTS.split(shared)):
+        if (defined := _DEFINED.match(part)) and re.search(rf"\b{defined[1]}\b", used):
+            used = part + used
+    return Script(name, f"{flags}\nlocal P = KEYS[1]\n{spell_keys(used)}")
 
 
 @cache

@@ -3,8 +3,9 @@
 -- touches  JOB<m>, INPUT<m>, READY with TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS
 -- ARGV     member, ttl s
 -- reply    the state now, or false if there is no such job
+local read = reader('s', 'f', 'm', 't', 'h')
 local member, ttl, now = ARGV[1], ARGV[2], now_ms()
-local fields = read(member, 's', 'f', 'm', 't', 'h')
+local fields = read(member)
 if not fields then return false end
 if fields[1] == 'running' then
   redis.call('HSET', JOB .. member, 's', 'canceling')

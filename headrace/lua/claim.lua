@@ -9,6 +9,7 @@
 --          index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
+local read = reader('s', 'f', 'a', 'n')
 local worker, limit, lane, room, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, now_us = now_ms()
 
@@ -68,7 +69,7 @@ while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
   local member = queue.heads[queue.at]
-  local fields, broken = read(member, 's', 'f', 'a', 'n')
+  local fields, broken = read(member)
   local waits = fields and fields[1] == 'queued'
   local input = waits and redis.pcall('GET', INPUT .. member)
   if type(input) == 'table' then input = false end -- an error: not a string

@@ -6,6 +6,7 @@
 --          OUTPUT<m> (read), STATS
 -- ARGV     most deliveries, lease ms, most bytes of an output that goes along, most deliveries listed per tenant
 -- reply    {ms until the next one is due (0 = none), {d, fence, attempts, URL, record, output or false}*}
+local read = reader('s', 'f', 'a', 'n', 'm', 't', 'z', 'q', 'h')
 local limit, lease_ms, room, listed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local MOST_ATTEMPTS = 100 -- far beyond any schedule: each of them ended its courier
 local now, now_us = now_ms()
@@ -32,7 +33,7 @@ end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', now, 'LIMIT', 0, limit)) do
   local member = string.match(id, '^([^/]+/.*):%d+$')
-  local fields = member and read(member, 's', 'f', 'a', 'n', 'm', 't', 'z', 'q', 'h')
+  local fields = member and read(member)
   local url = fields and fields[9] and redis.pcall('GET', HOOK .. member)
   local known = known_of(id)
   local attempts = tonumber(known[3] or 0) + 1

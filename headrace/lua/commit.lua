@@ -7,15 +7,21 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
+local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h')
 local ttl, ran_ms, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 local size = (#ARGV - 2) / 5
 local answers, leases, words, late = {}, {}, {}, 0
-local served = {}
+local served, NOTHING = {}, {}
 
 -- How long a job was ready before its pass began, added up for each group.
 local function note_served(group, ready_since, begun)
-  local sum = served[group] or {jobs = 0, wait_ms = 0}
-  served[group] = {jobs = sum.jobs + 1, wait_ms = sum.wait_ms + math.max(0, begun - ready_since)}
+  local sum = served[group]
+  if not sum then
+    sum = {jobs = 0, wait_ms = 0}
+    served[group] = sum
+  end
+  sum.jobs = sum.jobs + 1
+  sum.wait_ms = sum.wait_ms + math.max(0, begun - ready_since)
 end
 
 -- Counts must never stop a commit, so a key that is none of ours is passed over. What was lately is forgotten over half a
@@ -32,21 +38,21 @@ end
 
 for i = 3, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local fields, broken = read(member, 's', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h')
+  local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
   local answer = '0'
   if broken then
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[12]))
-    local extra, begun = {}, tonumber(fields[11] or 0)
-    if cause ~= '' then extra = {'c', cause} end
+    local begun, why = tonumber(fields[11] or 0), cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = math.floor(now - ran_ms)
-      extra = {'a', fields[3] + 1, 'b', begun, 'g', size, unpack(extra)}
+      finish(member, state, now, ttl, fields[12], 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
+    else
+      finish(member, state, now, ttl, fields[12], unpack(why))
     end
-    finish(member, state, now, ttl, fields[12], unpack(extra))
     note_served(fields[7] .. ':' .. fields[8], tonumber(fields[10] or fields[9]), begun)
     answer = '1'
   elseif ours and fields[1] == 'canceling' then

@@ -4,10 +4,11 @@
 --          OUTBOX with COURIERS
 -- ARGV     at most, ttl s
 -- reply    how many were looked at (as many as `at most`: call again)
+local read = reader('s', 'f', 'a', 'm', 't', 'd', 'y', 'h')
 local now, words = now_ms(), {}
 local due = redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
-  local fields = read(member, 's', 'f', 'a', 'm', 't', 'd', 'y', 'h')
+  local fields = read(member)
   local state = fields and fields[1]
   local late = fields and fields[6] and tonumber(fields[6]) <= now
   local unbegun = fields and fields[7] and tonumber(fields[7]) <= now and state == 'queued' and fields[3] == '0'

@@ -4,11 +4,12 @@
 --          EVENTS, STATS, OUTBOX with COURIERS
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
 local ttl, now = ARGV[1], now_ms()
 local answers, words = {}, {}
 for i = 2, #ARGV, 5 do
   local member, fence, cause, backoff, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
-  local fields = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
+  local fields = read(member)
   local state, ours = fields and fields[1], fields and fields[2] == fence
   local answer = '0'
   if ours and fields[5] and state == 'canceling' then

@@ -5,13 +5,14 @@
 --          OUTBOX with COURIERS
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
 local ttl = ARGV[2]
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
   local member, fence = string.match(lease, '^(.*)#(%d+)$')
   local fields, broken
-  if member then fields, broken = read(member, 's', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h') end
+  if member then fields, broken = read(member) end
   if broken then quarantine(member, now) end
   local held = fields and fields[2] == fence and (fields[5] or fields[1] ~= 'queued')
   local state = held and fields[1]

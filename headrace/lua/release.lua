@@ -4,11 +4,12 @@
 -- touches  JOB<m> (state, fence, worker), READY, TURN, BELL, LEASES
 -- ARGV     (member, fence)*
 -- reply    how many went back
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'z')
 local _, now_us = now_ms()
 local released = 0
 for i = 1, #ARGV, 2 do
   local member, fence = ARGV[i], ARGV[i + 1]
-  local fields = read(member, 's', 'f', 'a', 'w', 'm', 't', 'z')
+  local fields = read(member)
   if fields and fields[2] == fence and fields[4] and (fields[1] == 'queued' or fields[1] == 'running') then
     local attempts = fields[1] == 'running' and fields[3] - 1 or fields[3]
     enter_ready(fields[5] .. ':' .. fields[6], member, fields[7])

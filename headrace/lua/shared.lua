@@ -19,29 +19,36 @@ local function tenant_of(member)
   return string.match(member, '^(.-)/')
 end
 
+-- The states, and which of them are ends.
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true}
 
-local function is_sound(name, value)
-  if not value then return OPTIONAL[name] end
-  if NUMBER[name] then return tonumber(value) end
-  return name ~= 's' or ENDED[value] ~= nil
-end
-
--- Fields of a record, empty ones as false; or nil and whether it is broken rather than gone.
-local function read(member, ...)
-  local fields = redis.pcall('HMGET', JOB .. member, ...)
-  if fields.err then return nil, true end
-  local sound, found = true, false
-  for i = 1, #fields do
-    if fields[i] == '' then fields[i] = false end
-    found = found or fields[i]
-    sound = sound and is_sound(select(i, ...), fields[i])
+-- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
+-- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
+local function reader(...)
+  local names, count, number, optional = {...}, select('#', ...), {}, {}
+  for i = 1, count do
+    number[i], optional[i] = NUMBER[names[i]], OPTIONAL[names[i]]
   end
-  if sound then return fields end
-  return nil, found and true
+  return function(member)
+    local fields = redis.pcall('HMGET', JOB .. member, unpack(names))
+    if fields.err then return nil, true end
+    local sound, found = ENDED[fields[1]] ~= nil, false
+    for i = 1, count do
+      local value = fields[i]
+      if value and value ~= '' then
+        found = true
+        sound = sound and (not number[i] or tonumber(value))
+      else
+        fields[i] = false
+        sound = sound and optional[i]
+      end
+    end
+    if sound then return fields end
+    return nil, found
+  end
 end
 
 local function quarantine(member, now)

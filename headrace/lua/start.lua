@@ -3,9 +3,10 @@
 -- touches  JOB<m> (state, attempts, begun, batch size; reason removed)
 -- ARGV     (member, fence)*
 -- reply    one character a job: 1 running, 0 not ours (lease lost, canceled, expired)
+local read = reader('s', 'f', 'a', 'w')
 local now, answers = now_ms(), {}
 for i = 1, #ARGV, 2 do
-  local fields = read(ARGV[i], 's', 'f', 'a', 'w')
+  local fields = read(ARGV[i])
   local ours = fields and fields[2] == ARGV[i + 1] and fields[4]
   if ours and fields[1] == 'queued' then
     redis.call('HSET', JOB .. ARGV[i], 's', 'running', 'a', fields[3] + 1, 'b', now, 'g', #ARGV / 2, 'r', '')

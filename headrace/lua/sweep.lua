@@ -6,6 +6,7 @@
 --          OUTBOX with COURIERS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
+local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h')
 local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
@@ -49,7 +50,7 @@ local function mend_place(member, fields)
 end
 
 for _, member in ipairs(members) do
-  local fields, broken = read(member, 's', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h')
+  local fields, broken = read(member)
   if fields and ENDED[fields[1]] then
     mended = mended + mend_ended(member, fields[1], fields[9])
   elseif fields then

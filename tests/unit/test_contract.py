@@ -135,9 +135,17 @@ def test_scripts_get_the_spelling_of_keys_from_the_contract() -> None:
 
 
 def test_a_script_begins_with_its_flags_and_ends_with_its_body() -> None:
-    script = assemble("x", "#!lua flags=allow-oom\nreturn JOB\n", "-- shared\n")
+    script = assemble("x", "#!lua flags=allow-oom\nreturn JOB\n", "")
 
-    assert script.text == "#!lua flags=allow-oom\nlocal P = KEYS[1]\n-- shared\nreturn P .. 'j:'\n"
+    assert script.text == "#!lua flags=allow-oom\nlocal P = KEYS[1]\nreturn P .. 'j:'\n"
+
+
+def test_a_script_brings_along_what_it_uses_and_what_that_uses_and_no_more() -> None:
+    shared = "local A = 1\n\nlocal function b()\n  return A\nend\n\nlocal function c()\n  return b()\nend\n"
+
+    assert assemble("x", "#!lua\nreturn b()\n", shared).text == (
+        "#!lua\nlocal P = KEYS[1]\nlocal A = 1\n\nlocal function b()\n  return A\nend\n\nreturn b()\n"
+    )
 
 
 @pytest.mark.parametrize("name", script_names())
