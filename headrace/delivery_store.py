@@ -1,12 +1,16 @@
 """DeliveryStore: operations on the outbox, where ends of jobs wait to be told. The scripts that end jobs fill it."""
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from headrace.errors import InvalidInput
 from headrace.jobs import Job
 from headrace.keys import Keys
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.webhooks import Delivery, DeliveryState, DueDelivery, new_secret
+
+log = logging.getLogger("headrace.deliveries")
 
 #: Deliveries of a tenant that are listed.
 MOST_LISTED = 10_000
@@ -79,14 +83,19 @@ class DeliveryStore:
 
 def _claimed(reply: Reply) -> ClaimedDeliveries:
     come_back_ms, *rows = reply
-    return ClaimedDeliveries([_due(*row) for row in rows], come_back_ms)
+    return ClaimedDeliveries([due for row in rows if (due := _due(*row))], come_back_ms)
 
 
 def _due(
     delivery_id: bytes, fence: bytes, attempts: int, url: bytes, record: Reply, output: bytes | None
-) -> DueDelivery:
+) -> DueDelivery | None:
+    """One row; None if the record is broken: its lease runs out, and after enough of them the script drops it."""
     member = delivery_id.decode().rpartition(":")[0]
-    job = Job.from_record(member, _mapping(record))
+    try:
+        job = Job.from_record(member, _mapping(record))
+    except (KeyError, ValueError, InvalidInput) as error:
+        log.warning("the record of %s cannot be read: %r", member, error)
+        return None
     return DueDelivery(delivery_id.decode(), int(fence), attempts, url.decode(), job, output)
 
 

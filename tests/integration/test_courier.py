@@ -288,6 +288,24 @@ def test_loopback_is_refused_unless_it_is_allowed(redis_url: str, cell: Cell, re
     assert receiver.heard == []
 
 
+def test_a_broken_record_keeps_no_other_end_from_being_told(cell: Cell) -> None:
+    finish(cell, "broken", "sound", url="https://example.com/")
+    cell.redis.hset(cell.keys.job("default/broken"), "m", "no model")
+
+    assert ["default/sound:1"] == [due.id for due in cell.claim_deliveries()]
+
+
+def test_a_courier_that_cannot_go_on_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda _, number: ended.append(number))
+    courier = Courier(settings=settings_of("no address of a server", "c1"))
+
+    courier.start()
+    wait_until(lambda: bool(ended))
+
+    assert ended == [signal.SIGTERM]
+
+
 def test_a_job_without_a_webhook_is_none_of_the_couriers_business(hooks: Cell) -> None:
     hooks.submit("silent")
     hooks.commit(hooks.take_and_start(jobs=1))

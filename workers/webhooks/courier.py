@@ -6,7 +6,9 @@ A courier that dies loses nothing: what it had leased is due again when the leas
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import signal
 import threading
 import time
 
@@ -74,7 +76,9 @@ class Courier:
         try:
             asyncio.run(self._main())
         except Exception:
-            log.exception("the courier has ended")
+            # A courier that delivers nothing helps nobody: its owner starts another.
+            log.exception("the courier cannot go on; its process ends")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def _main(self) -> None:
         self._look, self._under_way = asyncio.Event(), set[asyncio.Task[None]]()
