@@ -15,7 +15,7 @@ T = TypeVar("T")
 #: One job of so many has a webhook; as this is no multiple of the number of tiers, each tier gets its part.
 WEBHOOK_EVERY = 10
 #: Requests under way at once.
-_WINDOW = 64
+_WINDOW = 32
 
 
 class Outcome(NamedTuple):

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+_STOP_LATENCY_S = 0.05
+
 
 class Receiver:
     """An HTTP server on loopback that runs while the context lasts.
@@ -46,7 +48,7 @@ class Receiver:
             self._changed.wait_for(lambda: job_ids <= set(self._deliveries), timeout_s)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(_STOP_LATENCY_S,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

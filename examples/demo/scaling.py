@@ -37,7 +37,7 @@ class Story(NamedTuple):
 
 
 def show_scaling(system: DemoSystem, texts: Sequence[str], report: Report) -> list[Check]:
-    """Send the burst, show what it did, save the chart; answers what holds."""
+    """Send the burst, show what it did, save the chart; answers what was checked."""
     with Receiver(secret=system.webhook_secret()) as receiver:
         story = asyncio.run(_tell(system, texts, receiver, report))
         deliveries, refused = receiver.deliveries, receiver.refused
@@ -48,25 +48,29 @@ def show_scaling(system: DemoSystem, texts: Sequence[str], report: Report) -> li
         first_extra_s=story.first_extra_s,
     )
     _explain(story, report)
-    report.text(f"\n  as a chart: {os.path.relpath(system.chart_path)}")
-    report.figures(burst_rows(story.burst))
-    return [
+    report.text(f"\n  the same as a chart: {os.path.relpath(system.chart_path)}\n")
+    checks = [
         burst_checks.check_succeeded(story.burst),
         burst_checks.check_ran_once(story.burst),
         burst_checks.check_webhooks(story.burst.announced, deliveries, refused),
         burst_checks.check_first_extra(story.first_extra_s),
         burst_checks.check_back(story.samples, system.least_workers),
     ]
+    report.checks(checks)
+    report.figures(burst_rows(story.burst))
+    return checks
 
 
 async def _tell(system: DemoSystem, texts: Sequence[str], receiver: Receiver, report: Report) -> Story:
     def is_idle(sample: Sample) -> bool:
         return sample.is_idle(system.least_workers)
 
+    report.text("")
     async with AsyncClient(system.url) as client:
         async with watching(client) as before:
             await before.until(is_idle, limit_s=_CALM_LIMIT_S)
-        report.step(f"all is calm; now {len(Tier) * len(texts)} jobs at once, each sentence in each tier")
+        jobs = len(Tier) * len(texts)
+        report.step(f"all is calm; now {jobs} jobs at once: each sentence in each tier, every tenth with a webhook")
         with report.picture() as show:
             async with watching(client, show) as watch:
                 await asyncio.sleep(_MARGIN_S)

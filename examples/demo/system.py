@@ -32,6 +32,7 @@ DATA_DIR = _CHECKOUT / ".headrace" / "demo"
 
 #: More workers than this would tell no other story, and take longer to start.
 _MOST_CORES = 4
+_SCALING_INTERVAL_MS = 250
 _WAIT_OBJECTIVE_S = 4.0
 _SCALE_DOWN_WINDOW_S = 5.0
 
@@ -80,7 +81,10 @@ class DemoSystem:
         self._process = Process(
             name="up",
             command=python_module("scheduler.up", *options),
-            environment={"HEADRACE_WORKER_CLASSES": _as_json(self._classes)},
+            environment={
+                "HEADRACE_SCALING_INTERVAL_MS": str(_SCALING_INTERVAL_MS),
+                "HEADRACE_WORKER_CLASSES": _as_json(self._classes),
+            },
             sink=self._write,
         )
         return self
