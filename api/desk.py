@@ -89,7 +89,7 @@ class JobDesk:
         if is_replayed or wait_s:
             seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
             return seen._replace(is_replayed=is_replayed)
-        accepted = accepted_job(job, now_ms=now_ms)
+        accepted = accepted_job(job, now_ms=submitted.now_ms)
         delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
         return Seen(accepted, await self._waiting(accepted, submitted.depth), delivery=delivery)
 

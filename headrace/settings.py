@@ -22,6 +22,7 @@ from pydantic_settings import (
 from headrace.addresses import Network
 from headrace.errors import SettingsError
 from headrace.ids import CELL_PATTERN
+from headrace.network import is_loopback
 from headrace.secret_files import SecretFiles, with_password
 from headrace.tiers import Tier
 from headrace.webhooks import COURIER_CLASS
@@ -169,6 +170,18 @@ class Settings(BaseSettings):
         if not password:
             return given
         return {**given, "redis_url": with_password(given.get("redis_url", _REDIS_URL), password)}
+
+    def check_flower(self) -> None:
+        """Make sure that nobody but this host can look at Flower without a password.
+
+        Raises:
+            SettingsError: if others could.
+        """
+        if not self.flower_auth and not is_loopback(self.flower_host):
+            raise SettingsError(
+                f"HEADRACE_FLOWER_HOST: '{self.flower_host}' can be reached by others; set HEADRACE_FLOWER_AUTH"
+                " (name:password), better HEADRACE_FLOWER_AUTH_FILE, or use 127.0.0.1"
+            )
 
     @property
     def registry_location(self) -> str:

@@ -34,6 +34,8 @@ class Submitted(NamedTuple):
     member: str
     #: Jobs that waited before this one in its tenant's ready set.
     depth: int
+    #: Milliseconds on Redis's clock, which all times of a record are from.
+    now_ms: int
 
 
 class ClaimedJob(NamedTuple):
@@ -287,8 +289,8 @@ def _flat(leases: Sequence[Lease]) -> list[Argument]:
 
 
 def _submitted(reply: Reply) -> Submitted:
-    outcome, member, depth = reply
-    return Submitted(SubmitOutcome(outcome.decode()), member.decode(), depth)
+    outcome, member, depth, now_ms = reply
+    return Submitted(SubmitOutcome(outcome.decode()), member.decode(), depth, now_ms)
 
 
 def _claimed(reply: Reply) -> Claimed:

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log_to(console, settings.log_level)
         _refuse_taken_port(settings.api_host, settings.api_port, "--port")
         if options.flower:
+            settings.check_flower()
             _refuse_taken_port(settings.flower_host, settings.flower_port, "HEADRACE_FLOWER_PORT")
         with DataFolder(settings.data_dir) as folder:
             system = System(settings=settings, server=server, console=console, stop=stop, with_flower=options.flower)

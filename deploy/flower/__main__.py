@@ -13,8 +13,7 @@ from tornado.ioloop import PeriodicCallback
 
 from deploy.flower.job_queues import JobQueues
 from deploy.flower.pages import open_api_to_this_host, show_job_queues
-from headrace.errors import HeadraceError, SettingsError
-from headrace.network import is_loopback
+from headrace.errors import HeadraceError
 from headrace.settings import Settings, get_settings
 from workers.app import make_app
 
@@ -34,11 +33,7 @@ def flower_options(settings: Settings) -> dict[str, Any]:
     Raises:
         SettingsError: if others than this host could look at it without a password.
     """
-    if not settings.flower_auth and not is_loopback(settings.flower_host):
-        raise SettingsError(
-            f"HEADRACE_FLOWER_HOST: '{settings.flower_host}' can be reached by others; set HEADRACE_FLOWER_AUTH"
-            " (name:password), better HEADRACE_FLOWER_AUTH_FILE, or use 127.0.0.1"
-        )
+    settings.check_flower()
     return {
         "address": settings.flower_host,
         "port": settings.flower_port,

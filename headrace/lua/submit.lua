@@ -7,7 +7,7 @@
 -- ARGV     member, tenant, group, model@version, tier, offset ms, the next higher tier's, cap, input, attempts allowed,
 --          not before ms, start by ms, deadline ms (0 = none), idempotency key or '', request hash, its ttl s,
 --          URL that is told of its end or ''
--- reply    {accepted | replayed | mismatch | full, member or '', depth before}
+-- reply    {accepted | replayed | mismatch | full, member or '', depth before, ms now}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. The idempotency key
 -- follows, so that it never leads to nothing.
@@ -23,15 +23,15 @@ if idem ~= '' then
   local earlier = redis.call('GET', idem)
   if earlier then
     local known, hash = string.match(earlier, '^(.-)|(.*)$')
-    if hash ~= request then return {'mismatch', '', 0} end
-    return {'replayed', known, 0}
+    if hash ~= request then return {'mismatch', '', 0, now} end
+    return {'replayed', known, 0, now}
   end
 end
 local depth = redis.call('ZCARD', ready)
 local again = redis.call('EXISTS', JOB .. member) == 1 -- the same submission, sent again after its answer was lost
 if not again then
-  if depth >= cap then return {'full', '', depth} end
-  if not_before > now and redis.call('ZCARD', DELAYED) >= cap then return {'full', '', cap} end
+  if depth >= cap then return {'full', '', depth, now} end
+  if not_before > now and redis.call('ZCARD', DELAYED) >= cap then return {'full', '', cap, now} end
 
   local arrival = math.max(now, not_before)
   local score = arrival + offset
@@ -68,4 +68,4 @@ if not again then
   redis.call('HSET', JOB .. member, unpack(record))
 end
 if idem ~= '' then redis.call('SET', idem, member .. '|' .. request, 'EX', idem_ttl) end
-return {'accepted', member, depth}
+return {'accepted', member, depth, now}

@@ -12,7 +12,8 @@ def test_an_accepted_job_has_record_input_place_and_index(cell: Cell) -> None:
     submitted = cell.submit("j1", input=b'{"text":"a"}', max_attempts=5)
 
     job = cell.job("default/j1")
-    assert submitted == (SubmitOutcome.ACCEPTED, "default/j1", 0)
+    assert submitted[:3] == (SubmitOutcome.ACCEPTED, "default/j1", 0)
+    assert submitted.now_ms == job.created_ms
     assert (job.status, job.fence, job.attempts, job.max_attempts) == (JobStatus.QUEUED, 0, 0, 5)
     assert cell.redis.get(cell.keys.input("default/j1")) == b'{"text":"a"}'
     assert cell.ready() == ["default/j1"]
@@ -77,7 +78,7 @@ def test_a_full_queue_keeps_nothing_of_a_job(cell: Cell) -> None:
 
     refused = cell.submit("j2", cap=1, idempotency_key="k", deadline_ms=cell.now_ms() + 1000)
 
-    assert refused == (SubmitOutcome.FULL, "", 1)
+    assert refused[:3] == (SubmitOutcome.FULL, "", 1)
     assert [key for key in cell.redis.scan_iter(f"{cell.keys.prefix}*") if b"j2" in key or b":k:" in key] == []
     assert cell.run(cell.store.recent("default", limit=10)) == ["default/j1"]
 
