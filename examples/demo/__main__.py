@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, default=DATA_DIR, help="kept between runs (default .headrace/demo)")
     options = parser.parse_args(arguments)
     forget_settings()
-    # A stop from outside is to end the system in order, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A stop from outside is to end the system in order, as Ctrl-C does, also where a shell has Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     report = Report(Console())
     try:
         return 0 if _show(report, options) else 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +11,7 @@ from headrace.jobs import JobStatus
 from headrace.tiers import Tier
 
 T = TypeVar("T")
+Value = TypeVar("Value")
 
 #: One job of so many has a webhook; as this is no multiple of the number of tiers, each tier gets its part.
 WEBHOOK_EVERY = 10
@@ -42,22 +43,29 @@ class Burst(NamedTuple):
     took_s: float
 
 
+class _Order(NamedTuple):
+    """One job to submit."""
+
+    text: str
+    tier: Tier
+    webhook: str | None
+
+
 async def send_burst(client: AsyncClient, texts: Sequence[str], *, receiver_url: str) -> Burst:
     """Submit all as fast as the API takes them, then wait for every end, whatever it is."""
     began = time.monotonic()
-    orders = [(text, tier) for text in texts for tier in Tier]
-    webhooks = [None if index % WEBHOOK_EVERY else receiver_url for index in range(len(orders))]
+    texts_in_tiers = [(text, tier) for text in texts for tier in Tier]
+    orders = [_Order(*what, None if n % WEBHOOK_EVERY else receiver_url) for n, what in enumerate(texts_in_tiers)]
 
-    def submit(order: tuple[str, Tier], webhook: str | None) -> Awaitable[AsyncJob]:
-        text, tier = order
-        return client.submit("embedder", {"text": text}, tier=tier, webhook=webhook)
+    def submit(order: _Order) -> Awaitable[AsyncJob]:
+        return client.submit("embedder", {"text": order.text}, tier=order.tier, webhook=order.webhook)
 
-    jobs = await _in_window(submit(*what) for what in zip(orders, webhooks, strict=True))
+    jobs = await _in_window(submit, orders)
     accepted_s = time.monotonic() - began
-    records = await _in_window(job.wait() for job in jobs)
+    records = await _in_window(AsyncJob.wait, jobs)
     return Burst(
         outcomes=[read_outcome(record.document) for record in records],
-        announced={job.id for job, webhook in zip(jobs, webhooks, strict=True) if webhook},
+        announced={job.id for job, order in zip(jobs, orders, strict=True) if order.webhook},
         accepted_s=accepted_s,
         took_s=time.monotonic() - began,
     )
@@ -76,14 +84,14 @@ def read_outcome(document: Mapping[str, Any]) -> Outcome:
     )
 
 
-async def _in_window(acts: Iterable[Awaitable[T]]) -> list[T]:
-    """Do all, `_WINDOW` at once, in their order."""
+async def _in_window(act: Callable[[Value], Awaitable[T]], values: Iterable[Value]) -> list[T]:
+    """Do something with every value, `_WINDOW` of them at once."""
     places = asyncio.Semaphore(_WINDOW)
 
-    async def one(act: Awaitable[T]) -> T:
+    async def one(value: Value) -> T:
         async with places:
-            return await act
+            return await act(value)
 
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(one(act)) for act in acts]
+        running = [tasks.create_task(one(value)) for value in values]
     return [task.result() for task in running]

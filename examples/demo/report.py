@@ -44,10 +44,12 @@ class Report:
     def picture(self) -> Iterator[Callable[[Sequence[Sample]], None]]:
         """Show what happens; the function that is yielded draws it anew. Without a terminal, the last drawing only."""
         width = min(_PICTURE_WIDTH, self._console.width)
-        with Live(console=self._console, auto_refresh=False) as live:
-            yield lambda samples: live.update(draw(samples, width=width), refresh=True)
-        if not self._console.is_terminal:
-            self._console.print()  # Live ends the last row on terminals only
+        try:
+            with Live(console=self._console, auto_refresh=False) as live:
+                yield lambda samples: live.update(draw(samples, width=width), refresh=True)
+        finally:
+            if not self._console.is_terminal:
+                self._console.print()  # Live ends the last row on terminals only
 
     def figures(self, rows: Rows) -> None:
         """Show measurements."""
