@@ -26,7 +26,7 @@ from headrace.errors import HeadraceError, Unavailable
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tell the story; 0 only if everything that is claimed holds."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C, with Flower")
     parser.add_argument("--sentences", type=int, metavar="N", help="use N sentences and the paraphrases only")
     parser.add_argument("--data-dir", type=Path, default=DATA_DIR, help="kept between runs (default .headrace/demo)")
     options = parser.parse_args(arguments)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(report: Report, options: argparse.Namespace) -> bool:
     sentences = read_sentences(limit=options.sentences)
-    with DemoSystem(data_dir=options.data_dir.absolute()) as system:
+    with DemoSystem(data_dir=options.data_dir.absolute(), with_flower=options.keep) as system:
         pushed = system.push_embedder()
         ref = pushed.manifest.ref
         report.step(f"{ref} {'published' if pushed.is_new else 'is unchanged since the last run'}")
@@ -113,6 +113,7 @@ Still running until Ctrl-C. In another terminal:
   .venv/bin/headrace scaling
   curl {system.url}/v1/queues
   {system.url}/docs   every route, to try in a browser
+  http://127.0.0.1:{system.flower_port}        Flower: every job, its worker and its times
 """
 
 

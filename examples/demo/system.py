@@ -41,11 +41,12 @@ _END_LIMIT_S = 60.0
 
 
 class DemoSystem:
-    """A system that runs while the context lasts."""
+    """A system that runs while the context lasts; `with_flower` runs Celery's monitor beside it."""
 
-    def __init__(self, *, data_dir: Path) -> None:
+    def __init__(self, *, data_dir: Path, with_flower: bool = False) -> None:
         self.data_dir = data_dir
-        self.port = free_port()
+        self.port, self.flower_port = free_port(), free_port()
+        self._with_flower = with_flower
         self._classes = _worker_classes()
         data_dir.mkdir(parents=True, exist_ok=True)
 
@@ -77,11 +78,14 @@ class DemoSystem:
     def __enter__(self) -> Self:
         """Start it; `wait_until_ready` tells when it answers."""
         self._log = self.log_path.open("w", encoding="utf-8")
-        options = ("--data-dir", str(self.data_dir), "--port", str(self.port))
+        options = ["--data-dir", str(self.data_dir), "--port", str(self.port)]
+        if self._with_flower:
+            options.append("--flower")
         self._process = Process(
             name="up",
             command=python_module("scheduler.up", *options),
             environment={
+                "HEADRACE_FLOWER_PORT": str(self.flower_port),
                 "HEADRACE_SCALING_INTERVAL_MS": str(_SCALING_INTERVAL_MS),
                 "HEADRACE_WORKER_CLASSES": _as_json(self._classes),
             },
