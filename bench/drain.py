@@ -68,7 +68,7 @@ def _compare(ours: Drained, theirs: Drained) -> dict[str, float]:
 
 
 def _against_ideal(options: argparse.Namespace, folder: Path) -> Report:
-    jobs = options.jobs or (640 if options.smoke else 6_400)
+    jobs = options.jobs or (640 if options.smoke else 19_200)
     batches = -(-jobs // options.max_batch)
 
     def pair() -> dict[str, float]:
