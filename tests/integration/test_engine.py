@@ -243,6 +243,43 @@ def test_both_connections_cut_in_mid_pass_lose_nothing(rig: EngineRig) -> None:
     assert rig.finish(*rig.submit("after", ref=ref)) == [JobStatus.SUCCEEDED]
 
 
+def test_a_pass_longer_than_the_lease_keeps_it(make_rig: MakeRig) -> None:
+    rig = make_rig(lease_ms=1500)
+    ref = rig.push()
+    rig.start()
+    [member] = rig.submit("sleep 4", ref=ref)
+    rescued = 0
+
+    def ended() -> bool:
+        nonlocal rescued
+        rescued += rig.redis.run(rig.store.reap(limit=10, result_ttl_s=60)).requeued
+        return rig.job(member).status.is_terminal
+
+    rig.run_until(ended)
+
+    assert 0 == rescued
+    assert (JobStatus.SUCCEEDED, 1) == (rig.job(member).status, rig.job(member).attempts)
+
+
+def test_a_commit_whose_connection_breaks_before_the_answer_is_sent_again(rig: EngineRig) -> None:
+    ref = rig.push()
+    rig.start()
+    [member] = rig.submit("sleep 0.5", ref=ref)
+    rig.run_until(lambda: rig.job(member).status is JobStatus.RUNNING)
+
+    rig.redis.client.client_pause(20_000, all=False)
+    try:
+        # Let go of by the worker means: its commit is on the way, and the server does not carry it out.
+        rig.run_until(lambda: rig.engine.presence().jobs_held == 0)
+        assert JobStatus.RUNNING is rig.job(member).status
+        rig.redis.client.client_kill_filter(_type="normal", skipme=True)
+    finally:
+        rig.redis.client.client_unpause()
+
+    assert [JobStatus.SUCCEEDED] == rig.finish(member)
+    assert (b'"SLEEP 0.5"', 1, 0) == (rig.output(member), rig.job(member).attempts, rig.leases())
+
+
 def test_a_canceled_running_job_ends_canceled(rig: EngineRig) -> None:
     ref = rig.push()
     rig.start()
