@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +24,9 @@ from headrace.errors import HeadraceError
 from headrace.jobs import Cause, error_document
 from headrace.model_ref import ModelRef
 from registry.registry import Registry
-from workers.batcher import Batch, Batcher, WaitingJob
-from workers.frames import Frame, Message, encode
+from workers.batcher import Batch, Batcher, Limits, WaitingJob
+from workers.cost_model import CostModel
+from workers.frames import Frame, Message, PassReport, encode
 from workers.runtime import ItemResult, Runtime
 
 log = logging.getLogger("headrace.child")
@@ -47,28 +49,31 @@ class Inbox:
         with self._changed:
             match message:
                 case [Frame.JOBS, ref, alone, jobs] if not self._finishing:
-                    self._batcher.add(ref, [WaitingJob(*job) for job in jobs], alone=alone)
-                case [Frame.LOAD, ref]:
+                    self._batcher.add(ref, [WaitingJob(job[0], job[1]) for job in jobs], alone=alone)
+                case [Frame.LOAD, ref, _state]:
                     self._loads.append(ref)
                 case [Frame.FINISH]:
                     self._finishing = True
                     self._batcher.clear()
             self._changed.notify()
 
-    def take(self, max_batch: dict[str, int]) -> str | Batch | None:
+    def take(self, limits: Mapping[str, Limits]) -> str | Batch | None:
         """Something to do: the name of a version to load, or a batch to run; None if there is nothing now."""
         with self._changed:
-            return self._next(max_batch)
+            return self._next(limits)
 
-    def wait(self, max_batch: dict[str, int]) -> str | Batch:
+    def wait(self, limits: Mapping[str, Limits]) -> str | Batch:
         """Wait for something to do."""
         with self._changed:
-            while (task := self._next(max_batch)) is None:
+            while (task := self._next(limits)) is None:
                 self._changed.wait()
             return task
 
-    def _next(self, max_batch: dict[str, int]) -> str | Batch | None:
-        return self._loads.popleft() if self._loads else self._batcher.next_batch(max_batch)
+    def _next(self, limits: Mapping[str, Limits]) -> str | Batch | None:
+        if self._loads:
+            return self._loads.popleft()
+        batch = self._batcher.next_batch(time.monotonic(), limits)
+        return batch if isinstance(batch, Batch) else None
 
 
 class Child:
@@ -80,17 +85,17 @@ class Child:
         self._cache = cache
         self._device = device
         self._runtimes: dict[str, Runtime] = {}
-        self._max_batch: dict[str, int] = {}
+        self._limits: dict[str, Limits] = {}
         self.inbox = Inbox()
 
     def serve(self) -> None:
         """Work until the parent ends this process."""
         self._say(Frame.HELLO, os.getpid())
         while True:
-            task = self.inbox.take(self._max_batch)
+            task = self.inbox.take(self._limits)
             if task is None:
                 self._up.flush()
-                task = self.inbox.wait(self._max_batch)
+                task = self.inbox.wait(self._limits)
             if isinstance(task, str):
                 self._load(task)
             else:
@@ -108,18 +113,21 @@ class Child:
             log.exception("%s cannot be loaded", ref)
             return self._say(Frame.REFUSED, ref, f"{type(error).__name__}: {error}")
         self._runtimes[ref] = runtime
-        self._max_batch[ref] = runtime.max_batch
+        self._limits[ref] = Limits(CostModel(), max_batch=runtime.max_batch)
         log.info("%s loaded in %.1f s", ref, time.monotonic() - began)
         return self._say(Frame.LOADED, ref, runtime.max_batch)
 
     def _run(self, batch: Batch) -> None:
         slots = [job.slot for job in batch.jobs]
-        self._say(Frame.STARTED, batch.ref, slots)
+        self._say(Frame.STARTED, batch.ref, slots, 0.0)
         # Before the pass, or a crash in it had no suspects. What the pass before said goes out in the same write.
         self._up.flush()
         began = time.perf_counter()
         results = self._results(batch)
-        self._say(Frame.DONE, slots, [(r.ok, r.cause or "", r.body) for r in results], time.perf_counter() - began)
+        report = PassReport(
+            time.perf_counter() - began, staged_s=0.0, cost=len(slots), items=len(slots), runs=1, padding=0.0
+        )
+        self._say(Frame.DONE, slots, [(r.ok, r.cause or "", r.body) for r in results], report)
 
     def _results(self, batch: Batch) -> list[ItemResult]:
         runtime = self._runtimes.get(batch.ref)

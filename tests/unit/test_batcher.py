@@ -1,19 +1,24 @@
 """Which jobs run together."""
 
-from workers.batcher import Batcher, WaitingJob
+from workers.batcher import Batch, Batcher, Limits, WaitingJob
+from workers.cost_model import CostModel
 
 
 def jobs(*slots: int) -> list[WaitingJob]:
     return [WaitingJob(slot, b"x") for slot in slots]
 
 
+def limits(**max_batch: int) -> dict[str, Limits]:
+    return {ref: Limits(CostModel(), max_batch=most) for ref, most in max_batch.items()}
+
+
 def slots_of_next(batcher: Batcher, **max_batch: int) -> list[int]:
-    batch = batcher.next_batch(max_batch)
-    return [job.slot for job in batch.jobs] if batch else []
+    batch = batcher.next_batch(0.0, limits(**max_batch))
+    return [job.slot for job in batch.jobs] if isinstance(batch, Batch) else []
 
 
 def test_nothing_waiting_gives_no_batch() -> None:
-    assert None is Batcher().next_batch({"a": 4})
+    assert None is Batcher().next_batch(0.0, limits(a=4))
 
 
 def test_a_single_job_runs_at_once() -> None:
@@ -39,9 +44,9 @@ def test_a_batch_never_mixes_two_models() -> None:
     batcher.add("b", jobs(2))
     batcher.add("a", jobs(3))
 
-    first = batcher.next_batch({"a": 4, "b": 4})
+    first = batcher.next_batch(0.0, limits(a=4, b=4))
 
-    assert first is not None
+    assert isinstance(first, Batch)
     assert ("a", jobs(1, 3)) == (first.ref, first.jobs)
     assert slots_of_next(batcher, a=4, b=4) == [2]
 
