@@ -20,7 +20,8 @@ from headrace.errors import HeadraceError, InvalidInput, InvalidModel
 from registry.additions import parse_additions
 from registry.description import SourceFile, describe, read_files
 from registry.manifest import Manifest
-from workers.runtime import ItemResult, Runtime
+from workers.failures import ItemResult
+from workers.runtime import Runtime
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

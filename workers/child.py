@@ -26,8 +26,9 @@ from headrace.model_ref import ModelRef
 from registry.registry import Registry
 from workers.batcher import Batch, Batcher, Limits, WaitingJob
 from workers.cost_model import CostModel
+from workers.failures import ItemResult
 from workers.frames import Frame, Message, PassReport, encode
-from workers.runtime import ItemResult, Runtime
+from workers.runtime import Runtime
 
 log = logging.getLogger("headrace.child")
 

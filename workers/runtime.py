@@ -4,36 +4,24 @@ Its own share of an item's time is a few microseconds: hooks that the author did
 need no checking are not checked. torch is never imported here; it is used if the model has imported it.
 """
 
-import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import orjson
 
-from headrace.errors import HeadraceError, InputError, InvalidModel
-from headrace.jobs import Cause, error_document
+from headrace.errors import InvalidModel
 from headrace.model import Model
 from registry.manifest import Manifest
 from registry.signature import overrides, signature_of
 from registry.source import find_model
 from workers.codec import decoder, encoder
 from workers.collate import collate, split
-
-log = logging.getLogger(__name__)
-
-#: More of an exception's text than this helps nobody and costs Redis memory.
-MAX_DETAIL = 2000
-
-
-class ItemResult(NamedTuple):
-    """How one input ended: `body` is the result's JSON or an error document."""
-
-    ok: bool
-    cause: Cause | None
-    body: bytes
+from workers.failures import ItemResult, attempt, failed
+from workers.isolation import Isolation
+from workers.oom_limit import OomLimit
 
 
 class Runtime:
@@ -45,7 +33,7 @@ class Runtime:
         self.max_batch = manifest.max_batch
         self._model = model
         self._device = device
-        self._last_reported = ""
+        self._isolation = Isolation(name=str(manifest.ref), forward=self._pass, limit=OomLimit())
         self._decode = decoder(signature.input)
         self._encode = encoder(signature.output)
         self._preprocess = model.preprocess if overrides(type(model), "preprocess") else None
@@ -100,86 +88,23 @@ class Runtime:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
         """
         with _inference_mode():
-            results = [_attempt(self.prepare, raw) for raw in raws]
+            results = [attempt(self.prepare, raw) for raw in raws]
             good = [i for i, item in enumerate(results) if type(item) is not ItemResult]
-            rows = self._forward([results[i] for i in good])
+            rows = self._isolation.run([results[i] for i in good]).rows
             for i, row in zip(good, rows, strict=True):
-                results[i] = row if type(row) is ItemResult else _attempt(self._finish, row)
+                results[i] = row if type(row) is ItemResult else attempt(self._finish, row)
             return results
 
-    def _forward(self, items: list[Any]) -> Sequence[Any]:
-        """One row per item, an ItemResult where it failed. A batch that fails is halved until the culprit is alone."""
-        if not items:
-            return []
-        try:
-            batch = items if self._preprocess is None else collate(items, self._device)
-            return split(self._model.forward(batch), len(items))
-        except InvalidModel as error:
-            return [_failed(error)] * len(items)
-        except Exception as error:
-            if _is_device_lost(error):
-                raise
-            failure = _failed(error)
-            self._report(failure, error, len(items))
-        # Outside of `except`, so that the traceback no longer keeps the failed pass's tensors alive.
-        if len(items) == 1:
-            return [failure]
-        if failure.cause is Cause.OOM:
-            _free_device_memory()
-        half = len(items) // 2
-        return [*self._forward(items[:half]), *self._forward(items[half:])]
+    def _pass(self, items: Sequence[Any]) -> Sequence[Any]:
+        """One forward pass over prepared items."""
+        batch = items if self._preprocess is None else collate(list(items), self._device)
+        return split(self._model.forward(batch), len(items))
 
     def _finish(self, row: Any) -> ItemResult:
         if isinstance(row, Exception):
-            return _failed(row)
+            return failed(row)
         result = row if self._postprocess is None else self._postprocess(row)
         return ItemResult(True, None, self._encode(result))
-
-    def _report(self, failure: ItemResult, error: Exception, items: int) -> None:
-        """Log a failing pass with its traceback, once while the same failure repeats."""
-        text = failure.body.decode()
-        if text != self._last_reported:
-            log.warning("%s: a pass over %d items failed: %s", self.manifest.ref, items, text, exc_info=error)
-            self._last_reported = text
-
-
-def _attempt(step: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a step to one item; if it raises, answer how the item failed."""
-    try:
-        return step(value)
-    except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
-        return _failed(error)
-
-
-def _failed(error: Exception) -> ItemResult:
-    cause = _cause(error)
-    detail = error.detail if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
-    return ItemResult(False, cause, error_document(cause, detail[:MAX_DETAIL]))
-
-
-def _cause(error: Exception) -> Cause:
-    if isinstance(error, InputError):
-        return Cause.INPUT
-    return Cause.OOM if _is_out_of_memory(error) else Cause.MODEL
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    torch = sys.modules.get("torch")
-    on_device = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or on_device or on_cpu
-
-
-def _is_device_lost(error: Exception) -> bool:
-    torch = sys.modules.get("torch")
-    lost = getattr(torch, "AcceleratorError", None)
-    return lost is not None and isinstance(error, lost) and not _is_out_of_memory(error)
-
-
-def _free_device_memory() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def _inference_mode() -> AbstractContextManager[Any]:

@@ -12,7 +12,8 @@ import pytest
 from headrace.errors import InputError, InvalidModel
 from registry.registry import Registry
 from tests.model_folder import DOUBLER, write_model
-from workers.runtime import MAX_DETAIL, Runtime
+from workers.failures import MAX_DETAIL
+from workers.runtime import Runtime
 
 Load = Callable[..., Runtime]
 
@@ -124,19 +125,25 @@ def test_hooks_for_one_item_that_raise_fail_that_item(load: Load) -> None:
 @pytest.mark.parametrize(
     ("returned", "problem"),
     [
-        ("batch[1:]", "forward returned 2 rows for 3 items"),
-        ("batch * 2", "forward returned 6 rows for 3 items"),
+        ("batch[1:]", "forward returned 0 rows for 1 items"),
+        ("batch * 2", "forward returned 2 rows for 1 items"),
         ("{x: x for x in batch}", "forward returned dict, not a list"),
         ("'abc'", "forward returned str, not a list"),
         ("(x for x in batch)", "forward returned generator, not a list"),
         ("None", "forward returned NoneType, not a list"),
     ],
 )
-def test_rows_that_are_not_one_per_item_fail_the_whole_batch(load: Load, returned: str, problem: str) -> None:
+def test_rows_that_are_not_one_per_item_fail_every_item(load: Load, returned: str, problem: str) -> None:
     results = load(one_hook(f"return {returned}")).run([b"1", b"2", b"3"])
 
     assert [result.cause for result in results] == ["model"] * 3
     assert problem in results[0].body.decode()
+
+
+def test_an_item_whose_row_is_left_out_fails_alone(load: Load) -> None:
+    runtime = load(one_hook("return [x for x in batch if x != 2]"))
+
+    assert ends(runtime, 1, 2, 3, 4) == [1, "<model>", 3, 4]
 
 
 def test_a_result_that_does_not_fit_its_hint_fails_that_item(load: Load) -> None:

@@ -1,0 +1,54 @@
+"""Failures: what an exception means for an item, and for the process that it was raised in."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from headrace.errors import HeadraceError, InputError
+from headrace.jobs import Cause, error_document
+
+#: More of an exception's text than this helps nobody and costs Redis memory.
+MAX_DETAIL = 2000
+
+
+class ItemResult(NamedTuple):
+    """How one input ended: `body` is the result's JSON or an error document."""
+
+    ok: bool
+    cause: Cause | None
+    body: bytes
+
+
+def attempt(step: Callable[[Any], Any], value: Any) -> Any:
+    """Apply a step to one item; if it raises, answer how the item failed."""
+    try:
+        return step(value)
+    except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
+        return failed(error)
+
+
+def failed(error: Exception) -> ItemResult:
+    """The end of an item that an exception stands for; nothing of the exception is kept but its text."""
+    cause = _cause(error)
+    detail = error.detail if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
+    return ItemResult(False, cause, error_document(cause, detail[:MAX_DETAIL]))
+
+
+def is_device_lost(error: Exception) -> bool:
+    """Tell whether the device is of no more use to this process, as after a failed assertion in a CUDA kernel."""
+    torch = sys.modules.get("torch")
+    lost = getattr(torch, "AcceleratorError", None)
+    return lost is not None and isinstance(error, lost) and not _is_out_of_memory(error)
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, InputError):
+        return Cause.INPUT
+    return Cause.OOM if _is_out_of_memory(error) else Cause.MODEL
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    on_device = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or on_device or on_cpu
