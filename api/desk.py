@@ -95,6 +95,8 @@ class JobDesk:
 
     async def _enqueue(self, job: NewJob) -> Submitted:
         cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
+        barrier = self._services.barrier
+        barrier.require()
         submitted = await self._run(self._store.submit(job, cap=cap, idempotency_ttl_s=ttl_s))
         if submitted.outcome is SubmitOutcome.FULL:
             raise QueueFull(
@@ -108,6 +110,7 @@ class JobDesk:
                 f"the Idempotency-Key {problem}",
                 fields=[FieldError("/header/Idempotency-Key", problem)],
             )
+        await barrier.reached()
         return submitted
 
     async def see(self, job_id: str, *, wait_s: float = 0, with_result: bool = False) -> Seen:

@@ -6,6 +6,7 @@ from typing import cast
 from fastapi import Request
 
 from api.catalog import Catalog
+from api.durability import Everysec, Strict, make_barrier
 from api.event_feed import EventFeed
 from api.id_seal import IdSeal
 from api.presences import Presences
@@ -26,6 +27,8 @@ class Services:
     store: JobStore
     deliveries: DeliveryStore
     mux: Mux
+    #: Passed between storing a job and accepting it.
+    barrier: Everysec | Strict
     catalog: Catalog
     presences: Presences
     seal: IdSeal
@@ -34,6 +37,7 @@ class Services:
 
     async def start(self) -> None:
         """Connect; a server or registry that is not there yet is tried again in the background."""
+        await self.barrier.start()
         await self.mux.start()
         await self.feed.start()
         await self.catalog.start()
@@ -43,6 +47,7 @@ class Services:
         self.waiters.close()
         await self.catalog.close()
         await self.feed.close()
+        await self.barrier.close()
         await self.mux.close()
 
 
@@ -61,6 +66,7 @@ def make_services(settings: Settings) -> Services:
         store=JobStore(keys),
         deliveries=DeliveryStore(keys),
         mux=mux,
+        barrier=make_barrier(settings.durability, url=settings.redis_url, keys=keys),
         catalog=Catalog(registry=registry, poll_s=settings.registry_poll_s),
         presences=Presences(mux=mux, keys=keys),
         seal=IdSeal(mux=mux, keys=keys),

@@ -16,7 +16,8 @@
     │   ├── IdempotencyMismatch      422
     │   └── QueueFull                429
     ├── Unavailable                  503, try again
-    │   └── RedisUnavailable         503
+    │   ├── RedisUnavailable         503
+    │   └── NotDurable               503
     ├── WaitTimeout                  504, raised by clients: the job goes on
     ├── ModelError                   a model, its files or its code
     │   ├── InputError               raised by a model author: only this job fails
@@ -187,6 +188,13 @@ class RedisUnavailable(Unavailable):
 
     code = "redis_unavailable"
     title = "The queue's storage does not answer"
+
+
+class NotDurable(Unavailable):
+    """Raised under strict durability when the disk of Redis is not known to have followed."""
+
+    code = "not_durable"
+    title = "The disk of the queue's storage has not followed"
 
 
 class WaitTimeout(HeadraceError):

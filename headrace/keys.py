@@ -201,6 +201,11 @@ class Keys:
         return f"{self.prefix}leader_fence"
 
     @property
+    def barrier(self) -> str:
+        """String: written behind submissions to learn when the disk has them (strict durability)."""
+        return f"{self.prefix}barrier"
+
+    @property
     def id_key(self) -> str:
         """String: the secret that seals job ids."""
         return f"{self.prefix}id_key"

@@ -9,7 +9,7 @@ import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
@@ -78,6 +78,11 @@ class Settings(BaseSettings):
 
     redis_url: str = Field(_REDIS_URL, repr=False, description="where the jobs live")
     redis_password: str = Field("", repr=False, description="password of Redis, for a redis_url without one")
+    durability: Literal["everysec", "strict"] = Field(
+        "everysec",
+        description="when a job counts as accepted: everysec (stored by Redis; a power loss may cost about a second"
+        " of jobs) or strict (its disk has it too; refused where the server lacks WAITAOF)",
+    )
     cell: str = Field("c1", pattern=CELL_PATTERN, description="name of this cell; begins each job id")
     data_dir: Path = Field(Path(".headrace"), description="folder for models, caches and the embedded server")
     registry_url: str = Field(

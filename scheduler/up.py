@@ -78,7 +78,8 @@ def _choose(options: argparse.Namespace) -> tuple[Settings, EmbeddedServer | Non
     if redis_url is None and "redis_url" in given.model_fields_set:
         redis_url = given.redis_url
     if redis_url is None:
-        quiet = {"loglevel": "warning"}
+        # Under strict durability callers wait for the disk, so it is not to be waited for a second at a time.
+        quiet = {"loglevel": "warning", "appendfsync": "always" if given.durability == "strict" else "everysec"}
         server = EmbeddedServer(folder=redis_folder(data_dir), port=free_port(), options=quiet)
         redis_url = server.url
     chosen = {

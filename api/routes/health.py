@@ -38,6 +38,10 @@ async def _reasons(request: Request) -> list[str]:
         await services.mux.run(RedisOp(bytes, ("PING",)))
     except HeadraceError as error:
         reasons.append(error.detail)
+    try:
+        services.barrier.require()
+    except HeadraceError as error:
+        reasons.append(error.detail)
     if not services.feed.is_connected:
         reasons.append("the ends of jobs are not heard: the event feed has no connection to Redis")
     if services.catalog.problem:

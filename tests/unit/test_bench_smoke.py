@@ -37,6 +37,16 @@ def test_tiers_show_what_urgent_jobs_wait_beside_a_flood(capsys: pytest.CaptureF
     assert figures["old_spot_share_under_priority_overload"] > figures["new_spot_share_under_priority_overload"]
 
 
+def test_durability_tells_what_waiting_for_the_disk_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    document = _smoke(["durability"], capsys)
+
+    figures = document["figures"]
+    modes = {"everysec", "strict_everysec", "strict_always"}
+    expected = {f"{mode}_{figure}" for mode in modes for figure in ("per_s", "p50_ms", "alone_p50_ms")}
+    assert expected | {"strict_everysec_over_everysec", "strict_always_over_everysec"} == set(figures)
+    assert all(value > 0 for value in figures.values())
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 
