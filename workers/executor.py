@@ -14,7 +14,7 @@ from typing import Protocol
 
 from headrace.settings import child_environment
 from workers.backoff import Backoff
-from workers.frames import Decoder, Frame, Message, encode
+from workers.frames import Decoder, Frame, Message, PassReport, encode
 from workers.loop import Loop
 from workers.outbox import Outbox
 
@@ -38,11 +38,14 @@ class ExecutorListener(Protocol):
     def model_refused(self, ref: str, error: str) -> None:
         """A model version could not be loaded."""
 
-    def batch_started(self, ref: str, slots: list[int]) -> None:
-        """A forward pass begins."""
+    def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
+        """A forward pass begins, so the one before has ended; 0 s if nobody knows how long it takes."""
 
-    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], took_s: float) -> None:
-        """A forward pass ended."""
+    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], report: PassReport) -> None:
+        """The results of a forward pass are here; the next one may have begun."""
+
+    def model_learned(self, ref: str, state: bytes) -> None:
+        """What is known of a version's speed by now, for `Executor.load` elsewhere."""
 
     def child_died(self, suspects: list[int], cause: str, loading: str | None) -> None:
         """The child is gone; `suspects` were in the forward pass, `loading` was being loaded."""
@@ -81,7 +84,7 @@ class Executor:
         self.is_ready = False
         self.running: list[int] = []
         self.loading: str | None = None
-        self._to_load: list[str] = []
+        self._to_load: list[tuple[str, bytes]] = []
         self._pass_deadline = self._load_deadline = math.inf
         self._kill_cause = ""
 
@@ -152,20 +155,20 @@ class Executor:
 
     # --- talking down
 
-    def load(self, ref: str) -> None:
-        """Have a model version loaded after those that were asked for before."""
-        self._to_load.append(ref)
+    def load(self, ref: str, state: bytes = b"") -> None:
+        """Have a model version loaded after those that were asked for before; `state` is what others learned of it."""
+        self._to_load.append((ref, state))
         self._load_next()
 
     def _load_next(self) -> None:
         if self.loading is None and self._to_load and self.is_ready:
-            self.loading = self._to_load.pop(0)
+            self.loading, state = self._to_load.pop(0)
             # The child may be in a pass; it loads as soon as that ends.
             self._load_deadline = time.monotonic() + self.limits.forward_s + self.limits.load_s
-            self._say(Frame.LOAD, self.loading)
+            self._say(Frame.LOAD, self.loading, state)
 
-    def send(self, ref: str, jobs: Sequence[tuple[int, bytes]], *, alone: bool = False) -> None:
-        """Hand over jobs as (slot, input); they run in this order, each by itself if `alone`."""
+    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float]], *, alone: bool = False) -> None:
+        """Hand over jobs as (slot, input, tier, deadline in monotonic seconds), each to run by itself if `alone`."""
         self._say(Frame.JOBS, ref, alone, jobs)
 
     def finish(self) -> None:
@@ -199,18 +202,21 @@ class Executor:
 
     def _hear(self, message: Message) -> None:
         match message:
-            case [Frame.DONE, slots, results, took_s]:
-                self.running, self._pass_deadline = [], math.inf
-                self.listener.batch_done(slots, results, took_s)
-            case [Frame.STARTED, ref, slots]:
+            case [Frame.DONE, slots, results, report]:
+                if slots == self.running:
+                    self.running, self._pass_deadline = [], math.inf
+                self.listener.batch_done(slots, results, PassReport(*report))
+            case [Frame.STARTED, ref, slots, expected_s]:
                 self.running, self._pass_deadline = slots, time.monotonic() + self.limits.forward_s
-                self.listener.batch_started(ref, slots)
+                self.listener.batch_started(ref, slots, expected_s)
             case [Frame.LOADED, ref, max_batch]:
                 self._loaded()
                 self.listener.model_loaded(ref, max_batch)
             case [Frame.REFUSED, ref, error]:
                 self._loaded()
                 self.listener.model_refused(ref, error)
+            case [Frame.LEARNED, ref, state]:
+                self.listener.model_learned(ref, state)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
                 self.is_ready = True

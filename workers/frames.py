@@ -1,22 +1,24 @@
 """The language of the pipe between parent and child: four bytes of length, then a msgpack list led by its kind.
 
 Down, parent to child:
-    LOAD    [ref]                                   fetch, verify and load a model version
-    JOBS    [ref, alone, [[slot, input], …]]        run these, each by itself if `alone`
+    LOAD    [ref, state]                            fetch, verify and load a model version; what is known of its speed
+    JOBS    [ref, alone, [[slot, input, tier, deadline_s], …]]   run these, each by itself if `alone`
     FINISH  []                                      finish the running batch and forget the rest
 Up, child to parent:
     HELLO   [pid]                                   ready for work
     LOADED  [ref, max_batch]
     REFUSED [ref, error]                            could not be loaded
-    STARTED [ref, [slot, …]]                        a forward pass begins with exactly these
-    DONE    [[slot, …], [[ok, cause, body], …], s]  and took s seconds
+    STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
+    DONE    [[slot, …], [[ok, cause, body], …], report]   their ends, and a `PassReport`
+    LEARNED [ref, state]                            what is known of a version's speed by now
+The results of one pass may come after the next one has begun. Deadlines are monotonic seconds, of this machine.
 Inputs and results stay bytes throughout; nothing is ever pickled.
 """
 
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgpack
 
@@ -36,6 +38,23 @@ class Frame(IntEnum):
     REFUSED = 12
     STARTED = 13
     DONE = 14
+    LEARNED = 15
+
+
+class PassReport(NamedTuple):
+    """What the child counted in one forward pass.
+
+    `took_s` is the wall time from forming the batch to its rows, `staged_s` the work that waited in the child at the
+    end. `cost` is that of the batch as padded (items times the largest) and `padding` how much of it was filling;
+    `runs` counts the calls of `forward`, more than one if a run failed.
+    """
+
+    took_s: float
+    staged_s: float
+    cost: float
+    items: int
+    runs: int
+    padding: float
 
 
 def encode(kind: Frame, *fields: object) -> bytes:

@@ -4,6 +4,7 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from workers.claim_policy import ClaimPlan, ClaimPolicy
 from workers.committer import Committer
 from workers.executor import Executor
 from workers.forward_clock import ForwardClock
+from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop, Timer
 from workers.served_models import ServedModels
@@ -26,6 +28,8 @@ log = logging.getLogger("headrace.path")
 _START_DELAY_S = 0.02
 #: Children that may die with a job in their pass before the job is given up.
 _CRASHES = 2
+#: The number of the standard tier on the pipe.
+_STANDARD = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,16 +92,21 @@ class JobPath:
         self._on_room()
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
-        by_ref: dict[str, list[tuple[int, bytes]]] = {}
+        by_ref: dict[str, list[tuple[int, bytes, int, float]]] = {}
         for held in jobs:
-            by_ref.setdefault(held.ref, []).append((held.slot, held.job.input))
+            by_ref.setdefault(held.ref, []).append((held.slot, held.job.input, _STANDARD, math.inf))
         for ref, rows in by_ref.items():
             if self.models.is_ready(ref):
                 self._executor.send(ref, rows, alone=alone)
 
     # --- what the child says
 
-    def batch_started(self, ref: str, slots: list[int]) -> None:
+    def batch_started(
+        self,
+        ref: str,
+        slots: list[int],
+        expected_s: float,  # noqa: ARG002 - the clock still learns by itself
+    ) -> None:
         """A forward pass begins: say so in the records if it lasts, and plan the next claim."""
         self.clock.started(ref, now=time.monotonic())
         jobs = self.held.start(slots)
@@ -114,8 +123,9 @@ class JobPath:
         # The commit makes up for it.
         log.warning("the start of a batch was not recorded: %s", error)
 
-    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], took_s: float) -> None:
+    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], report: PassReport) -> None:
         """A forward pass ended: commit it."""
+        took_s = report.took_s
         if self._start_timer is not None:
             self._start_timer.cancel()
             self._start_timer = None
@@ -137,6 +147,9 @@ class JobPath:
         self._on_room()
 
     # --- models
+
+    def model_learned(self, ref: str, state: bytes) -> None:
+        """The child knows a version's speed better."""
 
     def child_ready(self) -> None:
         """A new child: let it load everything."""
