@@ -34,7 +34,10 @@ _FAMILIES = {
     "DELIVERY": "d:",  # <delivery>: hash, how far it is; made with its first attempt
     "DELIVERIES": "v:",  # <tenant>: zset of its newest deliveries by first attempt
     "SIGNING": "signing:",  # <tenant>: hash of the secrets that sign its webhooks
+    "DEAD": "x:",  # <tenant>: zset of its newest jobs that were given up, by their end
     "QUARANTINE": "quarantine",  # zset of members whose records are broken, by discovery
+    "STRAYS": "strays",  # list of what else was found that is none of ours, the newest 100, JSON
+    "ASIDE": "x:",  # <ms>:<key>: a key of another type than ours has, renamed
     "STATS": "stats",  # hash of counters: rescued, late_refused, dead, …
 }
 
@@ -122,10 +125,19 @@ class Keys:
         """Stream: jobs that ended, one entry a batch; the API wakes its waiters from it."""
         return self._key("EVENTS")
 
+    def dead_letters(self, tenant: str) -> str:
+        """Sorted set: a tenant's newest jobs that were given up, by their end."""
+        return self._key("DEAD", tenant)
+
     @property
     def quarantine(self) -> str:
         """Sorted set: jobs whose records are broken."""
         return self._key("QUARANTINE")
+
+    @property
+    def strays(self) -> str:
+        """List: what somebody else put into keys and queues of ours, the newest 100, JSON."""
+        return self._key("STRAYS")
 
     def hook(self, member: str) -> str:
         """String: the URL that is told of a job's end."""

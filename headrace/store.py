@@ -49,6 +49,8 @@ class ClaimedJob(NamedTuple):
     #: Index into the groups that were claimed from.
     group: int
     input: bytes
+    #: W3C Trace Context; empty for most.
+    traceparent: str = ""
 
     @property
     def lease(self) -> Lease:
@@ -112,6 +114,13 @@ class Swept(NamedTuple):
     mended: int
 
 
+class DeadLetter(NamedTuple):
+    """A job that was given up, by when it ended."""
+
+    member: str
+    ended_ms: int
+
+
 class QueueDepth(NamedTuple):
     """What waits in one group."""
 
@@ -169,7 +178,7 @@ class JobStore:
             *(job.member, job.tenant, group_of(job.ref, job.tier), str(job.ref), str(job.tier)),
             *(OFFSET_MS[job.tier], FLOOR_MS[job.tier], cap, job.input, job.max_attempts),
             *(job.not_before_ms, job.start_by_ms, job.deadline_ms),
-            *(idempotency, job.request_hash, idempotency_ttl_s, job.webhook_url),
+            *(idempotency, job.request_hash, idempotency_ttl_s, job.webhook_url, job.traceparent),
         )
         return RedisOp(_submitted, args, load_script("submit"))
 
@@ -274,9 +283,31 @@ class JobStore:
         """What came to a group and what was done for it."""
         return RedisOp(_counts, ("HMGET", self.keys.queue(group), *_COUNT_FIELDS))
 
+    def dead_letters(self, tenant: str, *, limit: int, before_ms: int | None = None) -> RedisOp[list[DeadLetter]]:
+        """A tenant's jobs that were given up, the newest first; from those that ended before `before_ms`, if given."""
+        newest = "+inf" if before_ms is None else f"({before_ms}"
+        command = ("ZREVRANGEBYSCORE", self.keys.dead_letters(tenant), newest, "-inf", "WITHSCORES", "LIMIT", 0, limit)
+        return RedisOp(_dead_letters, command)
+
+    def forget_dead_letters(self, tenant: str, members: Sequence[str]) -> RedisOp[int]:
+        """Take jobs off the list of those that were given up; answers how many were on it."""
+        return RedisOp(int, ("ZREM", self.keys.dead_letters(tenant), *members))
+
+    def input(self, member: str) -> RedisOp[bytes | None]:
+        """What was submitted: of a job that has not ended, or failed; else None."""
+        return RedisOp(_bytes, ("GET", self.keys.input(member)))
+
+    def webhook_url(self, member: str) -> RedisOp[bytes | None]:
+        """Where the job's end is told, None if nowhere."""
+        return RedisOp(_bytes, ("GET", self.keys.hook(member)))
+
     def recent(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
         """Members of a tenant's newest jobs, newest first."""
         return RedisOp(_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
+
+
+def _dead_letters(reply: Reply) -> list[DeadLetter]:
+    return [DeadLetter(reply[i].decode(), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
 
 
 def _counts(reply: Reply) -> QueueCounts:
@@ -294,8 +325,11 @@ def _submitted(reply: Reply) -> Submitted:
 
 
 def _claimed(reply: Reply) -> Claimed:
-    more, come_back_ms = reply[0], reply[1]
-    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(2, len(reply), 6)]
+    more, come_back_ms, traces = reply[:3]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(3, len(reply), 6)]
+    for i in range(0, len(traces), 2):
+        place = traces[i] - 1
+        jobs[place] = jobs[place]._replace(traceparent=traces[i + 1].decode())
     return Claimed(jobs, bool(more), come_back_ms)
 
 

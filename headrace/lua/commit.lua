@@ -2,7 +2,7 @@
 -- commit: finish a batch. Each job only if its lease is still ours; a job whose cancellation was asked for ends canceled.
 -- touches  OUTPUT<m> string (set, time to live), JOB<m> (state, end, time to live), INPUT<m> (deleted, or kept for a
 --          failed job), LEASES, DEADLINES, EVENTS (one entry), STATS, QUEUE<group> hash (what was done), OUTBOX with
---          COURIERS
+--          COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     ttl s, ms that the forward pass took, (member, fence, succeeded | failed, cause or '', body)*
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
@@ -12,6 +12,8 @@ local ttl, ran_ms, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 local size = (#ARGV - 2) / 5
 local answers, leases, words, late = {}, {}, {}, 0
 local served, NOTHING = {}, {}
+-- Failures that are nobody's last word: not the input's fault, and not said by the model.
+local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
 
 -- How long a job was ready before its pass began, added up for each group.
 local function note_served(group, ready_since, begun)
@@ -45,6 +47,7 @@ for i = 3, #ARGV, 5 do
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[12]))
+    if GIVEN_UP[cause] then bury(member, now) end
     local begun, why = tonumber(fields[11] or 0), cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.

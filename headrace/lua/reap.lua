@@ -2,7 +2,7 @@
 -- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
 -- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS,
---          OUTBOX with COURIERS
+--          OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
 local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
@@ -25,9 +25,9 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
     redis.call('SET', OUTPUT .. member,
       '{"cause":"worker_lost","detail":"its worker was lost during the last attempt","retryable":true}', 'EX',
       kept_s(ttl, fields[9]))
+    bury(member, now)
     finish(member, 'failed', now, ttl, fields[9], 'c', 'worker_lost', 'f', next_fence(fence, now_us))
     redis.call('ZREM', DEADLINES, member)
-    redis.call('HINCRBY', STATS, 'dead', 1)
     words[#words + 1] = member .. ' failed'
     ended = ended + 1
   elseif state == 'running' or state == 'queued' then

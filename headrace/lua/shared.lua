@@ -23,7 +23,7 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true}
-local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true}
+local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -114,6 +114,14 @@ local function post(member, now)
   if not has_rung then redis.call('XADD', COURIERS, 'MAXLEN', 1, '*', 'r', 1) end
   has_rung = true
   redis.call('ZADD', OUTBOX, now, member .. ':1')
+end
+
+-- A dead letter: a job given up by those who ran it, not for its input or by its model's own word. It is noted before its
+-- state, and never stops a script; an entry whose job has not failed is passed over by whoever reads.
+local function bury(member, now)
+  local dead = DEAD .. tenant_of(member)
+  if redis.pcall('ZADD', dead, now, member) == 1 then redis.call('HINCRBY', STATS, 'dead', 1) end
+  redis.pcall('ZREMRANGEBYRANK', dead, 0, -10001)
 end
 
 -- The last change of a record.
