@@ -60,7 +60,7 @@ class JobDesk:
         self._run = services.mux.run
         self._egress = Egress(networks=services.settings.webhook_allow_networks)
 
-    async def submit(self, raw: bytes, *, idempotency_key: str = "", wait_s: float = 0) -> Seen:
+    async def submit(self, raw: bytes, *, idempotency_key: str = "", traceparent: str = "", wait_s: float = 0) -> Seen:
         """Check a body and store the job that it asks for; with `wait_s`, wait for its end.
 
         Raises:
@@ -81,6 +81,8 @@ class JobDesk:
         )
         if body.webhook:
             job = replace(job, webhook_url=webhook_url(body, self._egress))
+        if traceparent:
+            job = replace(job, traceparent=traceparent)
         if idempotency_key:
             job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
         submitted = await self._enqueue(job)

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from api.problems import MEDIA_TYPE
 from api.schemas import Problem
 from api.submission import SubmitBody
+from headrace.trace import TRACEPARENT
 
 _REF = "#/components/schemas/{model}"
 
@@ -37,10 +38,15 @@ IDEMPOTENCY_KEY = _header(
     "The same key with the same body is the same job, however often it is sent.",
     "order-4711",
 )
+TRACE = _header(
+    TRACEPARENT,
+    "W3C Trace Context: kept with the job and handed on with its record, its result and its webhook.",
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+)
 
 WAITING: dict[str, Any] = {"parameters": [PREFER]}
 SUBMIT_BODY: dict[str, Any] = {
-    "parameters": [PREFER, IDEMPOTENCY_KEY],
+    "parameters": [PREFER, IDEMPOTENCY_KEY, TRACE],
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": _REF.format(model="SubmitBody")}}},

@@ -40,6 +40,7 @@ def job_document(
         "worker": job.worker,
         "error": _error(job, output),
         "webhook": _delivery(delivery) if delivery else None,
+        "traceparent": job.traceparent,
         "links": {"self": path, "result": f"{path}/result", "cancel": f"{path}/cancel"},
     }
     if job.status is JobStatus.SUCCEEDED and output is not None:
@@ -64,6 +65,7 @@ def accepted_job(job: NewJob, *, now_ms: int) -> Job:
         deadline_ms=job.deadline_ms or None,
         start_by_ms=job.start_by_ms or None,
         has_webhook=bool(job.webhook_url),
+        traceparent=job.traceparent or None,
     )
 
 

@@ -113,6 +113,7 @@ class JobRecord(_Shape):
     worker: str | None = Field(description="The worker that holds it or ran it.")
     error: JobError | None
     webhook: JobWebhook | None = Field(description="Null if nobody is told of its end.")
+    traceparent: str | None = Field(description="W3C Trace Context of the request that made it; null if it had none.")
     links: JobLinks
     result: Any = Field(
         None, description="Only after `Prefer: wait`, of a job that succeeded; else see `links.result`."

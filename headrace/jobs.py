@@ -114,6 +114,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "y": "ms, must have begun by",
         "g": "size of the batch it ran in",
         "h": "1 if a webhook is told of its end",
+        "p": "traceparent of the request that made it",
     }
 )
 
@@ -146,6 +147,8 @@ class NewJob:
     request_hash: str = ""
     #: Told of the end; empty if nobody is.
     webhook_url: str = ""
+    #: W3C Trace Context of the request, valid; empty if it had none.
+    traceparent: str = ""
 
     @property
     def member(self) -> str:
@@ -177,6 +180,7 @@ class Job:
     start_by_ms: int | None = None
     batch_size: int | None = None
     has_webhook: bool = False
+    traceparent: str | None = None
 
     @property
     def member(self) -> str:
@@ -216,6 +220,7 @@ class Job:
             start_by_ms=optional("y"),
             batch_size=optional("g"),
             has_webhook=bool(record.get("h")),
+            traceparent=record.get("p"),
         )
 
 

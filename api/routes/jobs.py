@@ -12,6 +12,7 @@ from api.headers import Preference, header_fields, read_idempotency_key, read_pr
 from api.schemas import JobList, JobRecord
 from headrace.errors import JobExpired, JobNotSucceeded
 from headrace.jobs import JobStatus
+from headrace.trace import TRACEPARENT, read_traceparent
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -34,9 +35,9 @@ async def submit(request: Request) -> Response:
     """Check the input against the model's schema and store the job; with `Prefer: wait=10` answer with its result."""
     desk, fields = desk_of(request), header_fields(request)
     preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s)
-    key = read_idempotency_key(fields)
+    key, trace = read_idempotency_key(fields), read_traceparent(fields.get(TRACEPARENT, ""))
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    seen = await desk.submit(raw, idempotency_key=key, wait_s=preference.wait_s)
+    seen = await desk.submit(raw, idempotency_key=key, traceparent=trace, wait_s=preference.wait_s)
     headers = {"Location": f"/v1/jobs/{seen.job.id}"}
     if seen.is_replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -95,7 +96,7 @@ async def result(request: Request, job_id: str) -> Response:
         raise JobNotSucceeded(_why_no_result(seen))
     if seen.output is None:
         raise JobExpired(f"the result of job {job_id} is no longer kept")
-    return Response(seen.output, headers=_applied(preference), media_type="application/json")
+    return Response(seen.output, headers=_applied(preference) | _trace(seen), media_type="application/json")
 
 
 @router.post(
@@ -118,7 +119,7 @@ def _preference(request: Request) -> Preference:
 
 
 def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open_status: int) -> Response:
-    headers |= _applied(preference)
+    headers |= _applied(preference) | _trace(seen)
     if seen.is_open:
         headers["Retry-After"] = _RETRY_AFTER_S
     return _json(seen.document(), open_status if seen.is_open else 200, headers)
@@ -126,6 +127,10 @@ def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open
 
 def _applied(preference: Preference) -> dict[str, str]:
     return {"Preference-Applied": preference.applied} if preference.applied else {}
+
+
+def _trace(seen: Seen) -> dict[str, str]:
+    return {TRACEPARENT: seen.job.traceparent} if seen.job.traceparent else {}
 
 
 def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

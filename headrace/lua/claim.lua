@@ -5,11 +5,11 @@
 --          expiry ms, JOB<m> (fence, worker, claimed), INPUT<m> (read), DELAYED (looked at when nothing is ready),
 --          QUARANTINE zset of broken records
 -- ARGV     worker, most jobs, of these kept for priority, most bytes, lease ms, group…
--- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (m, fence, attempts, allowed, group
---          index from 0, input)*}
+-- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (place among the jobs from 1,
+--          traceparent)* of those that have one, (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local read = reader('s', 'f', 'a', 'n')
+local read = reader('s', 'f', 'a', 'n', 'p')
 local worker, limit, lane, room, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, now_us = now_ms()
 
@@ -64,7 +64,7 @@ local function next_job(count)
   return first_of(sources)
 end
 
-local chosen, bytes = {}, 0
+local chosen, traces, bytes = {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
@@ -80,12 +80,16 @@ while #chosen < limit do
     queue.vtime = queue.vtime + 1
     bytes = bytes + #input
     chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input}
+    if fields[5] then
+      traces[#traces + 1] = #chosen
+      traces[#traces + 1] = fields[5]
+    end
   elseif broken or waits then
     quarantine(member, now)
   end
 end
 
-local reply, leases = {0, 0}, {}
+local reply, leases = {0, 0, traces}, {}
 for _, job in ipairs(chosen) do
   redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now)
   leases[#leases + 1] = now + lease_ms

@@ -6,7 +6,7 @@
 --          READY<group>:<tenant> zset m by score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     member, tenant, group, model@version, tier, offset ms, the next higher tier's, cap, input, attempts allowed,
 --          not before ms, start by ms, deadline ms (0 = none), idempotency key or '', request hash, its ttl s,
---          URL that is told of its end or ''
+--          URL that is told of its end or '', traceparent or ''
 -- reply    {accepted | replayed | mismatch | full, member or '', depth before, ms now}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. The idempotency key
@@ -15,7 +15,7 @@ local member, tenant, group, ref, tier = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARG
 local offset, floor, cap = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local input, max_attempts = ARGV[9], ARGV[10]
 local not_before, start_by, deadline = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local idem, request, idem_ttl, hook = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
+local idem, request, idem_ttl, hook, trace = ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[18]
 local ready = READY .. group .. ':' .. tenant
 local now = now_ms()
 
@@ -49,6 +49,7 @@ if not again then
     set('o', not_before)
   end
   if hook ~= '' then set('h', 1) end
+  if trace ~= '' then set('p', trace) end
   local expiry = expiry_of(deadline > 0 and deadline, start_by > 0 and start_by)
 
   if depth == 0 then

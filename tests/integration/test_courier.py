@@ -137,6 +137,18 @@ def test_every_way_to_end_is_told(hooks: Cell, receiver: Receiver) -> None:
     assert told["fails"]["data"]["job"]["error"] == {"cause": "model", "detail": "broke"}
 
 
+def test_the_trace_of_the_request_goes_along(hooks: Cell, receiver: Receiver) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    for job_id, given in (("traced", trace), ("plain", "")):
+        hooks.submit(job_id, webhook_url=receiver.url, traceparent=given)
+        hooks.commit(hooks.take_and_start(jobs=1), body=b"1")
+
+    wait_until(lambda: len(receiver.heard) == 2)
+
+    told = {heard.headers["webhook-id"]: heard.headers.get("traceparent") for heard in receiver.heard}
+    assert {"traced-1": trace, "plain-1": None} == told
+
+
 def test_a_long_result_is_left_to_be_fetched(hooks: Cell, receiver: Receiver) -> None:
     hooks.submit("long", webhook_url=receiver.url)
     hooks.commit(hooks.take_and_start(jobs=1), body=orjson.dumps("x" * 20_000))

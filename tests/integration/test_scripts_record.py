@@ -30,6 +30,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         start_by_ms=far,
         deadline_ms=far,
         webhook_url="https://example.com/" + "x" * 2_000,
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     )
     cell.run(cell.store.submit(job, cap=10))
     cell.lapse_delays()

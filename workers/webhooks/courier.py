@@ -21,6 +21,7 @@ from headrace.keys import Keys
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
+from headrace.trace import TRACEPARENT
 from headrace.webhooks import DeliveryState, DueDelivery, event_id_of
 from workers.backoff import Backoff
 from workers.webhooks.event import MOST_INLINE_BYTES, body_of
@@ -172,7 +173,8 @@ class Courier:
         keys = await self._keys.of(due.job.tenant)
         body = body_of(due)
         signed = signed_headers(event_id_of(due.id), int(time.time()), body, keys)
-        return await self._messenger.post(due.url, {**_HEADERS, **signed}, body)
+        traced = {TRACEPARENT: due.job.traceparent} if due.job.traceparent else {}
+        return await self._messenger.post(due.url, {**_HEADERS, **traced, **signed}, body)
 
     async def _settle(self, settlement: Settlement) -> None:
         """Say what came of it; a server that is down is told when it is back, if nobody leased the delivery since."""
