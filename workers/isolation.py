@@ -48,7 +48,7 @@ class Isolation:
     def run(self, items: Sequence[Any], costs: Sequence[float] | None = None) -> Isolated:
         """Run a batch; without `costs` each item costs 1. No item can fail another one.
 
-        At most `halving_passes(n) + n` passes for n items; one culprit takes about 2 log2(n) + 1.
+        At most `n + failing_passes(n)` passes for n items; one culprit takes up to 2 log2(n) + 1.
 
         Raises:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
@@ -80,13 +80,15 @@ class Isolation:
         """Log a failing pass with its traceback, once while the same line of code fails in the same way."""
         place = _place(error)
         if place != self._last_reported:
-            log.warning("%s: a pass over %d items failed: %s", self._name, items, failure.body.decode(), exc_info=error)
+            # As text: a handler that keeps its records would keep the pass's tensors.
+            trace = "".join(traceback.format_exception(error))
+            log.warning("%s: a pass over %d items failed: %s\n%s", self._name, items, failure.body.decode(), trace)
             self._last_reported = place
 
 
-def halving_passes(items: int) -> int:
-    """How many passes a batch of this size may take before what is left of it runs one by one."""
-    return 4 * math.ceil(math.log2(max(items, 1))) + 4
+def failing_passes(items: int) -> int:
+    """How many passes over several items may fail before what is left of a batch of this size runs one by one."""
+    return 2 * math.ceil(math.log2(max(items, 1))) + 2
 
 
 class _Search:
@@ -97,7 +99,7 @@ class _Search:
         self._costs = costs
         self._limit = limit
         self._open = [range(len(costs))] if costs else []
-        self._halving_passes = halving_passes(len(costs))
+        self._failures_left = failing_passes(len(costs))
         #: Parts that ran out of memory, and items that did so alone.
         self._too_large: list[range] = []
         self._too_large_alone: set[int] = set()
@@ -114,7 +116,7 @@ class _Search:
 
     def _may_run(self, part: range) -> bool:
         cost = self._cost(part)
-        return self.runs < self._halving_passes and self._limit.allows(cost) and cost < self._unexplained()
+        return self._failures_left > 0 and self._limit.allows(cost) and cost < self._unexplained()
 
     def _divide(self, part: range) -> None:
         middle = (part.start + part.stop) // 2
@@ -127,6 +129,7 @@ class _Search:
         elif cause is Cause.OOM:
             self._ran_out_of_memory(part)
         if cause is not None and len(part) > 1:
+            self._failures_left -= 1
             self._divide(part)
 
     def _ran_out_of_memory(self, part: range) -> None:

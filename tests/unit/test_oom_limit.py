@@ -1,0 +1,84 @@
+"""What a model's memory has room for is learnt from failures, and forgotten only with reason."""
+
+import math
+
+import pytest
+
+from workers.oom_limit import OomLimit
+
+
+def failed_at(cost: float) -> OomLimit:
+    limit = OomLimit()
+    limit.failed(cost)
+    return limit
+
+
+def test_without_a_failure_everything_may_run() -> None:
+    assert OomLimit().allows(1e300)
+
+
+def test_after_a_failure_batches_stay_a_tenth_below_it() -> None:
+    limit = failed_at(100)
+
+    assert (True, False) == (limit.allows(90), limit.allows(91))
+
+
+def test_the_limit_comes_back_slowly_while_batches_fill_it() -> None:
+    limit = failed_at(100)
+
+    for _ in range(200):
+        limit.passed(90, items=9)
+
+    assert pytest.approx(94.5) == limit.cost
+
+
+def test_it_never_comes_back_to_what_failed() -> None:
+    limit = failed_at(100)
+
+    for _ in range(10_000):
+        limit.passed(limit.cost, items=9)
+
+    assert (True, False) == (limit.allows(99.9), limit.allows(100))
+
+
+def test_small_batches_do_not_bring_it_back() -> None:
+    limit = failed_at(100)
+
+    for _ in range(1000):
+        limit.passed(45, items=9)
+
+    assert 90 == limit.cost
+
+
+def test_a_failure_between_clean_passes_starts_the_count_again() -> None:
+    limit = failed_at(100)
+
+    for _ in range(199):
+        limit.passed(90, items=9)
+    limit.failed(89)
+    limit.passed(80, items=9)
+
+    assert pytest.approx(0.9 * 89) == limit.cost
+
+
+def test_a_pass_as_large_as_the_one_that_failed_lifts_it() -> None:
+    limit = failed_at(100)
+
+    limit.passed(100, items=1)
+
+    assert limit.allows(1e300)
+
+
+def test_it_is_written_down_and_read_again() -> None:
+    again = OomLimit.from_bytes(failed_at(100).to_bytes())
+    again.passed(100, items=1)
+
+    assert 90 == OomLimit.from_bytes(failed_at(100).to_bytes()).cost
+    assert math.inf == again.cost
+    assert math.inf == OomLimit.from_bytes(OomLimit().to_bytes()).cost
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b'{"cost": 1}', b'{"cost": "1", "failed_at": 2}'])
+def test_what_is_no_limit_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"limit|JSON|expected|EOF|unexpected"):
+        OomLimit.from_bytes(raw)
