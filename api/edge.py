@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import internal_error, problem_response
+from headrace.failpoints import failpoint
 
 log = logging.getLogger("headrace.api")
 
@@ -43,6 +44,7 @@ class Edge:
 
         try:
             await self._app(scope, receive, send_with_id)
+            failpoint("api.answered")
         except Exception:
             log.exception("request %s failed", request_id.decode())
             if answered:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from headrace.errors import InvalidModel, ModelFilesError, ModelNotFound
+from headrace.failpoints import failpoint
 from headrace.model_ref import ModelRef
 from registry import cache
 from registry.description import SourceFile, describe, read_files
@@ -54,6 +55,7 @@ class Registry:
         """
         files = read_files(folder, extra)
         pushed = self._unchanged_version(name, files, entry) or self._publish(folder, files, name=name, entry=entry)
+        failpoint("registry.manifest_put")
         if release:
             self.release(pushed.manifest.ref, why="pushed")
         return pushed
@@ -115,6 +117,7 @@ class Registry:
         """Files first, manifest last: a version is there entirely or not at all. Who loses a number takes the next."""
         draft = describe(folder, files, name=name, entry=entry)
         self._upload(files)
+        failpoint("registry.files_put")
         while True:
             newest = self._newest_version(name)
             if newest and newest.digest == draft.digest:

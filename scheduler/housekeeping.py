@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from headrace.failpoints import failpoint
 from headrace.redis_op import RedisOp
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
@@ -44,12 +45,14 @@ class Housekeeper:
 
     def reap(self) -> int:
         """Take jobs back whose leases ran out; answers how many."""
+        failpoint("scheduler.before_reap")
         op = self._store.reap(limit=BATCH, result_ttl_s=self._ttl_s)
         requeued = ended = 0
         for reaped in self._repeat(op, size=sum):
             requeued, ended = requeued + reaped.requeued, ended + reaped.dead
         if requeued or ended:
             log.warning("%d jobs of silent workers are queued again, %d are ended", requeued, ended)
+        failpoint("scheduler.reaped")
         return requeued + ended
 
     def expire(self) -> int:

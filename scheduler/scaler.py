@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from headrace.failpoints import failpoint
 from headrace.scaling import ClassScaling, ScalingChange, ScalingReport
 from headrace.settings import Settings
 from headrace.store import JobStore
@@ -47,10 +48,12 @@ class Scaler:
         decision = self._policy.decide(seen, self._state, now)
         self._state = decision.state
         report = self._report(lead, seen, decision)
+        failpoint("scheduler.decided")
         changes = list(_changes(seen, report))
         for change in changes:
             log.info("%s: %d -> %d workers: %s", change.worker_class, change.before, change.after, change.reason)
         self._connection.run(self._leadership.desire(lead, decision.counts, report=report, changes=changes))
+        failpoint("scheduler.desired")
 
     def _report(self, lead: Lead, seen: Observation, decision: Decision) -> ScalingReport:
         rows = []

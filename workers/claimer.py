@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from headrace.failpoints import failpoint
 from headrace.store import Claimed, ClaimedJob, JobStore
 from workers.bell import Bell
 from workers.claim_policy import ClaimPlan
@@ -110,9 +111,11 @@ class Claimer:
             max_bytes=self._terms.max_bytes,
             lease_ms=self._terms.lease_ms,
         )
+        failpoint("worker.before_claim")
         self._wire.send(op, lambda claimed: self._claimed(claimed, groups, sent_at), self._claim_failed)
 
     def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent_at: float) -> None:
+        failpoint("worker.claimed")
         self.is_claiming = False
         if not claimed.more and not self._stopped:
             self._bell.park(groups, come_back_ms=claimed.come_back_ms)

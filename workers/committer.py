@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from headrace.failpoints import failpoint
 from headrace.store import CommitAnswer, JobStore, Outcome
 from workers.loop import Loop
 from workers.wire import Wire
@@ -48,6 +49,7 @@ class Committer:
 
     def commit(self, outcomes: list[Outcome], *, took_s: float) -> None:
         """Bring back how the jobs of a batch ended."""
+        failpoint("worker.before_commit")
         number = next(self._numbers)
         self._unanswered[number] = _Commit(outcomes, round(took_s * 1000, 3))
         self._send(number)
@@ -67,6 +69,7 @@ class Committer:
 
     def _answered(self, number: int) -> Callable[[list[CommitAnswer]], None]:
         def answered(answers: list[CommitAnswer]) -> None:
+            failpoint("worker.committed")
             self._unanswered.pop(number, None)
             refused = answers.count(CommitAnswer.REFUSED)
             if refused:

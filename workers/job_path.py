@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from headrace.failpoints import failpoint
 from headrace.jobs import Cause, JobStatus, error_document
 from headrace.store import ClaimedJob, JobStore, Outcome
 from workers.claim_policy import ClaimPlan, ClaimPolicy
@@ -86,7 +87,9 @@ class JobPath:
         """Hold jobs whose claim was sent at `sent_at`, each with its group, and send them to the child."""
         held = [self.held.add(job, ref=group.rpartition(":")[0], group=group) for job, group in claimed]
         if held:
+            failpoint("worker.before_send")
             self._send(held)
+            failpoint("worker.sent")
             self._policy.trip_took(time.monotonic() - sent_at)
             self._view.received(held)
         self._on_room()
@@ -117,6 +120,7 @@ class JobPath:
 
     def _tell_start(self, jobs: list[HeldJob]) -> None:
         self._start_timer = None
+        failpoint("worker.before_start")
         self._wire.send(self._store.start([held.job.lease for held in jobs]), lambda _: None, self._start_failed)
 
     def _start_failed(self, error: Exception) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.errors import RedisUnavailable
+from headrace.failpoints import failpoint
 from headrace.jobs import Lease
 from headrace.keys import Keys
 from headrace.presence import WorkerPresence
@@ -93,6 +94,7 @@ class Keeper:
     def _renew(self, now: float) -> None:
         if now < self._renew_at:
             return
+        failpoint("worker.before_renew")
         leases = self._sources.leases()
         for first in range(0, len(leases), _LEASES_A_CALL):
             renew = self._store.renew(leases[first : first + _LEASES_A_CALL], lease_ms=self._lease_ms)

@@ -11,6 +11,7 @@ from api.documentation import SUBMIT_BODY, WAITING, json_answers
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.schemas import JobList, JobRecord
 from headrace.errors import JobExpired, JobNotSucceeded
+from headrace.failpoints import failpoint
 from headrace.jobs import JobStatus
 from headrace.trace import TRACEPARENT, read_traceparent
 
@@ -37,6 +38,7 @@ async def submit(request: Request) -> Response:
     preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s)
     key, trace = read_idempotency_key(fields), read_traceparent(fields.get(TRACEPARENT, ""))
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
+    failpoint("api.body_read")
     seen = await desk.submit(raw, idempotency_key=key, traceparent=trace, wait_s=preference.wait_s)
     headers = {"Location": f"/v1/jobs/{seen.job.id}"}
     if seen.is_replayed:

@@ -16,6 +16,7 @@ import httpcore2
 import httpx2
 
 from headrace.addresses import Egress
+from headrace.failpoints import failpoint
 from headrace.webhook_url import check_webhook_url
 from workers.webhooks.guard import AddressRefused, GuardedNetwork, NameNotResolved, Resolve, resolve
 from workers.webhooks.schedule import Answer
@@ -83,6 +84,7 @@ class Messenger:
         fields = [(b"Host", url.netloc), *((name.encode(), value.encode()) for name, value in headers.items())]
         limits = {"connect": self._timeout_s, "read": self._timeout_s, "write": self._timeout_s}
         pool = self._pools[url.scheme]
+        failpoint("courier.posting")
         async with pool.stream(
             "POST", target, headers=fields, content=body, extensions={"timeout": limits}
         ) as response:
