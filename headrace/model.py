@@ -8,23 +8,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from headrace.model_options import ModelOptions
+
 #: Largest batch of a model that says nothing about it.
 DEFAULT_MAX_BATCH = 32
 
 
 class Model:
-    """One model: `class Embedder(Model, max_batch=64)` with at least the hook `forward`.
+    """One model: `class Embedder(Model, max_batch=64, max_cost=16_384)` with at least the hook `forward`.
 
-    The first paragraph of the subclass's docstring describes the model to its users.
+    Class keywords are `max_batch` and the fields of `ModelOptions`; a subclass inherits what it does not say. The first
+    paragraph of the subclass's docstring describes the model to its users.
     """
 
     #: Inputs that show what the model takes: for documentation, warm-up and the conformance check.
     examples: ClassVar[Sequence[Any]] = ()
     #: Most items that `forward` is given at once; set by the class keyword.
     max_batch: ClassVar[int] = DEFAULT_MAX_BATCH
+    #: How it is batched and run; set by class keywords.
+    options: ClassVar[ModelOptions] = ModelOptions()
 
     def __init_subclass__(cls, *, max_batch: int | None = None, **keywords: Any) -> None:
+        given = {name: keywords.pop(name) for name in ModelOptions.model_fields if name in keywords}
         super().__init_subclass__(**keywords)
+        cls.options = cls.options.updated(given, model=cls.__name__)
         if max_batch is not None:
             cls.max_batch = max_batch
 

@@ -55,6 +55,7 @@ def describe(folder: Path, files: Sequence[SourceFile], *, name: str, entry: str
         input_schema=signature.input_schema(),
         output_schema=signature.output_schema(),
         max_batch=model.max_batch,
+        options=model.options,
         examples=_examples(model, signature),
         description=_summary(model),
         created="",

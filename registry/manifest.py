@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from headrace.model_options import ModelOptions
 from headrace.model_ref import NAME_PATTERN, ModelRef
 
 
@@ -49,6 +50,7 @@ class Manifest(BaseModel):
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     max_batch: int = Field(ge=1)
+    options: ModelOptions = ModelOptions()
     examples: list[Any]
     description: str
     created: str

@@ -47,6 +47,8 @@ def _import_source(folder: Path, file: str, package: str) -> ModuleType:
     sys.path_importer_cache[str(folder)] = FileFinder(str(folder), (_UncachedSource, [".py"]))
     try:
         return importlib.import_module(f"{package}.{file.removesuffix('.py').replace('/', '.')}")
+    except InvalidModel:
+        raise
     except Exception as error:
         raise InvalidModel(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
 

@@ -6,6 +6,8 @@ import pytest
 
 from headrace.errors import InvalidModel
 from headrace.model import DEFAULT_MAX_BATCH, Model
+from headrace.model_options import ModelOptions
+from headrace.tiers import Tier
 from registry.description import describe, read_files
 from registry.manifest import Manifest
 from tests.model_folder import write_model
@@ -24,6 +26,63 @@ def test_max_batch_is_the_class_keyword_and_is_inherited() -> None:
         pass
 
     assert (Model.max_batch, Wide.max_batch, Child.max_batch) == (DEFAULT_MAX_BATCH, 7, 7)
+
+
+def test_options_are_class_keywords_and_a_subclass_inherits_what_it_does_not_say() -> None:
+    class Wide(Model, max_cost=512, max_wait_ms=20, finite=True):
+        pass
+
+    class Child(Wide, max_cost=64, compile="default"):
+        pass
+
+    assert ModelOptions() == Model.options
+    assert ModelOptions(max_cost=512, max_wait_ms={Tier.STANDARD: 20, Tier.SPOT: 20}, finite=True) == Wide.options
+    assert (Child.options.max_cost, Child.options.finite, Child.options.compile) == (64, True, "default")
+
+
+def test_a_version_says_with_which_options_it_runs(tmp_path: Path) -> None:
+    source = """
+    class M(Model, max_wait_ms={"spot": 250}, autocast="bfloat16"):
+        def forward(self, batch: list[int]) -> list[int]: return batch
+    """
+
+    manifest = described(tmp_path, source)
+
+    assert ModelOptions(max_wait_ms={Tier.SPOT: 250}, autocast="bfloat16") == manifest.options
+    assert manifest == Manifest.model_validate_json(manifest.model_dump_json())
+
+
+def test_a_version_published_before_there_were_options_has_the_defaults(tmp_path: Path) -> None:
+    old = described(tmp_path, "class M(Model):\n    def forward(self, batch: list[int]) -> list[int]: return batch")
+
+    assert ModelOptions() == Manifest.model_validate(old.model_dump(exclude={"options"})).options
+
+
+@pytest.mark.parametrize(
+    ("keyword", "problem"),
+    [
+        ("max_cost=0", "M: option max_cost=0: Input should be greater than 0"),
+        ("max_wait_ms={'priority': 5}", "priority jobs never wait"),
+        ("max_wait_ms=-1", "-1 is not between 0 and 60000"),
+        ("autocast='int8'", "option autocast='int8'"),
+        ("buckets=(8, 4)", "batch sizes must be positive and increase"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_by_name(tmp_path: Path, keyword: str, problem: str) -> None:
+    with pytest.raises(InvalidModel) as raised:
+        described(tmp_path, f"class M(Model, {keyword}):\n    def forward(self, batch: list[int]): return batch")
+
+    assert problem in raised.value.detail
+
+
+@pytest.mark.parametrize(
+    ("buckets", "max_batch", "sizes"),
+    [((), 1, (1,)), ((), 12, (1, 2, 4, 8, 12)), ((), 16, (1, 2, 4, 8, 16)), ((4, 32), 16, (4, 16)), ((4,), 4, (4,))],
+)
+def test_compiled_batches_come_in_few_sizes_of_which_the_largest_is_max_batch(
+    buckets: tuple[int, ...], max_batch: int, sizes: tuple[int, ...]
+) -> None:
+    assert sizes == ModelOptions(buckets=buckets).bucket_sizes(max_batch)
 
 
 def test_a_model_with_forward_alone_has_the_schemas_of_its_list_items(tmp_path: Path) -> None:
