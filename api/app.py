@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from api import documentation, problems
 from api.desk import JobDesk
 from api.edge import Edge
-from api.routes import health, jobs, models, queues, webhooks
+from api.routes import dead_letters, health, jobs, models, queues, webhooks
 from api.services import make_services
 from headrace.settings import Settings
 
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Edge)
     problems.install(app)
     documentation.install(app)
-    for routes in (jobs, models, queues, webhooks, health):
+    for routes in (jobs, dead_letters, models, queues, webhooks, health):
         # Not `include_router`: a router inside the router costs each request a second search for its route.
         app.router.routes.extend(routes.router.routes)
     return app

@@ -17,7 +17,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from api.submission import invalid_fields, pointer_to
+from api.reading import invalid_fields, pointer_to
 from headrace.errors import FieldError, HeadraceError, InvalidModel, ModelNotFound
 from headrace.model_ref import ModelRef
 from registry.manifest import Manifest

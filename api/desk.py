@@ -85,7 +85,7 @@ class JobDesk:
             job = replace(job, traceparent=traceparent)
         if idempotency_key:
             job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
-        submitted = await self._enqueue(job)
+        submitted = await self.enqueue(job)
         stored_id = submitted.member.partition("/")[2]
         is_replayed = submitted.outcome is SubmitOutcome.REPLAYED
         if is_replayed or wait_s:
@@ -95,7 +95,14 @@ class JobDesk:
         delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
         return Seen(accepted, await self._waiting(accepted, submitted.depth), delivery=delivery)
 
-    async def _enqueue(self, job: NewJob) -> Submitted:
+    async def enqueue(self, job: NewJob) -> Submitted:
+        """Store a job; returns when it is as safe as the durability that is set demands.
+
+        Raises:
+            QueueFull: if no more may wait.
+            IdempotencyMismatch: if its key made a job of another request.
+            Unavailable: if it could not be stored, or its disk has not followed.
+        """
         cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
         barrier = self._services.barrier
         barrier.require()
@@ -125,9 +132,10 @@ class JobDesk:
         job = await (self._end_of(member, wait_s) if wait_s else self._run(self._store.read(member)))
         if job is None:
             raise await self.missing(job_id)
-        return await self._described(job, with_result=with_result)
+        return await self.describe(job, with_result=with_result)
 
-    async def _described(self, job: Job, *, with_result: bool = False) -> Seen:
+    async def describe(self, job: Job, *, with_result: bool = False) -> Seen:
+        """Add to a record what else there is to say: why it waits, its error or result, its webhook."""
         delivery = await self._delivery(job)
         if job.status is JobStatus.QUEUED:
             return Seen(job, await self._waiting(job), delivery=delivery)
@@ -182,7 +190,7 @@ class JobDesk:
         """The newest jobs, newest first."""
         members = await self._run(self._store.recent(TENANT, limit=limit))
         jobs = await asyncio.gather(*(self._run(self._store.read(member)) for member in members))
-        return await asyncio.gather(*(self._described(job) for job in jobs if job is not None))
+        return await asyncio.gather(*(self.describe(job) for job in jobs if job is not None))
 
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""

@@ -9,12 +9,21 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.dead_letters import DeadLetterFilter
 from api.problems import MEDIA_TYPE
 from api.schemas import Problem
 from api.submission import SubmitBody
 from headrace.trace import TRACEPARENT
 
+#: Shapes that FastAPI does not see.
+_BODIES = (SubmitBody, DeadLetterFilter, Problem)
 _REF = "#/components/schemas/{model}"
+
+
+def json_body(shape: str) -> dict[str, Any]:
+    """What a route says of a body of this shape that it reads itself."""
+    schema = {"$ref": _REF.format(model=shape)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _header(name: str, description: str, example: str) -> dict[str, Any]:
@@ -47,10 +56,7 @@ TRACE = _header(
 WAITING: dict[str, Any] = {"parameters": [PREFER]}
 SUBMIT_BODY: dict[str, Any] = {
     "parameters": [PREFER, IDEMPOTENCY_KEY, TRACE],
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": _REF.format(model="SubmitBody")}}},
-    },
+    **json_body("SubmitBody"),
 }
 
 
@@ -82,7 +88,7 @@ def install(app: FastAPI) -> None:
 
 def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    _, extra = models_json_schema([(SubmitBody, "validation"), (Problem, "validation")], ref_template=_REF)
+    _, extra = models_json_schema([(shape, "validation") for shape in _BODIES], ref_template=_REF)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(extra["$defs"])
     return document

@@ -1,23 +1,19 @@
 """A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.moments import Moment, MomentField
+from api.reading import invalid_fields, parse_body
 from headrace.addresses import Egress
-from headrace.errors import FieldError, InvalidInput, MalformedRequest
+from headrace.errors import FieldError
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
-
-_PROBLEMS_SHOWN = 20
 
 
 class Options(BaseModel):
@@ -70,51 +66,7 @@ def parse_submission(raw: bytes) -> SubmitBody:
         MalformedRequest: if it is not JSON.
         InvalidInput: naming each field that is missing, unknown or wrong.
     """
-    try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        fields = [FieldError("", str(error), "json_invalid")]
-        raise MalformedRequest(f"the body is not JSON: {error}", fields=fields) from error
-    try:
-        return SubmitBody.model_validate(document)
-    except ValidationError as error:
-        raise _invalid(error.errors(include_url=False)) from error
-
-
-#: Parts of the body whose fields are known.
-_PARTS: Mapping[str, type[BaseModel]] = MappingProxyType({"options": Options, "webhook": Webhook})
-
-
-def _invalid(problems: Sequence[ErrorDetails]) -> InvalidInput:
-    fields = [_field_error(problem) for problem in problems[:_PROBLEMS_SHOWN]]
-    return invalid_fields(fields)
-
-
-def invalid_fields(fields: Sequence[FieldError]) -> InvalidInput:
-    """One error for all fields that are wrong."""
-    detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields)
-    return InvalidInput(detail, fields=fields)
-
-
-def _field_error(problem: ErrorDetails) -> FieldError:
-    pointer = pointer_to(problem["loc"])
-    match problem["type"]:
-        case "extra_forbidden":
-            names = ", ".join(_PARTS.get(str(problem["loc"][0]), SubmitBody).model_fields)
-            return FieldError(pointer, f"is not known; known are {names}", "unknown_field")
-        case "missing":
-            return FieldError(pointer, "is required", "missing_field")
-        case "model_type" | "model_attributes_type":
-            return FieldError(pointer, "must be an object", "wrong_type")
-        case kind:
-            detail = problem["msg"].removeprefix("Value error, ")
-            return FieldError(pointer, detail[:1].lower() + detail[1:], kind)
-
-
-def pointer_to(path: Sequence[str | int]) -> str:
-    """The JSON pointer (RFC 6901) to a place in the body."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return "".join(f"/{part}" for part in escaped)
+    return parse_body(raw, SubmitBody)
 
 
 def fingerprint(raw: bytes) -> str:

@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from headrace.client import AsyncClient, Client
+from headrace.async_client import AsyncClient
+from headrace.client import Client
 from headrace.errors import HeadraceError, InvalidInput
 from headrace.http_call import JobRecord
 from headrace.persistence import Patience

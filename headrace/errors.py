@@ -8,7 +8,8 @@
     │   │   └── ModelNotFound        404
     │   ├── MethodNotAllowed         405
     │   ├── Conflict                 409
-    │   │   └── JobNotSucceeded      409
+    │   │   ├── JobNotSucceeded      409
+    │   │   └── NotADeadLetter       409
     │   ├── JobExpired               410
     │   ├── BodyTooLarge             413
     │   ├── UnsupportedMediaType     415
@@ -123,6 +124,13 @@ class JobNotSucceeded(Conflict):
 
     code = "job_not_succeeded"
     title = "The job has no result"
+
+
+class NotADeadLetter(Conflict):
+    """Raised when a job is to be sent again that did not fail."""
+
+    code = "not_a_dead_letter"
+    title = "The job did not fail"
 
 
 class JobExpired(RequestError):

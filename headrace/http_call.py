@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 from pydantic import BaseModel
@@ -169,6 +169,36 @@ def webhook_deliveries(*, limit: int = 50) -> HttpCall[list[dict[str, Any]]]:
         return items
 
     return HttpCall(method="GET", path=f"/v1/webhook-deliveries?limit={limit}", read=read, headers={})
+
+
+def dead_letters(
+    *, limit: int = 50, model: str | None = None, cause: str | None = None
+) -> HttpCall[list[dict[str, Any]]]:
+    """Jobs that were given up, newest first."""
+    chosen = {"limit": limit, "model": model, "cause": cause}
+    query = urlencode({name: value for name, value in chosen.items() if value is not None})
+
+    def read(answer: Answer) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = orjson.loads(answer.body)["dead_letters"]
+        return items
+
+    return HttpCall(method="GET", path=f"/v1/dead-letters?{query}", read=read, headers={})
+
+
+def dead_letter(job_id: str) -> HttpCall[dict[str, Any]]:
+    """A job that was given up, with its input."""
+
+    def read(answer: Answer) -> dict[str, Any]:
+        document: dict[str, Any] = orjson.loads(answer.body)
+        return document
+
+    return HttpCall(method="GET", path=f"/v1/dead-letters/{quote(job_id, safe='')}", read=read, headers={})
+
+
+def redrive(job_id: str) -> HttpCall[JobRecord]:
+    """Send a job that was given up again."""
+    path = f"/v1/dead-letters/{quote(job_id, safe='')}/redrive"
+    return HttpCall(method="POST", path=path, read=_record, headers={})
 
 
 _ACCEPTED = 202

@@ -4,12 +4,13 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 `Wire.send` in a worker. Every change of state is one Lua script (`lua/`), compared and set on state and fence.
 """
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys, group_of, is_group
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.tiers import FLOOR_MS, OFFSET_MS, PRIORITY_LANE
 
@@ -51,11 +52,24 @@ class ClaimedJob(NamedTuple):
     input: bytes
     #: W3C Trace Context; empty for most.
     traceparent: str = ""
+    #: Workers that were lost while they held it.
+    rescues: int = 0
+    #: Milliseconds from the claim to its deadline, if it has one; not above 0 if that has passed.
+    deadline_in_ms: int | None = None
 
     @property
     def lease(self) -> Lease:
         """What the worker renews and commits with."""
         return Lease(self.member, self.fence)
+
+
+class ClaimSize(NamedTuple):
+    """How much to claim: `least` jobs if they are there, more up to `most` only as a share of what waits beyond."""
+
+    least: int
+    most: int
+    #: Of input; one job is claimed however large it is.
+    most_bytes: int
 
 
 class Claimed(NamedTuple):
@@ -118,7 +132,8 @@ class DeadLetter(NamedTuple):
     """A job that was given up, by when it ended."""
 
     member: str
-    ended_ms: int
+    #: Microseconds on Redis's clock, no two alike.
+    ended_us: int
 
 
 class QueueDepth(NamedTuple):
@@ -155,6 +170,10 @@ class QueueCounts(NamedTuple):
         return self.lately_wait_ms / self.lately
 
 
+#: Of what waits beyond its next batch a worker may claim one job in so many, to choose from. Less than the share of a
+#: worker that is seven times slower than all others together.
+CLAIM_SHARE = 8
+
 #: A mean over jobs that ended longer ago than this is not recent any more.
 _LATELY_MS = 60_000
 _COUNT_FIELDS = ("arrived", "ended", "wait_ms", "run_ms", "lately", "lately_wait_ms", "at")
@@ -182,11 +201,14 @@ class JobStore:
         )
         return RedisOp(_submitted, args, load_script("submit"))
 
-    def claim(
-        self, *, worker: str, groups: Sequence[str], jobs: int, max_bytes: int, lease_ms: int
-    ) -> RedisOp[Claimed]:
-        """Lease up to `jobs` jobs or `max_bytes` of input (at least one job) in the order of service."""
-        args = self._keyed(worker, jobs, jobs // PRIORITY_LANE, max_bytes, lease_ms, *groups)
+    def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:
+        """Lease jobs in the order of service.
+
+        Beyond its least a claim takes a share of what waits, as in guided self-scheduling (Polychronopoulos & Kuck,
+        1987), so that workers of unlike speed end a backlog together.
+        """
+        least, most, most_bytes = size
+        args = self._keyed(worker, least, most, CLAIM_SHARE, PRIORITY_LANE, most_bytes, lease_ms, *groups)
         return RedisOp(_claimed, args, load_script("claim"))
 
     def start(self, leases: Sequence[Lease]) -> RedisOp[list[bool]]:
@@ -264,7 +286,7 @@ class JobStore:
 
     def groups(self) -> RedisOp[list[str]]:
         """Every group that jobs were submitted to."""
-        return RedisOp(_texts, ("ZRANGE", self.keys.groups, 0, -1))
+        return RedisOp(_groups, ("ZRANGE", self.keys.groups, 0, -1))
 
     def tenants(self) -> RedisOp[list[str]]:
         """Every tenant that submitted."""
@@ -283,9 +305,9 @@ class JobStore:
         """What came to a group and what was done for it."""
         return RedisOp(_counts, ("HMGET", self.keys.queue(group), *_COUNT_FIELDS))
 
-    def dead_letters(self, tenant: str, *, limit: int, before_ms: int | None = None) -> RedisOp[list[DeadLetter]]:
-        """A tenant's jobs that were given up, the newest first; from those that ended before `before_ms`, if given."""
-        newest = "+inf" if before_ms is None else f"({before_ms}"
+    def dead_letters(self, tenant: str, *, limit: int, before_us: int | None = None) -> RedisOp[list[DeadLetter]]:
+        """A tenant's jobs that were given up, the newest first; from those that ended before `before_us`, if given."""
+        newest = "+inf" if before_us is None else f"({before_us}"
         command = ("ZREVRANGEBYSCORE", self.keys.dead_letters(tenant), newest, "-inf", "WITHSCORES", "LIMIT", 0, limit)
         return RedisOp(_dead_letters, command)
 
@@ -311,8 +333,17 @@ def _dead_letters(reply: Reply) -> list[DeadLetter]:
 
 
 def _counts(reply: Reply) -> QueueCounts:
-    arrived, ended, wait_ms, run_ms, lately, lately_wait_ms, at_ms = (float(value or 0) for value in reply)
+    arrived, ended, wait_ms, run_ms, lately, lately_wait_ms, at_ms = map(_number, reply)
     return QueueCounts(int(arrived), int(ended), wait_ms, run_ms, lately, lately_wait_ms, int(at_ms))
+
+
+def _number(value: bytes | None) -> float:
+    # Counts are for watching: what somebody else wrote there stops nobody.
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _flat(leases: Sequence[Lease]) -> list[Argument]:
@@ -325,11 +356,17 @@ def _submitted(reply: Reply) -> Submitted:
 
 
 def _claimed(reply: Reply) -> Claimed:
-    more, come_back_ms, traces = reply[:3]
-    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(3, len(reply), 6)]
+    more, come_back_ms, traces, rescues, dues = reply[:5]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(5, len(reply), 6)]
     for i in range(0, len(traces), 2):
         place = traces[i] - 1
         jobs[place] = jobs[place]._replace(traceparent=traces[i + 1].decode())
+    for i in range(0, len(rescues), 2):
+        place = rescues[i] - 1
+        jobs[place] = jobs[place]._replace(rescues=rescues[i + 1])
+    for i in range(0, len(dues), 2):
+        place = dues[i] - 1
+        jobs[place] = jobs[place]._replace(deadline_in_ms=dues[i + 1])
     return Claimed(jobs, bool(more), come_back_ms)
 
 
@@ -342,7 +379,12 @@ def _answers(reply: Reply) -> list[CommitAnswer]:
 
 
 def _texts(reply: Reply) -> list[str]:
-    return [text.decode() for text in reply]
+    # Names that nobody of ours has written lead nowhere, but must be readable.
+    return [text.decode(errors="replace") for text in reply]
+
+
+def _groups(reply: Reply) -> list[str]:
+    return [group for group in _texts(reply) if is_group(group)]
 
 
 def _status(reply: Reply) -> JobStatus | None:

@@ -19,7 +19,7 @@ from examples.demo.report import Report
 from examples.demo.scaling import show_scaling
 from examples.demo.sentences import Sentences, read_sentences
 from examples.demo.system import DATA_DIR, DemoSystem, embed_directly, forget_settings, seconds_since_process_start
-from headrace.client import AsyncClient
+from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
 
 

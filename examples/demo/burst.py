@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from headrace.client import AsyncClient, AsyncJob
+from headrace.async_client import AsyncClient, AsyncJob
 from headrace.jobs import JobStatus
 from headrace.tiers import Tier
 

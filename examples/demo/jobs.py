@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from headrace.client import AsyncClient
+from headrace.async_client import AsyncClient
 
 #: Jobs under way at once. Their requests share few connections' worth of work; more would only wait in the client.
 _WINDOW = 128

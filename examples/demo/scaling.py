@@ -15,7 +15,7 @@ from examples.demo.receiver import Receiver
 from examples.demo.report import Report
 from examples.demo.system import DemoSystem
 from examples.demo.timeline import Documents, Sample, watching
-from headrace.client import AsyncClient
+from headrace.async_client import AsyncClient
 from headrace.tiers import Tier
 
 #: How much of the quiet before and after is seen.

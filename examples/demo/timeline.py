@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from headrace.client import AsyncClient
+from headrace.async_client import AsyncClient
 from headrace.presence import WorkerState
 from headrace.tiers import Tier
 

@@ -8,7 +8,8 @@
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
 local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h')
-local ttl, ran_ms, now = ARGV[1], tonumber(ARGV[2]), now_ms()
+local ttl, ran_ms = ARGV[1], tonumber(ARGV[2])
+local now, now_us = now_ms()
 local size = (#ARGV - 2) / 5
 local answers, leases, words, late = {}, {}, {}, 0
 local served, NOTHING = {}, {}
@@ -47,7 +48,7 @@ for i = 3, #ARGV, 5 do
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[12]))
-    if GIVEN_UP[cause] then bury(member, now) end
+    if GIVEN_UP[cause] then bury(member, now_us) end
     local begun, why = tonumber(fields[11] or 0), cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
@@ -80,6 +81,6 @@ for i = 3, #ARGV, 5 do
 end
 call_in_pieces('ZREM', LEASES, leases)
 say(words)
-if late > 0 then redis.call('HINCRBY', STATS, 'late_refused', late) end
+if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end
 for group, sum in pairs(served) do count_served(group, sum.jobs, sum.wait_ms) end
 return table.concat(answers)

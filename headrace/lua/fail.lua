@@ -5,7 +5,8 @@
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
 local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
-local ttl, now = ARGV[1], now_ms()
+local ttl = ARGV[1]
+local now, now_us = now_ms()
 local answers, words = {}, {}
 for i = 2, #ARGV, 5 do
   local member, fence, cause, backoff, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
@@ -22,7 +23,7 @@ for i = 2, #ARGV, 5 do
     local attempts = state == 'queued' and fields[3] + 1 or tonumber(fields[3])
     if attempts >= tonumber(fields[4]) then
       redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[9]))
-      bury(member, now)
+      bury(member, now_us)
       finish(member, 'failed', now, ttl, fields[9], 'c', cause, 'a', attempts)
       redis.call('ZREM', DEADLINES, member)
       words[#words + 1] = member .. ' failed'

@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
--- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing.
+-- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing;
+-- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS,
 --          OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k')
 local ttl = ARGV[2]
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
@@ -25,18 +26,19 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
     redis.call('SET', OUTPUT .. member,
       '{"cause":"worker_lost","detail":"its worker was lost during the last attempt","retryable":true}', 'EX',
       kept_s(ttl, fields[9]))
-    bury(member, now)
+    bury(member, now_us)
     finish(member, 'failed', now, ttl, fields[9], 'c', 'worker_lost', 'f', next_fence(fence, now_us))
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' failed'
     ended = ended + 1
   elseif state == 'running' or state == 'queued' then
     enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
-    redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost', 'w', '', 'l', '')
+    redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost', 'w', '', 'l', '',
+      'k', (fields[10] or 0) + 1)
     requeued = requeued + 1
   end
   redis.call('ZREM', LEASES, lease)
 end
 say(words)
-if requeued > 0 then redis.call('HINCRBY', STATS, 'rescued', requeued) end
+if requeued > 0 then redis.pcall('HINCRBY', STATS, 'rescued', requeued) end
 return {requeued, ended}

@@ -22,8 +22,9 @@ end
 -- The states, and which of them are ends.
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
-local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true}
-local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true}
+local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
+  k = true}
+local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -40,7 +41,7 @@ local function reader(...)
       local value = fields[i]
       if value and value ~= '' then
         found = true
-        sound = sound and (not number[i] or tonumber(value))
+        sound = sound and (not number[i] or (tonumber(value) or math.huge) < 1e16)
       else
         fields[i] = false
         sound = sound and optional[i]
@@ -52,14 +53,24 @@ local function reader(...)
 end
 
 local function quarantine(member, now)
-  local added = redis.call('ZADD', QUARANTINE, 'NX', now, member)
-  if added == 1 then redis.call('HINCRBY', STATS, 'quarantined', 1) end
+  local added = redis.pcall('ZADD', QUARANTINE, 'NX', now, member)
+  if added == 1 then redis.pcall('HINCRBY', STATS, 'quarantined', 1) end
 end
 
 -- When a job expires: at its deadline, or at its latest start if that is earlier; nil if it never does.
 local function expiry_of(deadline, start_by)
   local first = math.min(tonumber(deadline or nil) or math.huge, tonumber(start_by or nil) or math.huge)
   return first < math.huge and first or nil
+end
+
+-- Streams that only wake somebody. Whatever else lies there goes: a hint is not worth a job.
+local function tell(key, ...)
+  local told = redis.pcall('XADD', key, 'MAXLEN', ...)
+  if type(told) == 'table' then
+    redis.call('DEL', key)
+    redis.call('XADD', key, 'MAXLEN', ...)
+    redis.pcall('HINCRBY', STATS, 'strays', 1)
+  end
 end
 
 -- Into the ready set. A tenant that had nothing ready takes its turn with the least served, so idling saves nothing up,
@@ -69,7 +80,7 @@ local function enter_ready(group, member, score)
   local tenant = tenant_of(member)
   if not redis.call('ZSCORE', TURN .. group, tenant) then
     local first = redis.call('ZRANGE', TURN .. group, 0, 0, 'WITHSCORES')
-    redis.call('XADD', BELL .. group, 'MAXLEN', 1, '*', 'r', 1)
+    tell(BELL .. group, 1, '*', 'r', 1)
     redis.call('ZADD', TURN .. group, first[2] or 0, tenant)
   end
   redis.call('ZADD', READY .. group .. ':' .. tenant, score, member)
@@ -84,7 +95,7 @@ end
 
 local function say(words)
   if #words > 0 then
-    redis.call('XADD', EVENTS, 'MAXLEN', '~', 1000, '*', 'jobs', table.concat(words, ' '))
+    tell(EVENTS, '~', 1000, '*', 'jobs', table.concat(words, ' '))
   end
 end
 
@@ -111,16 +122,19 @@ end
 -- dropped by `claim_deliveries`. One ring a call is enough.
 local has_rung = false
 local function post(member, now)
-  if not has_rung then redis.call('XADD', COURIERS, 'MAXLEN', 1, '*', 'r', 1) end
+  if not has_rung then tell(COURIERS, 1, '*', 'r', 1) end
   has_rung = true
   redis.call('ZADD', OUTBOX, now, member .. ':1')
 end
 
 -- A dead letter: a job given up by those who ran it, not for its input or by its model's own word. It is noted before its
--- state, and never stops a script; an entry whose job has not failed is passed over by whoever reads.
-local function bury(member, now)
+-- state, and never stops a script; an entry whose job has not failed is passed over by whoever reads. Each has a
+-- microsecond of its own, so that a list of them can be gone through page by page.
+local buried = 0
+local function bury(member, now_us)
   local dead = DEAD .. tenant_of(member)
-  if redis.pcall('ZADD', dead, now, member) == 1 then redis.call('HINCRBY', STATS, 'dead', 1) end
+  buried = buried + 1
+  if redis.pcall('ZADD', dead, string.format('%.0f', now_us + buried), member) == 1 then redis.pcall('HINCRBY', STATS, 'dead', 1) end
   redis.pcall('ZREMRANGEBYRANK', dead, 0, -10001)
 end
 

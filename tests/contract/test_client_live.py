@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.client import AsyncClient, Client
+from headrace.async_client import AsyncClient
+from headrace.client import Client
 from headrace.errors import JobNotFound, JobNotSucceeded, ModelNotFound, WaitTimeout
 from headrace.jobs import JobStatus
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
+from headrace.async_client import AsyncClient
 from headrace.cli import app, exit_code
-from headrace.client import AsyncClient, Client
+from headrace.client import Client
 from headrace.errors import InvalidInput
 from headrace.keys import Keys
 from headrace.settings import get_settings

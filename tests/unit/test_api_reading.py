@@ -8,7 +8,8 @@ import pytest
 
 from api.headers import Preference, read_idempotency_key, read_preference
 from api.moments import Moment
-from api.submission import SubmitBody, fingerprint, new_job, parse_submission, pointer_to
+from api.reading import pointer_to
+from api.submission import SubmitBody, fingerprint, new_job, parse_submission
 from headrace.errors import InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef

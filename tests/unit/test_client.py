@@ -6,7 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from headrace.client import AsyncClient, Client
+from headrace.async_client import AsyncClient
+from headrace.client import Client
 from headrace.errors import (
     HeadraceError,
     InternalError,

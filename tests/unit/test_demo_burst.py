@@ -20,7 +20,7 @@ from examples.demo.picture import draw, resample
 from examples.demo.receiver import Receiver
 from examples.demo.report import Report
 from examples.demo.timeline import Sample, Watch, read_sample, watching, with_start
-from headrace.client import AsyncClient
+from headrace.async_client import AsyncClient
 from headrace.jobs import JobStatus
 from headrace.tiers import Tier
 from headrace.webhooks import new_secret

@@ -1,0 +1,132 @@
+"""Dead letters: jobs that were given up. They can be looked at, with their input, and sent again as new jobs."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.desk import TENANT, JobDesk, Seen
+from api.services import Services
+from headrace.errors import JobExpired, NotADeadLetter
+from headrace.jobs import Cause, Job, JobStatus, NewJob
+from headrace.store import DeadLetter, SubmitOutcome
+
+#: No key of a caller begins like this, so sending a dead letter twice makes one job, and nothing else gets in its way.
+_KEY = "\0redrive:"
+_CHUNK = 200
+
+
+class DeadLetterFilter(BaseModel):
+    """Which dead letters are meant; all of them where it says nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(None, description="`name` for all its versions, or `name@3`.")
+    cause: Cause | None = Field(None, description="Why they were given up.")
+    limit: int = Field(100, ge=1, le=1000, description="How many at most, the oldest of the newest first.")
+
+    def takes(self, job: Job) -> bool:
+        """Tell whether a job is meant."""
+        model_fits = self.model in (None, job.ref.name, str(job.ref))
+        return model_fits and self.cause in (None, job.cause)
+
+
+class Page(NamedTuple):
+    """Some dead letters, newest first; `next_us` goes on before that microsecond, None at the end."""
+
+    letters: list[Seen]
+    next_us: int | None
+
+
+class Redriven(NamedTuple):
+    """A dead letter that was sent again."""
+
+    letter: Job
+    job: Seen
+
+
+class DeadLetters:
+    """The dead letters of one process's callers."""
+
+    def __init__(self, *, services: Services, desk: JobDesk) -> None:
+        self._services = services
+        self._store = services.store
+        self._run = services.mux.run
+        self._desk = desk
+
+    async def page(self, wanted: DeadLetterFilter, *, before_us: int | None = None) -> Page:
+        """The newest dead letters that are meant, from before `before_us` if that is given."""
+        found: list[tuple[Job, int]] = []
+        while len(found) <= wanted.limit:
+            letters = await self._run(self._store.dead_letters(TENANT, limit=_CHUNK, before_us=before_us))
+            found += [(job, ended_us) for job, ended_us in await self._read(letters) if wanted.takes(job)]
+            if len(letters) < _CHUNK:
+                break
+            before_us = letters[-1].ended_us
+        shown, is_last = found[: wanted.limit], len(found) <= wanted.limit
+        seen = await asyncio.gather(*(self._desk.describe(job) for job, _ in shown))
+        return Page(list(seen), None if is_last else shown[-1][1])
+
+    async def _read(self, letters: Sequence[DeadLetter]) -> list[tuple[Job, int]]:
+        """The jobs that failed; those that are no longer kept are taken off the list."""
+        jobs = await asyncio.gather(*(self._run(self._store.read(letter.member)) for letter in letters))
+        gone = [letter.member for letter, job in zip(letters, jobs, strict=True) if job is None]
+        if gone:
+            await self._run(self._store.forget_dead_letters(TENANT, gone))
+        pairs = zip(jobs, letters, strict=True)
+        return [(job, at.ended_us) for job, at in pairs if job is not None and job.status is JobStatus.FAILED]
+
+    async def inspect(self, job_id: str) -> dict[str, Any]:
+        """A dead letter's record with its input.
+
+        Raises:
+            JobNotFound, JobExpired: if there is no record.
+            NotADeadLetter: if it did not fail.
+        """
+        seen = await self._find(job_id)
+        document = seen.document()
+        raw = await self._run(self._store.input(seen.job.member))
+        document["input"] = None if raw is None else orjson.Fragment(raw)
+        return document
+
+    async def redrive(self, job_id: str) -> Redriven:
+        """Send a dead letter again as a new job with the same input, version and tier; a second time it is that job.
+
+        Raises:
+            JobNotFound, JobExpired: if there is no record, or no input any more.
+            NotADeadLetter: if it did not fail.
+            QueueFull: if no more may wait.
+        """
+        job = (await self._find(job_id)).job
+        raw = await self._run(self._store.input(job.member))
+        if raw is None:
+            raise JobExpired(f"the input of job {job_id} is no longer kept, so it cannot be sent again")
+        hook = await self._run(self._store.webhook_url(job.member))
+        submitted = await self._desk.enqueue(
+            NewJob(
+                id=await self._services.seal.new_id(TENANT),
+                tenant=TENANT,
+                ref=job.ref,
+                tier=job.tier,
+                input=raw,
+                max_attempts=job.max_attempts,
+                idempotency_key=f"{_KEY}{job_id}",
+                webhook_url=hook.decode() if hook else "",
+            )
+        )
+        await self._run(self._store.forget_dead_letters(TENANT, [job.member]))
+        seen = await self._desk.see(submitted.member.partition("/")[2])
+        return Redriven(job, seen._replace(is_replayed=submitted.outcome is SubmitOutcome.REPLAYED))
+
+    async def redrive_all(self, wanted: DeadLetterFilter) -> list[Redriven]:
+        """Send again what is meant, the oldest first, as they were accepted."""
+        page = await self.page(wanted)
+        return [await self.redrive(seen.job.id) for seen in reversed(page.letters)]
+
+    async def _find(self, job_id: str) -> Seen:
+        seen = await self._desk.see(job_id)
+        if seen.job.status is not JobStatus.FAILED:
+            raise NotADeadLetter(f"job {job_id} is {seen.job.status}; only a failed job can be sent again")
+        return seen

@@ -1,0 +1,69 @@
+"""Reading a JSON body into a shape, and saying of each field that does not fit what is wrong with it. Pure."""
+
+from collections.abc import Sequence
+from typing import TypeVar, get_args
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from headrace.errors import FieldError, InvalidInput, MalformedRequest
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+_PROBLEMS_SHOWN = 20
+
+
+def parse_body(raw: bytes, shape: type[Shape]) -> Shape:
+    """Read a body.
+
+    Raises:
+        MalformedRequest: if it is not JSON.
+        InvalidInput: naming each field that is missing, unknown or wrong.
+    """
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        fields = [FieldError("", str(error), "json_invalid")]
+        raise MalformedRequest(f"the body is not JSON: {error}", fields=fields) from error
+    try:
+        return shape.model_validate(document)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)[:_PROBLEMS_SHOWN]
+        raise invalid_fields([_field_error(problem, shape) for problem in problems]) from error
+
+
+def invalid_fields(fields: Sequence[FieldError]) -> InvalidInput:
+    """One error for all fields that are wrong."""
+    detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields)
+    return InvalidInput(detail, fields=fields)
+
+
+def _field_error(problem: ErrorDetails, shape: type[BaseModel]) -> FieldError:
+    pointer = pointer_to(problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            names = ", ".join(_part(shape, problem["loc"]).model_fields)
+            return FieldError(pointer, f"is not known; known are {names}", "unknown_field")
+        case "missing":
+            return FieldError(pointer, "is required", "missing_field")
+        case "model_type" | "model_attributes_type":
+            return FieldError(pointer, "must be an object", "wrong_type")
+        case kind:
+            detail = problem["msg"].removeprefix("Value error, ")
+            return FieldError(pointer, detail[:1].lower() + detail[1:], kind)
+
+
+def _part(shape: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """The shape of the object that the last step of a path is in."""
+    for step in path[:-1]:
+        field = shape.model_fields.get(str(step))
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        shape = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), shape)
+    return shape
+
+
+def pointer_to(path: Sequence[str | int]) -> str:
+    """The JSON pointer (RFC 6901) to a place in the body."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join(f"/{part}" for part in escaped)

@@ -1,0 +1,207 @@
+"""AsyncClient: submit jobs over HTTP from asyncio, wait for them, fetch results.
+
+    async with AsyncClient() as client:
+        vectors = await client.map("embedder", ({"text": line} for line in lines))
+
+The same calls and plans as `client.Client`, which says more about them.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from headrace import http_call, persistence
+from headrace.errors import HeadraceError, Unavailable
+from headrace.http_call import Answer, HttpCall, JobRecord
+from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
+from headrace.transport import LIMITS, answer_of, default_url, request_of
+from headrace.window import DEFAULT_WINDOW, Progress, in_window
+
+T = TypeVar("T")
+
+
+class AsyncJob:
+    """A job that was submitted, as a handle."""
+
+    def __init__(self, client: "AsyncClient", accepted: JobRecord) -> None:
+        self._client = client
+        self.id = accepted.id
+        #: Its record as it was when it was handed in.
+        self.accepted = accepted
+
+    def __repr__(self) -> str:
+        return f"AsyncJob({self.id!r})"
+
+    async def record(self) -> JobRecord:
+        """How it is now."""
+        return await self._client.get(self.id)
+
+    async def wait(self, *, timeout_s: float | None = None) -> JobRecord:
+        """Wait until it has ended, however it ends."""
+        return await self._client.wait(self.id, timeout_s=timeout_s)
+
+    async def result(self, *, timeout_s: float | None = None) -> Any:
+        """Wait for its result; raises JobNotSucceeded if it ends without one."""
+        return (await self.wait(timeout_s=timeout_s)).result()
+
+    async def cancel(self) -> JobRecord:
+        """Call it off."""
+        return await self._client.cancel(self.id)
+
+
+class AsyncClient:
+    """A client for asyncio.
+
+    Args:
+        url: of the API; else the setting `url`; else where `headrace up` runs on this folder.
+        patience: when to give up.
+        transport: what carries requests instead of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        patience: Patience | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = url or default_url()
+        self._patience = patience or Patience()
+        self._http = httpx2.AsyncClient(base_url=self.url, limits=LIMITS, transport=transport, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._http.aclose()
+
+    async def submit(
+        self, model: str, value: Any, *, webhook: str | None = None, key: str | None = None, **options: Any
+    ) -> AsyncJob:
+        """As `Client.submit`."""
+        call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
+        return AsyncJob(self, await self._call(call))
+
+    async def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
+        """Submit one input and wait for its result.
+
+        Raises:
+            JobNotSucceeded: if the job ends without a result.
+            WaitTimeout: if it has not ended in time.
+        """
+        call = http_call.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
+        return (await self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s))).result()
+
+    async def map(
+        self,
+        model: str,
+        values: Iterable[Any],
+        *,
+        window: int = DEFAULT_WINDOW,
+        progress: Progress | None = None,
+        return_errors: bool = False,
+        **options: Any,
+    ) -> list[Any]:
+        """Run a job per value, `window` of them under way at once; results in the order of the values.
+
+        `values` is read as places in the window become free. Errors are raised once all jobs have ended, or with
+        `return_errors` stand in the place of results.
+
+        Raises:
+            HeadraceError: the first error in the order of the values.
+            Unavailable: as soon as the API stays out of reach.
+        """
+
+        async def act(value: Any) -> Any:
+            return await self.run(model, value, **options)
+
+        outcomes = await in_window(act, values, window=window, progress=progress)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, HeadraceError)]
+        if errors and not return_errors:
+            raise errors[0]
+        return outcomes
+
+    async def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobRecord:
+        """Wait until a job has ended, however it ends; its record has the result.
+
+        Raises:
+            WaitTimeout: if it has not ended in time.
+        """
+        return await self._carry_out(persistence.wait(job_id, self._patience, timeout_s=timeout_s))
+
+    async def get(self, job_id: str) -> JobRecord:
+        """How a job is now."""
+        return await self._call(http_call.get(job_id))
+
+    async def result(self, job_id: str) -> Any:
+        """The result of a job that has succeeded."""
+        return await self._call(http_call.result(job_id))
+
+    async def cancel(self, job_id: str) -> JobRecord:
+        """Call a job off; one that has ended stays as it is."""
+        return await self._call(http_call.cancel(job_id))
+
+    async def jobs(self, *, limit: int = 50) -> list[JobRecord]:
+        """The newest jobs, newest first."""
+        return await self._call(http_call.jobs(limit=limit))
+
+    async def models(self) -> list[dict[str, Any]]:
+        """The released models."""
+        return await self._call(http_call.listing("models"))
+
+    async def queues(self) -> list[dict[str, Any]]:
+        """What waits, by model and tier."""
+        return await self._call(http_call.listing("queues"))
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """The workers that are alive."""
+        return await self._call(http_call.listing("workers"))
+
+    async def webhook_deliveries(self, *, limit: int = 50) -> list[dict[str, Any]]:
+        """What was told to webhooks, newest first."""
+        return await self._call(http_call.webhook_deliveries(limit=limit))
+
+    async def dead_letters(
+        self, *, limit: int = 50, model: str | None = None, cause: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Jobs that were given up, newest first: of a model (`name` or `name@3`), for a cause."""
+        return await self._call(http_call.dead_letters(limit=limit, model=model, cause=cause))
+
+    async def dead_letter(self, job_id: str) -> dict[str, Any]:
+        """A job that was given up, with its input."""
+        return await self._call(http_call.dead_letter(job_id))
+
+    async def redrive(self, job_id: str) -> JobRecord:
+        """Send a job that was given up again, as a new job; a second time answers that one."""
+        return await self._call(http_call.redrive(job_id))
+
+    async def scaling(self) -> dict[str, Any]:
+        """How many workers there should be, and why."""
+        return await self._call(http_call.scaling())
+
+    async def _call(self, call: HttpCall[T]) -> T:
+        return await self._carry_out(persist(call, self._patience))
+
+    async def _carry_out(self, plan: Plan[T]) -> T:
+        step = advance(plan, None)
+        while not isinstance(step, Done):
+            step = advance(plan, await self._do(step))
+        return step.value
+
+    async def _do(self, step: Send | Pause) -> Answer | Unavailable | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            return answer_of(await self._http.request(**request_of(step.call)))
+        except httpx2.TransportError as error:
+            return unreachable(self.url, error)
