@@ -8,28 +8,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from workers.admission import Formed, Limits, form
 from workers.cost_model import CostModel
 from workers.waiting import Entry, Waiting, WaitingJob
 
 __all__ = ["Batch", "Batcher", "Limits", "Wait", "WaitingJob"]
 
-
-class Limits(NamedTuple):
-    """What bounds the batches of one model version here, and what is known about their time.
-
-    `sized` says that the author gives costs; without it every job costs 1, prepared or not.
-    """
-
-    costs: CostModel
-    #: Most items, by the author.
-    max_batch: int = 1
-    sized: bool = False
-    #: Most padded cost, by the author.
-    max_cost: float = float("inf")
-    #: Most padded cost that the device's memory is known to hold.
-    memory_cost: float = float("inf")
-    #: How long a batch may wait for company, for each tier; priority jobs never wait.
-    max_wait_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
+#: After so many batches without the job that came first, whatever its tier, that job leads one.
+PATIENCE = 16
 
 
 class Batch(NamedTuple):
@@ -48,10 +34,12 @@ class Wait(NamedTuple):
 
 
 class Batcher:
-    """Work-conserving: the head of the order decides the model, and jobs of that model join it.
+    """Work-conserving: the head of the order decides the model, and jobs of that model may join it.
 
-    The order is that of arrival, higher tiers first. Nothing is handed out twice: what `next_batch` returns no longer
-    waits here.
+    The order is that of arrival, higher tiers first. The head always runs, so nothing starves: not a length that has no
+    company, nor (see `PATIENCE`) a tier that more urgent jobs keep overtaking. A job that cannot meet its deadline any
+    more runs all the same, in its turn: it is the queue that lets jobs expire. Nothing is handed out twice: what
+    `next_batch` returns no longer waits here.
     """
 
     def __init__(self) -> None:
@@ -59,11 +47,15 @@ class Batcher:
         self._alone: deque[tuple[str, WaitingJob]] = deque()
         self._arrivals = 0
         self._alone_is_next = False
+        self._oldest = 0
+        self._passed_over = 0
 
     def add(self, ref: str, jobs: list[WaitingJob], *, now: float = 0.0, alone: bool = False) -> None:
         """Take jobs of one model version in the order of service; `alone` gives each a batch of its own."""
         if alone:
             self._alone.extend((ref, job) for job in jobs)
+            return
+        if not jobs:
             return
         waiting = self._waiting.get(ref)
         if waiting is None:
@@ -76,24 +68,24 @@ class Batcher:
         """A job has been preprocessed, and this is its cost; nothing happens if it no longer waits."""
         for waiting in self._waiting.values():
             if slot in waiting:
-                waiting.costs[slot] = cost
-                return
+                return waiting.price(slot, cost)
+        return None
 
     def remove(self, slot: int) -> None:
         """Forget a job that was refused or canceled; nothing happens if it no longer waits."""
-        self._alone = deque((ref, job) for ref, job in self._alone if job.slot != slot)
-        for ref, waiting in list(self._waiting.items()):
+        if self._alone:
+            self._alone = deque((ref, job) for ref, job in self._alone if job.slot != slot)
+        for ref, waiting in self._waiting.items():
             if waiting.remove(slot):
-                self._drop_if_empty(ref)
-                return
+                return self._drop_if_empty(ref)
+        return None
 
     def unprepared(self, limit: int) -> list[tuple[str, WaitingJob]]:
         """Up to `limit` jobs whose cost is not known, in the order in which they will be wanted."""
-        found = []
+        found: list[tuple[str, WaitingJob]] = []
         for ref in sorted(self._waiting, key=self._order):
-            waiting = self._waiting[ref]
-            found += [(ref, entry.job) for entry in waiting if entry.job.slot not in waiting.costs]
-        return found[:limit]
+            found += [(ref, job) for job in self._waiting[ref].unpriced(limit - len(found))]
+        return found
 
     def next_batch(self, now: float, limits: Mapping[str, Limits]) -> Batch | Wait | None:
         """The next batch, or until when to wait for company; None if nothing waits.
@@ -101,22 +93,22 @@ class Batcher:
         A version that `limits` does not name gets batches of one. Jobs that must run alone are suspects: others go
         first, but one suspect follows each batch, so that they wait for a bounded time under any load.
         """
-        del now
         if self._alone and (self._alone_is_next or not self._waiting):
             self._alone_is_next = False
             ref, job = self._alone.popleft()
             return Batch(ref, [job])
         if not self._waiting:
             return None
+        ref, head = self._lead()
+        bounds = limits.get(ref) or Limits(CostModel())
+        formed = form(head, self._waiting[ref], bounds, now)
+        if formed.wants_more and (until_s := self._wait_until(formed, bounds)) > now:
+            return Wait(until_s)
         self._alone_is_next = True
-        ref = min(self._waiting, key=self._order)
-        waiting = self._waiting[ref]
-        most = limits[ref].max_batch if ref in limits else 1
-        jobs = [entry.job for entry in waiting.first(most)]
-        for job in jobs:
-            waiting.remove(job.slot)
+        self._passed_over = self._passed_over + 1 if head.arrival != self._oldest else 0
+        jobs = self._waiting[ref].take(formed.entries)
         self._drop_if_empty(ref)
-        return Batch(ref, jobs)
+        return Batch(ref, jobs, formed.cost, bounds.costs.t(formed.cost) if formed.cost else 0.0)
 
     def clear(self) -> None:
         """Forget everything that waits."""
@@ -124,17 +116,37 @@ class Batcher:
         self._alone.clear()
 
     def staged_s(self, limits: Mapping[str, Limits]) -> float:
-        """Seconds of work that wait here, as far as the cost models know."""
-        return sum(
-            limits[ref].costs.t(sum(waiting.costs.get(entry.job.slot, 1.0) for entry in waiting))
-            for ref, waiting in self._waiting.items()
-            if ref in limits
-        )
+        """Seconds of work that wait here, in batches as large as they may be, as far as the cost models know."""
+        return sum(_work_s(waiting, limits[ref]) for ref, waiting in self._waiting.items() if ref in limits)
+
+    def _lead(self) -> tuple[str, Entry]:
+        """Who goes first: the head of the order, or the job that came first if it was passed over too often."""
+        entry, ref = min((waiting.oldest(), ref) for ref, waiting in self._waiting.items())
+        if entry.arrival != self._oldest:
+            self._oldest, self._passed_over = entry.arrival, 0
+        if self._passed_over < PATIENCE:
+            ref = min(self._waiting, key=self._order)
+            entry = self._waiting[ref].head()
+        return ref, entry
 
     def _order(self, ref: str) -> tuple[int, int]:
         entry = self._waiting[ref].head()
         return entry.job.tier, entry.arrival
 
+    def _wait_until(self, formed: Formed, bounds: Limits) -> float:
+        """Until when these should wait for company: not at all if anything else could run, or anyone is urgent."""
+        if self._alone or len(self._waiting) > 1 or not any(bounds.max_wait_s):
+            return 0.0
+        waits = [e.since_s + bounds.max_wait_s[e.job.tier] if e.job.tier else 0.0 for e in formed.entries]
+        one_more = formed.cost * (1 + 1 / len(formed.entries))
+        return min(*waits, formed.soonest_s - bounds.costs.t_hi(one_more), float("inf"))
+
     def _drop_if_empty(self, ref: str) -> None:
         if not len(self._waiting[ref]):
             del self._waiting[ref]
+
+
+def _work_s(waiting: Waiting, bounds: Limits) -> float:
+    mean = waiting.mean_cost if bounds.sized else 1.0
+    size = max(min(len(waiting), bounds.max_batch, bounds.budget / mean), 1.0)
+    return len(waiting) / size * bounds.costs.t(size * mean)

@@ -1,45 +1,142 @@
-"""Cost model: how long a batch of a model version takes on this device, learned from those that ran. Pure."""
+"""Cost model: how long a batch of a model version takes on this device, learned from those that ran. Pure.
 
-from typing import Self
+Batches are gathered in classes of about equal cost, four to a doubling, each with its mean cost and time; a hinge is
+fitted to the classes when somebody asks. A class that has not been seen for a while counts less, but never nothing: a
+worker that has run full batches for an hour still knows what a small one takes.
+"""
+
+import json
+import math
+from typing import Any, NamedTuple, Self
+
+from workers.batch_size import BatchSize
+from workers.hinge import Hinge, Point, fit
+
+#: Passes after a load that are not learned from: they pay for what happens once.
+WARM_UP = 2
+#: The hinge is trusted after so many batches in so many classes of cost.
+_BATCHES, _CLASSES = 8, 3
+_CLASSES_PER_DOUBLING = 4
+#: Weight that remains of a batch after another one.
+_FORGET = 0.99
+#: Weight that remains of a class however long it was not seen.
+_REMAINS = 0.05
+#: The upper bound lies so many standard deviations above the expectation.
+_DEVIATIONS = 3.0
+#: Relative deviation while nothing better is known.
+_UNKNOWN_DEVIATION = 0.25
+#: Batches are believed to cost and to take no more or less than this; anything else is a broken `cost` or clock.
+_COSTS, _SECONDS = (1e-6, 1e12), (1e-9, 1e6)
+
+
+class _Class(NamedTuple):
+    """Batches of about the same cost. `seen` is the number of the batch that was the last of them."""
+
+    cost: float
+    seconds: float
+    batches: float
+    seen: int
 
 
 class CostModel:
     """Time of a pass by its padded cost: items times the largest item's cost."""
 
     def __init__(self) -> None:
-        self._spent_s = 0.0
-        self._spent_on = 0.0
+        #: Which number of equal items is best, for models whose items all cost the same.
+        self.sizes = BatchSize()
+        self._classes: dict[int, _Class] = {}
+        self._seen = 0
+        self._to_drop = WARM_UP
+        self._variance = _UNKNOWN_DEVIATION**2
+        self._hinge = Hinge(0.0, 0.0, 0.0)
+        self._refit_at = 1
 
     def observe(self, cost: float, items: int, took_s: float) -> None:
         """Learn from a pass over `items` items of padded cost `cost` that ran without incident."""
-        if items > 0 and cost > 0 and took_s > 0:
-            self._spent_s += took_s
-            self._spent_on += cost
+        if self._to_drop > 0:
+            self._to_drop -= 1
+            return
+        if items < 1 or not (math.isfinite(cost) and math.isfinite(took_s)):
+            return
+        cost, took_s = _within(cost, _COSTS), _within(took_s, _SECONDS)
+        if (expected_s := self.t(cost)) > 0:
+            self._learn_deviation(took_s / expected_s - 1)
+        self._seen += 1
+        index = _class_of(cost)
+        mean, seconds, batches, _ = self._classes.get(index, (cost, took_s, 0.0, 0))
+        batches = 1 + _FORGET * batches
+        mean, seconds = mean + (cost - mean) / batches, seconds + (took_s - seconds) / batches
+        self._classes[index] = _Class(mean, seconds, batches, self._seen)
+        if cost == items:
+            self.sizes.observe(items, took_s)
 
     @property
     def known(self) -> bool:
-        """Whether enough batches have been seen to predict others; until then every prediction is 0."""
-        return self._spent_on > 0
+        """Whether the hinge can be trusted; until then `t` is a guess from what has been seen."""
+        return self._seen >= _BATCHES and len(self._classes) >= _CLASSES
 
     def t(self, cost: float) -> float:
-        """Expected seconds of a batch of this padded cost; 0 while nothing is known."""
-        return cost * self._spent_s / self._spent_on if self.known else 0.0
+        """Expected seconds of a batch of this padded cost; 0 while nothing has been seen."""
+        if self._seen >= self._refit_at:
+            self._fit()
+        return self._hinge.t(cost)
 
     def t_hi(self, cost: float) -> float:
-        """Seconds that a batch of this padded cost hardly ever exceeds; 0 while nothing is known."""
-        return self.t(cost)
+        """Seconds that a batch of this padded cost hardly ever exceeds; 0 while nothing has been seen."""
+        return self.t(cost) * (1 + _DEVIATIONS * math.sqrt(self._variance))
 
     @property
     def efficient_cost(self) -> float:
-        """Padded cost from which larger batches hardly do more a second; infinite while nothing is known."""
-        return float("inf")
+        """Padded cost from which larger batches hardly do more a second; infinite while that is not known."""
+        return self._hinge.efficient_cost if self.known and self.t(1.0) else math.inf
 
     def to_bytes(self) -> bytes:
-        """What has been learned, for another worker with the same device."""
-        return b"{}"
+        """What has been learned, as a few hundred bytes of JSON for another worker with the same device."""
+        classes = [[row.cost, row.seconds, row.batches, row.seen - self._seen] for row in self._classes.values()]
+        state = {"classes": classes, "deviation": math.sqrt(self._variance), "sizes": self.sizes.to_state()}
+        return json.dumps(state, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """A model that has learned what `data` says; whatever cannot be read counts as nothing learned."""
-        del data
-        return cls()
+        learned = cls()
+        try:
+            learned._restore(json.loads(data))
+        except (ValueError, TypeError, LookupError, OverflowError):
+            return cls()
+        return learned
+
+    def _learn_deviation(self, error: float) -> None:
+        # A stall of many times the expected length says no more than one of three times.
+        self._variance += (1 - _FORGET) * (min(error, 3.0) ** 2 - self._variance)
+
+    def _fit(self) -> None:
+        """Fit anew; after many batches one more changes little, so not after each."""
+        points = [
+            Point(row.cost, row.seconds, row.batches * max(_FORGET ** (self._seen - row.seen), _REMAINS))
+            for row in self._classes.values()
+        ]
+        self._hinge = fit(points)
+        self._refit_at = self._seen + min(1 + self._seen // 8, 16)
+
+    def _restore(self, state: Any) -> None:
+        rows = [_Class(float(row[0]), float(row[1]), float(row[2]), int(row[3])) for row in state["classes"]]
+        deviation = float(state["deviation"])
+        if not all(_plausible(row) for row in rows) or not 0 <= deviation < math.inf:
+            raise ValueError(state)
+        self.sizes.restore(state["sizes"])
+        self._variance = deviation**2
+        self._seen = max(_BATCHES, *(-row.seen for row in rows)) if rows else 0
+        self._classes = {_class_of(row.cost): row._replace(seen=self._seen + row.seen) for row in rows}
+
+
+def _class_of(cost: float) -> int:
+    return math.floor(_CLASSES_PER_DOUBLING * math.log2(cost))
+
+
+def _plausible(row: _Class) -> bool:
+    return _within(row.cost, _COSTS) == row.cost and _within(row.seconds, _SECONDS) == row.seconds and row.batches > 0
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])

@@ -35,10 +35,13 @@ class Waiting:
 
     def __init__(self) -> None:
         self._tiers: tuple[OrderedDict[int, Entry], ...] = tuple(OrderedDict() for _ in range(TIERS))
+        #: Costs of the jobs that have been preprocessed, by slot.
         self.costs: dict[int, float] = {}
+        self._known_cost = 0.0
 
     def __len__(self) -> int:
-        return sum(map(len, self._tiers))
+        urgent, standard, spot = self._tiers
+        return len(urgent) + len(standard) + len(spot)
 
     def __iter__(self) -> Iterator[Entry]:
         return chain.from_iterable(tier.values() for tier in self._tiers)
@@ -46,19 +49,54 @@ class Waiting:
     def __contains__(self, slot: int) -> bool:
         return any(slot in tier for tier in self._tiers)
 
+    @property
+    def mean_cost(self) -> float:
+        """Mean of the known costs; 1 if none is known."""
+        return self._known_cost / len(self.costs) if self.costs else 1.0
+
     def append(self, entry: Entry) -> None:
         """Put a job at the end of its tier."""
-        self._tiers[entry.job.tier][entry.job.slot] = entry
+        job = entry.job
+        self._tiers[job.tier][job.slot] = entry
+
+    def price(self, slot: int, cost: float) -> None:
+        """A job that waits here has this cost."""
+        self._known_cost += cost - self.costs.get(slot, 0.0)
+        self.costs[slot] = cost
 
     def head(self) -> Entry:
         """The job that is served next; there must be one."""
         return next(iter(self))
 
+    def oldest(self) -> Entry:
+        """The job that came first, whatever its tier; there must be one."""
+        return min(next(iter(tier.values())) for tier in self._tiers if tier)
+
     def first(self, count: int) -> list[Entry]:
         """The next `count` jobs in the order of service."""
         return list(islice(self, count))
 
+    def unpriced(self, limit: int) -> list[WaitingJob]:
+        """The next `limit` jobs whose cost is not known."""
+        return list(islice((entry.job for entry in self if entry.job.slot not in self.costs), limit))
+
+    def take(self, entries: list[Entry]) -> list[WaitingJob]:
+        """Remove these, which wait here, and give their jobs."""
+        jobs = [entry.job for entry in entries]
+        for job in jobs:
+            del self._tiers[job.tier][job.slot]
+        if self.costs:
+            self._forget_costs(jobs)
+        return jobs
+
     def remove(self, slot: int) -> bool:
         """Forget a job; says whether it waited here."""
-        self.costs.pop(slot, None)
-        return any(tier.pop(slot, None) is not None for tier in self._tiers)
+        for tier in self._tiers:
+            if (entry := tier.get(slot)) is not None:
+                self.take([entry])
+                return True
+        return False
+
+    def _forget_costs(self, jobs: list[WaitingJob]) -> None:
+        for job in jobs:
+            self._known_cost -= self.costs.pop(job.slot, 0.0)
