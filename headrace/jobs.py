@@ -115,6 +115,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "g": "size of the batch it ran in",
         "h": "1 if a webhook is told of its end",
         "p": "traceparent of the request that made it",
+        "k": "workers that were lost while they held it",
     }
 )
 

@@ -41,6 +41,7 @@ class ModelJob:
     deadline: bool = False
     status: JobStatus = QUEUED
     attempts: int = 0
+    rescues: int = 0
     lease: Lease | None = None
     is_delayed: bool = False
 
@@ -116,6 +117,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         assert expected == [job.member for job in claimed.jobs]
         assert (len(ready) > count) == claimed.more
         for job in claimed.jobs:
+            assert (self.jobs[job.member].attempts, self.jobs[job.member].rescues) == (job.attempts, job.rescues)
             self.jobs[job.member].lease = job.lease
             self.old.append(job.lease)
         if starts:
@@ -215,6 +217,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             elif job.lease and job.status is RUNNING and job.attempts >= job.max_attempts:
                 job.end(JobStatus.FAILED)
             elif job.lease:
+                job.rescues += 1
                 job.give_back()
 
     @precondition(lambda self: any(job.is_delayed for job in self.jobs.values()))

@@ -40,6 +40,9 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
     leases = [lease.lease for lease in cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9).jobs]
     cell.run(cell.store.start(leases))
     cell.run(cell.store.fail([Failure(leases[0], Cause.MODEL, 0, b"{}")], result_ttl_s=TTL_S))
+    cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9)
+    cell.lapse_leases()
+    cell.reap()
     leases = [lease.lease for lease in cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9).jobs]
     cell.run(cell.store.start(leases))
     cell.commit(leases, body=b"{}", cause=Cause.WORKER_LOST)

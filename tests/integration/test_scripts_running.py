@@ -188,6 +188,18 @@ def test_a_result_that_comes_after_the_lease_was_taken_is_refused_and_counted(ce
     assert (cell.status("default/j1"), cell.output("default/j1")) == (JobStatus.QUEUED, None)
 
 
+def test_a_claim_tells_how_many_workers_were_lost_with_a_job(cell: Cell) -> None:
+    cell.submit_many(2)
+    for _ in range(2):
+        cell.take(jobs=1)
+        cell.lapse_leases()
+        cell.reap()
+
+    jobs = cell.claim().jobs
+
+    assert [("default/j0", 2), ("default/j1", 0)] == [(job.member, job.rescues) for job in jobs]
+
+
 def test_a_late_result_cannot_replace_the_successors(cell: Cell) -> None:
     cell.submit("j1")
     late = cell.take_and_start(worker="w1")
