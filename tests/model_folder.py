@@ -3,6 +3,9 @@
 import textwrap
 from pathlib import Path
 
+from registry.registry import Registry
+from workers.runtime import Runtime
+
 #: What every source below starts with.
 _IMPORTS = """
 from typing import Any
@@ -43,3 +46,10 @@ def write_model(folder: Path, source: str = DOUBLER, *, files: dict[str, str] | 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
+
+
+def load_model(folder: Path, source: str) -> Runtime:
+    """Write, push, fetch and load a model on the CPU."""
+    registry = Registry(url="memory://")
+    manifest = registry.push(write_model(folder / "source", source), name="m").manifest
+    return Runtime.load(folder=registry.fetch(manifest.ref, folder / "cache"), manifest=manifest, device="cpu")

@@ -1,14 +1,16 @@
 """Runtime: one loaded model, and the way of a batch through its hooks. Runs in the child, and in `models check`.
 
+The way has three stages, which may run in different threads: `stage` an input, `forward` a batch, `finish` a row.
 Its own share of an item's time is a few microseconds: hooks that the author did not write are skipped, and types that
 need no checking are not checked. torch is never imported here; it is used if the model has imported it.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -19,25 +21,56 @@ from registry.signature import overrides, signature_of
 from registry.source import find_model
 from workers.codec import decoder, encoder
 from workers.collate import collate, split
+from workers.compiled import Compiled
+from workers.device_copy import device_copy
 from workers.failures import ItemResult, attempt, failed
 from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
 
 
+class Staged(NamedTuple):
+    """An input that `preprocess` has made ready, and its cost."""
+
+    item: Any
+    cost: float
+
+
+class Forwarded(NamedTuple):
+    """What a batch came to: a row for each input, an `ItemResult` where it failed, and what was counted.
+
+    `cost` is that of the batch as padded, `padding` how much of it was filling; `items` went into `forward`, in `runs`
+    calls.
+    """
+
+    rows: list[Any]
+    cost: float
+    items: int
+    runs: int
+    padding: float
+
+
 class Runtime:
-    """A loaded model. `max_batch` is the most inputs that `run` should be given."""
+    """A loaded model. `max_batch` is the most inputs that `forward` should be given.
+
+    `is_sized` says that the author tells costs; else every item costs 1. `limit` is what is known of the memory.
+    """
 
     def __init__(self, *, model: Model, manifest: Manifest, device: str) -> None:
-        signature = signature_of(type(model))
+        kind = type(model)
+        signature = signature_of(kind)
         self.manifest = manifest
         self.max_batch = manifest.max_batch
+        self.is_sized = overrides(kind, "cost")
+        self.limit = OomLimit()
         self._model = model
         self._device = device
-        self._isolation = Isolation(name=str(manifest.ref), forward=self._pass, limit=OomLimit())
+        self._copy = device_copy(device)
+        self._compute = self._compiled(model) if manifest.options.compile else model.forward
+        self._isolation = Isolation(name=str(manifest.ref), forward=self._pass, limit=self.limit)
         self._decode = decoder(signature.input)
         self._encode = encoder(signature.output)
-        self._preprocess = model.preprocess if overrides(type(model), "preprocess") else None
-        self._postprocess = model.postprocess if overrides(type(model), "postprocess") else None
+        self._preprocess = model.preprocess if overrides(kind, "preprocess") else None
+        self._postprocess = model.postprocess if overrides(kind, "postprocess") else None
 
     @classmethod
     def load(cls, *, folder: Path, manifest: Manifest, device: str) -> Self:
@@ -48,6 +81,10 @@ class Runtime:
             Exception: whatever the author's `load` raises.
         """
         _, model_class = find_model(folder, entry=manifest.entry, digest=manifest.digest)
+        if (manifest.options.autocast or manifest.options.compile) and "torch" not in sys.modules:
+            raise InvalidModel(
+                f"{manifest.ref}: autocast and compile are torch's, but its source does not import torch"
+            )
         model = model_class()
         model.load(folder, device)
         runtime = cls(model=model, manifest=manifest, device=device)
@@ -57,16 +94,63 @@ class Runtime:
     def warm_up(self) -> None:
         """Run the examples alone and as a full batch, so that no job pays for what happens once.
 
+        A compiled model runs in each of its batch sizes, so that each is compiled.
+
         Raises:
             InvalidModel: if an example fails.
         """
         examples = [orjson.dumps(example) for example in self.manifest.examples]
-        if not examples:
-            return
-        full = [examples[i % len(examples)] for i in range(self.max_batch)]
-        for result in [*self.run(examples[:1]), *self.run(full)]:
-            if not result.ok:
-                raise InvalidModel(f"{self.manifest.ref}: an example fails: {result.body.decode()}")
+        options = self.manifest.options
+        sizes = options.bucket_sizes(self.max_batch) if options.compile else (1, self.max_batch)
+        for size in sizes if examples else ():
+            for result in self.run([examples[i % len(examples)] for i in range(size)]):
+                if not result.ok:
+                    raise InvalidModel(f"{self.manifest.ref}: an example fails: {result.body.decode()}")
+
+    # --- the stages
+
+    def stage(self, raw: bytes) -> Staged | ItemResult:
+        """Make one input ready for a batch; if it does not fit the schema, or a hook raises, answer how it failed."""
+        item = attempt(self.prepare, raw)
+        if type(item) is ItemResult:
+            return item
+        cost = self._usable_cost(item) if self.is_sized else 1.0
+        return Staged(item if self._copy is None else self._copy.send(item), cost)
+
+    def forward(self, batch: Sequence[Staged | ItemResult]) -> Forwarded:
+        """Run a batch; what failed before is passed by, and no item can fail another one.
+
+        Raises:
+            Exception: torch's AcceleratorError, after which the device is of no more use to this process.
+        """
+        rows: list[Any] = list(batch)
+        places = [i for i, staged in enumerate(batch) if type(staged) is Staged]
+        costs = [rows[i].cost for i in places]
+        isolated = self._isolation.run([rows[i].item for i in places], costs)
+        for i, row in zip(places, isolated.rows, strict=True):
+            rows[i] = row
+        padded = len(costs) * max(costs, default=0.0)
+        return Forwarded(rows, padded, len(costs), isolated.runs, padded - sum(costs))
+
+    def finish(self, row: Any) -> ItemResult:
+        """Make one row a result, or answer how its item failed."""
+        return row if type(row) is ItemResult else attempt(self._finish, row)
+
+    def inference(self) -> AbstractContextManager[Any]:
+        """What a thread has to enter around the stages: no gradients, if the model uses torch."""
+        torch = sys.modules.get("torch")
+        return nullcontext() if torch is None else torch.inference_mode()
+
+    def run(self, raws: Sequence[bytes]) -> list[ItemResult]:
+        """All stages for one batch: one result per input, in order.
+
+        Raises:
+            Exception: as `forward`.
+        """
+        with self.inference():
+            return [self.finish(row) for row in self.forward([self.stage(raw) for raw in raws]).rows]
+
+    # --- the hooks
 
     def prepare(self, raw: bytes) -> object:
         """Decode, check and preprocess one input.
@@ -81,32 +165,33 @@ class Runtime:
         """What the author says a prepared item costs."""
         return self._model.cost(prepared)
 
-    def run(self, raws: Sequence[bytes]) -> list[ItemResult]:
-        """Run a batch: one result per input, in order. No input can fail another one.
-
-        Raises:
-            Exception: torch's AcceleratorError, after which the device is of no more use to this process.
-        """
-        with _inference_mode():
-            results = [attempt(self.prepare, raw) for raw in raws]
-            good = [i for i, item in enumerate(results) if type(item) is not ItemResult]
-            rows = self._isolation.run([results[i] for i in good]).rows
-            for i, row in zip(good, rows, strict=True):
-                results[i] = row if type(row) is ItemResult else attempt(self._finish, row)
-            return results
+    def _usable_cost(self, item: object) -> float:
+        """The author's cost, or 1 where it is none: it only helps to form batches, so it fails nothing."""
+        cost = attempt(self.cost, item)
+        return float(cost) if isinstance(cost, int | float) and 0 <= cost < math.inf else 1.0
 
     def _pass(self, items: Sequence[Any]) -> Sequence[Any]:
         """One forward pass over prepared items."""
-        batch = items if self._preprocess is None else collate(list(items), self._device)
-        return split(self._model.forward(batch), len(items))
+        ready = list(items) if self._copy is None else self._copy.arrived(items)
+        batch = ready if self._preprocess is None else collate(ready, self._device)
+        with self._precision():
+            return split(self._compute(batch), len(items))
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        torch, wanted = sys.modules.get("torch"), self.manifest.options.autocast
+        if torch is None or wanted is None:
+            return nullcontext()
+        precision: AbstractContextManager[Any] = torch.autocast(
+            torch.device(self._device).type, dtype=getattr(torch, wanted)
+        )
+        return precision
+
+    def _compiled(self, model: Model) -> Compiled:
+        options = self.manifest.options
+        return Compiled(model.forward, mode=options.compile or "default", buckets=options.bucket_sizes(self.max_batch))
 
     def _finish(self, row: Any) -> ItemResult:
         if isinstance(row, Exception):
             return failed(row)
         result = row if self._postprocess is None else self._postprocess(row)
         return ItemResult(True, None, self._encode(result))
-
-
-def _inference_mode() -> AbstractContextManager[Any]:
-    torch = sys.modules.get("torch")
-    return nullcontext() if torch is None else torch.inference_mode()

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import InputError, InvalidModel
-from registry.registry import Registry
-from tests.model_folder import DOUBLER, write_model
+from tests.model_folder import DOUBLER, load_model
 from workers.failures import MAX_DETAIL
 from workers.runtime import Runtime
 
@@ -22,13 +21,7 @@ Load = Callable[..., Runtime]
 def load(tmp_path: Path) -> Load:
     """Write, push, fetch and load a model."""
 
-    def load(source: str = DOUBLER) -> Runtime:
-        registry = Registry(url="memory://")
-        manifest = registry.push(write_model(tmp_path / "source", source), name="m").manifest
-        folder = registry.fetch(manifest.ref, tmp_path / "cache")
-        return Runtime.load(folder=folder, manifest=manifest, device="cpu")
-
-    return load
+    return lambda source=DOUBLER: load_model(tmp_path, source)
 
 
 def ends(runtime: Runtime, *inputs: object) -> list[Any]:
