@@ -8,6 +8,7 @@ import uvicorn
 
 from api.app import create_app
 from api.services import Services
+from headrace import logs
 from headrace.errors import HeadraceError, SettingsError
 from headrace.network import is_loopback
 from headrace.settings import Settings, get_settings
@@ -74,7 +75,7 @@ def main() -> None:
     """Run the API."""
     try:
         settings = get_settings()
-        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        logs.configure(settings.log_style, service="api")
         server = make_server(settings)
     except HeadraceError as error:
         sys.exit(f"headrace api: {error}")

@@ -46,7 +46,8 @@ class Edge:
             await self._app(scope, receive, send_with_id)
             failpoint("api.answered")
         except Exception:
-            log.exception("request %s failed", request_id.decode())
+            name = request_id.decode()
+            log.exception("request %s failed", name, extra={"request": name})
             if answered:
                 raise
             problem = internal_error(request_id.decode())

@@ -6,7 +6,7 @@ Environment variables show in `docker inspect` and are inherited by every child 
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
@@ -45,6 +45,11 @@ class SecretFiles(PydanticBaseSettingsSource):
             if value is not None:
                 values[key] = self.prepare_field_value(name, field, value, is_complex)
         return values
+
+
+def password_of(url: str) -> str:
+    """The password in a Redis URL, as the server knows it; empty if there is none."""
+    return unquote(urlsplit(url).password or "")
 
 
 def with_password(url: str, password: str) -> str:

@@ -10,6 +10,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
@@ -22,14 +23,17 @@ from pydantic_settings import (
 from headrace.addresses import Network
 from headrace.errors import SettingsError
 from headrace.ids import CELL_PATTERN
+from headrace.logs import LogStyle
 from headrace.network import is_loopback
-from headrace.secret_files import SecretFiles, with_password
+from headrace.secret_files import SecretFiles, password_of, with_password
 from headrace.tiers import Tier
 from headrace.webhooks import COURIER_CLASS
 
 Positive = Annotated[int, Field(ge=1)]
 
 _REDIS_URL = "redis://127.0.0.1:6379/0"
+#: A shorter secret would mask half of every word in the log, and keeps nobody out.
+_LEAST_MASKED = 4
 
 
 class WorkerClass(BaseModel):
@@ -146,6 +150,7 @@ class Settings(BaseSettings):
     )
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    log_format: str = Field("text", pattern="^(text|json)$", description="form of log lines: text, or json for programs")
 
     @field_validator("worker_classes")
     @classmethod
@@ -187,6 +192,15 @@ class Settings(BaseSettings):
                 f"HEADRACE_FLOWER_HOST: '{self.flower_host}' can be reached by others; set HEADRACE_FLOWER_AUTH"
                 " (name:password), better HEADRACE_FLOWER_AUTH_FILE, or use 127.0.0.1"
             )
+
+    @property
+    def log_style(self) -> LogStyle:
+        """What log lines look like, and what none of them may show."""
+        password = password_of(self.redis_url)
+        flower = (pair.partition(":")[2] for pair in self.flower_auth.split(","))
+        found = {password, quote(password, safe=""), self.redis_password, *flower}
+        secrets = sorted((secret for secret in found if len(secret) >= _LEAST_MASKED), key=len, reverse=True)
+        return LogStyle(self.log_level, self.log_format, tuple(secrets))
 
     @property
     def registry_location(self) -> str:

@@ -1,8 +1,8 @@
 """`python -m scheduler`: keep house until told to stop."""
 
-import logging
 import sys
 
+from headrace import logs
 from headrace.errors import HeadraceError
 from headrace.settings import get_settings
 from headrace.sync_redis import SyncRedis
@@ -19,8 +19,7 @@ def main() -> int:
     except HeadraceError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log before there are settings
         return 2
-    # Whoever collects the lines adds the time.
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(message)s")
+    logs.configure(settings.log_style, service="scheduler")
     connection = SyncRedis(url=settings.redis_url)
     Scheduler(settings=settings, connection=connection).run(stop)
     connection.close()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from headrace import logs
 from headrace.addresses import LOOPBACK, Network
 from headrace.errors import HeadraceError, SettingsError
 from headrace.running import RunningSystem
@@ -23,12 +24,13 @@ log = logging.getLogger("headrace.up")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the system; answers the exit status."""
-    stop, console = StopSignal(), Console()
+    stop = StopSignal()
     stop.listen()
     try:
         options = _options(arguments)
         settings, server = _choose(options)
-        _log_to(console, settings.log_level)
+        console = Console(as_json=settings.log_format == "json")
+        _log_to(console, settings)
         _refuse_taken_port(settings.api_host, settings.api_port, "--port")
         if options.flower:
             settings.check_flower()
@@ -140,10 +142,8 @@ class _ConsoleHandler(logging.Handler):
             self._console.line("up", line)
 
 
-def _log_to(console: Console, level: str) -> None:
-    handler = _ConsoleHandler(console)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
+def _log_to(console: Console, settings: Settings) -> None:
+    logs.configure(settings.log_style, service="up", handler=_ConsoleHandler(console))
 
 
 def _banner(settings: Settings, *, with_flower: bool) -> str:

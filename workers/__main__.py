@@ -1,12 +1,13 @@
 """Start a worker: `python -m workers --worker-class on-demand --name w1`."""
 
 import argparse
-import logging
 import sys
 import warnings
 
 from celery.platforms import SecurityWarning
+from celery.signals import setup_logging
 
+from headrace import logs
 from headrace.errors import SettingsError
 from headrace.settings import get_settings
 from headrace.webhooks import COURIER_CLASS
@@ -29,7 +30,9 @@ def main() -> None:
             class_of(settings, options.worker_class)
     except SettingsError as error:
         sys.exit(f"error: {error.detail}")
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(settings.log_style, service="worker")
+    # Or Celery would set handlers of its own.
+    setup_logging.connect(_leave_logging_alone)
     # Celery warns root against pickle; this worker accepts JSON only, and containers run as whom they like.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = make_app(settings, worker_class=options.worker_class)
@@ -40,6 +43,10 @@ def main() -> None:
     arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
     with leased_device(settings, options.worker_class):
         app.worker_main([*arguments, "--loglevel", settings.log_level])
+
+
+def _leave_logging_alone(**_: object) -> None:
+    """That somebody listens to the signal is all that Celery asks."""
 
 
 if __name__ == "__main__":

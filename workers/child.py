@@ -20,8 +20,10 @@ from typing import BinaryIO
 
 import msgpack
 
+from headrace import logs
 from headrace.errors import HeadraceError
 from headrace.jobs import Cause, error_document
+from headrace.logs import LogStyle
 from headrace.model_ref import ModelRef
 from registry.registry import Registry
 from workers.batcher import Batch, Batcher, Limits, WaitingJob
@@ -155,13 +157,13 @@ def _read_forever(down: BinaryIO, inbox: Inbox) -> None:
 def main(arguments: list[str]) -> None:
     """Set the process up so that it can neither outlive its parent nor be interrupted by the terminal, then serve."""
     down, up = int(arguments[0]), int(arguments[1])
-    registry_url, cache, device = arguments[2:5]
+    registry_url, cache, device, level, form = arguments[2:7]
     for fd in (down, up):
         # What a model starts (data loaders) must not hold the pipes open after our death.
         os.set_inheritable(fd, False)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(LogStyle(level, form), service="model")
     child = Child(
         up=os.fdopen(up, "wb", _BUFFER_BYTES), registry=Registry(url=registry_url), cache=Path(cache), device=device
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from headrace.failpoints import failpoint
+from headrace.logs import about
 from headrace.store import CommitAnswer, JobStore, Outcome
 from workers.loop import Loop
 from workers.wire import Wire
@@ -18,6 +19,13 @@ _RETRY_S = 1.0
 class _Commit(NamedTuple):
     outcomes: list[Outcome]
     ran_ms: float
+
+
+def _name_refused(outcomes: list[Outcome], answers: list[CommitAnswer]) -> None:
+    for outcome, answer in zip(outcomes, answers, strict=False):
+        if answer is CommitAnswer.REFUSED:
+            member = outcome.lease.member
+            log.info("the result of job %s was refused", member, extra=about(member))
 
 
 class Committer:
@@ -70,11 +78,12 @@ class Committer:
     def _answered(self, number: int) -> Callable[[list[CommitAnswer]], None]:
         def answered(answers: list[CommitAnswer]) -> None:
             failpoint("worker.committed")
-            self._unanswered.pop(number, None)
+            commit = self._unanswered.pop(number, None)
             refused = answers.count(CommitAnswer.REFUSED)
             if refused:
                 self.refused += refused
                 log.warning("%s of %s results refused: canceled, or the lease was lost", refused, len(answers))
+                _name_refused(commit.outcomes if commit else [], answers)
 
         return answered
 

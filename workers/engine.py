@@ -87,7 +87,8 @@ class JobEngine:
         limits = ExecutorLimits(
             forward_s=settings.forward_limit_s, load_s=settings.load_limit_s, threads=worker_class.threads
         )
-        arguments = (settings.registry_location, str(settings.model_cache_dir), worker_class.device)
+        registry = (settings.registry_location, str(settings.model_cache_dir))
+        arguments = (*registry, worker_class.device, settings.log_level, settings.log_format)
         return Executor(arguments=arguments, limits=limits)
 
     def _make_path(self, view: JobView) -> JobPath:

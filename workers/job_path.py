@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from headrace.failpoints import failpoint
 from headrace.jobs import Cause, JobStatus, error_document
 from headrace.store import ClaimedJob, JobStore, Outcome
+from workers import job_log
 from workers.claim_policy import ClaimPlan, ClaimPolicy
 from workers.committer import Committer
 from workers.executor import Executor
@@ -148,6 +149,7 @@ class JobPath:
             self.batches += 1
             self._committer.commit(outcomes, took_s=took_s)
             self._view.ended(jobs, errors, took_s)
+            job_log.ended(jobs, errors, took_s)
         self._on_room()
 
     # --- models
@@ -195,6 +197,7 @@ class JobPath:
             held = self.held.get(slot)
             if held is not None:
                 held.crashes += 1
+                job_log.suspected(held, cause)
                 if held.crashes >= _CRASHES and len(suspects) == 1:
                     self._give_up(held, cause)
         self._on_models()
@@ -211,6 +214,7 @@ class JobPath:
         self.held.remove(held.slot)
         self._committer.commit([Outcome(held.job.lease, JobStatus.FAILED, why, document)], took_s=0.0)
         self._view.ended([held], [document.decode()], 0.0)
+        job_log.ended([held], [document.decode()], 0.0)
 
     # --- back
 

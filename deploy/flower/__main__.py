@@ -13,6 +13,7 @@ from tornado.ioloop import PeriodicCallback
 
 from deploy.flower.job_queues import JobQueues
 from deploy.flower.pages import open_api_to_this_host, show_job_queues
+from headrace import logs
 from headrace.errors import HeadraceError
 from headrace.settings import Settings, get_settings
 from workers.app import make_app
@@ -70,7 +71,7 @@ def main() -> None:
     """Run Flower."""
     try:
         settings = get_settings()
-        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        logs.configure(settings.log_style, service="flower")
         # Each page would be a line, and each time that no worker answers, which is no fault while none runs.
         for name in ("tornado.access", "flower.inspector"):
             logging.getLogger(name).setLevel(logging.ERROR)

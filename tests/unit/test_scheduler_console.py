@@ -1,6 +1,7 @@
 """Lines of several processes in one place."""
 
 import io
+import json
 import re
 
 from scheduler.console import Console
@@ -45,3 +46,17 @@ def test_on_a_terminal_each_process_has_a_colour_of_its_own() -> None:
 
 def test_a_reader_that_has_gone_does_not_end_the_system() -> None:
     Console(Gone()).line("api", "hello")
+
+
+def test_as_json_each_line_is_an_object_whoever_wrote_it() -> None:
+    out = io.StringIO()
+    console = Console(out, as_json=True)
+
+    console.line("api", '{"service": "api", "message": "as it came"}')
+    console.line("redis", "Ready to accept connections")
+    console.plain("\n  it is up\n")
+
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [("api", "as it came"), ("redis", "Ready to accept connections"), ("up", "it is up")] == [
+        (line["service"], line["message"]) for line in lines
+    ]

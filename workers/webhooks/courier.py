@@ -18,6 +18,7 @@ from headrace.addresses import Egress
 from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement
 from headrace.errors import RedisUnavailable
 from headrace.keys import Keys
+from headrace.logs import about
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
@@ -162,11 +163,12 @@ class Courier:
         try:
             answer = await self._post(due)
         except Exception:
-            log.exception("delivery %s could not be attempted", due.id)
+            log.exception("delivery %s could not be attempted", due.id, extra=_about(due))
             answer = Answer("internal")
         verdict = judge(answer, attempts=due.attempts, luck=random.random())
         if verdict.state is not DeliveryState.DELIVERED:
-            log.info("delivery %s, attempt %d: %s (%s)", due.id, due.attempts, answer.outcome, verdict.state)
+            words = (due.id, due.attempts, answer.outcome, verdict.state)
+            log.info("delivery %s, attempt %d: %s (%s)", *words, extra=_about(due))
         await self._settle(Settlement(due.id, due.fence, verdict.state, answer.outcome, verdict.delay_ms))
 
     async def _post(self, due: DueDelivery) -> Answer:
@@ -195,6 +197,10 @@ class Courier:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+
+def _about(due: DueDelivery) -> dict[str, str]:
+    return about(due.job.member, due.job.traceparent)
 
 
 def _newest(reply: Reply) -> str | None:
