@@ -10,7 +10,6 @@ Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower se
 `webhooks` is another kind of worker: the courier, which tells ends of jobs and runs no model.
 
 The child (`child`, `runtime`) runs the models and may hang or crash without harm; which jobs run together, `batcher`
-decides (`waiting`: the jobs in their order, `admission`: who joins, `cost_model` with `hinge` and `batch_size`: how long a batch takes,
-and which size is best). `frames` is the language
-between the two.
+decides (`waiting`: the jobs in their order, `admission`: who joins, `cost_model` with `hinge`: how long a batch takes,
+`batch_size`: which size is best). `frames` is the language between the two.
 """
