@@ -19,6 +19,7 @@ from headrace.errors import (
     JobNotFound,
     QueueFull,
 )
+from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.store import SubmitOutcome, Submitted
 from headrace.webhooks import Delivery, delivery_id_of
@@ -106,7 +107,9 @@ class JobDesk:
         cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
         barrier = self._services.barrier
         barrier.require()
+        failpoint("api.before_submit")
         submitted = await self._run(self._store.submit(job, cap=cap, idempotency_ttl_s=ttl_s))
+        failpoint("api.submitted")
         if submitted.outcome is SubmitOutcome.FULL:
             raise QueueFull(
                 f"{submitted.depth} jobs wait for {job.ref} in tier {job.tier}, as many as may;"
@@ -120,6 +123,7 @@ class JobDesk:
                 fields=[FieldError("/header/Idempotency-Key", problem)],
             )
         await barrier.reached()
+        failpoint("api.before_answer")
         return submitted
 
     async def see(self, job_id: str, *, wait_s: float = 0, with_result: bool = False) -> Seen:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import redis
 
 from headrace.errors import RedisUnavailable
+from headrace.failpoints import failpoint
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
@@ -121,6 +122,7 @@ class Scheduler:
         if reason := self._guard.observe(view, now):
             log.info("%s: workers may renew their leases before any job is taken back", reason)
         self._note(self._connection.run(self._leadership.take()))
+        failpoint("scheduler.leading")
         if self.is_leading:
             if self._scaling_turn.has_come(now):
                 _attempt(lambda: self._scaler.step(self._lead, now))

@@ -11,6 +11,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 
+from headrace.failpoints import failpoint
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.presence import WorkerPresence, WorkerState
@@ -222,6 +223,7 @@ class JobEngine:
         loop.run_until(lambda: not self._claimer.is_claiming, limit_s=_FLUSH_S)
         self._executor.finish()
         path.give_back([held for held in path.held.all() if not held.running])
+        failpoint("worker.draining")
         loop.run_until(lambda: not path.held.running, limit_s=self._settings.shutdown_grace_s)
         path.give_back(path.held.all())
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)

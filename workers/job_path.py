@@ -113,6 +113,7 @@ class JobPath:
     ) -> None:
         """A forward pass begins: say so in the records if it lasts, and plan the next claim."""
         self.clock.started(ref, now=time.monotonic())
+        failpoint("worker.started")
         jobs = self.held.start(slots)
         if self._loop is not None:
             self._start_timer = self._loop.call_later(_START_DELAY_S, lambda: self._tell_start(jobs))
@@ -223,6 +224,7 @@ class JobPath:
         for held in jobs:
             self.held.remove(held.slot)
         if jobs:
+            failpoint("worker.before_release")
             op = self._store.release([held.job.lease for held in jobs])
             self._wire.send(op, lambda count: log.info("%s jobs given back", count), self._give_back_failed)
             self._view.dropped(jobs)

@@ -17,6 +17,7 @@ import redis
 from headrace.addresses import Egress
 from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement
 from headrace.errors import RedisUnavailable
+from headrace.failpoints import failpoint
 from headrace.keys import Keys
 from headrace.logs import about
 from headrace.mux import Mux
@@ -127,6 +128,7 @@ class Courier:
         if room <= 0:
             return _LONGEST_DOZE_S
         claimed = await self._claim(room)
+        failpoint("courier.claimed")
         for due in claimed.due:
             task = asyncio.create_task(self._attempt(due))
             self._under_way.add(task)
