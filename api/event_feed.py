@@ -98,7 +98,7 @@ class EventFeed:
         words = jobs.split(b" ")
         for member, state in zip(words[::2], words[1::2], strict=False):
             if state in _TERMINAL:
-                self._waiters.wake(member.decode())
+                self._waiters.wake(member.decode(errors="replace"))
 
 
 def _entries(reply: Reply) -> list[_Entry]:

@@ -80,4 +80,4 @@ def _serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
 
 
 def _names(reply: Reply) -> list[str]:
-    return sorted(name.decode() for name in reply)
+    return sorted(name.decode(errors="replace") for name in reply)

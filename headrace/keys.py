@@ -8,6 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from headrace.errors import HeadraceError
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 
@@ -232,6 +233,15 @@ def split_group(group: str) -> tuple[ModelRef, Tier]:
     """The model version and tier of a group."""
     ref, _, tier = group.rpartition(":")
     return ModelRef.parse(ref), Tier(tier)
+
+
+def is_group(text: str) -> bool:
+    """Tell whether a group can be called so; anybody may write into a set of names."""
+    try:
+        split_group(text)
+    except (ValueError, HeadraceError):
+        return False
+    return True
 
 
 def spell_keys(lua: str) -> str:

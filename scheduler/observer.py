@@ -101,7 +101,7 @@ def _averages(counts: Mapping[str, QueueCounts]) -> dict[str, float]:
 
 
 def _texts(reply: Reply) -> list[str]:
-    return [text.decode() for text in reply]
+    return [text.decode(errors="replace") for text in reply]
 
 
 def _numbers(reply: Reply) -> dict[str, int]:

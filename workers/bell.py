@@ -43,6 +43,9 @@ class Bell:
         self._wire.send(op, self._rung, self._failed)
 
     def _note(self, reply: Reply) -> None:
+        if not reply:
+            # A bell that was made anew begins with lower entries than the one before had.
+            self._seen.clear()
         for stream, entries in reply or ():
             self._seen[stream.decode()] = entries[-1][0].decode()
 

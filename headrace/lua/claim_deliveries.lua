@@ -53,5 +53,5 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', now, 'LIMIT', 0,
 end
 local due = redis.call('ZRANGE', OUTBOX, 0, 0, 'WITHSCORES')
 if due[2] then reply[1] = math.max(1, tonumber(due[2]) - now) end
-if lost > 0 then redis.call('HINCRBY', STATS, 'hooks_lost', lost) end
+if lost > 0 then redis.pcall('HINCRBY', STATS, 'hooks_lost', lost) end
 return reply

@@ -19,7 +19,7 @@ for i = 2, #ARGV, 5 do
     for _, key in ipairs({DELIVERY .. id, JOB .. member, INPUT .. member, OUTPUT .. member, HOOK .. member}) do
       redis.call('EXPIRE', key, ttl)
     end
-    if known[1] == 'pending' then redis.call('HINCRBY', STATS, 'hooks_' .. state, 1) end
+    if known[1] == 'pending' then redis.pcall('HINCRBY', STATS, 'hooks_' .. state, 1) end
     redis.call('ZREM', OUTBOX, id)
   end
   answers[#answers + 1] = ours and '1' or '0'

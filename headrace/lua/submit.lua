@@ -20,8 +20,8 @@ local ready = READY .. group .. ':' .. tenant
 local now = now_ms()
 
 if idem ~= '' then
-  local earlier = redis.call('GET', idem)
-  if earlier then
+  local earlier = redis.pcall('GET', idem)
+  if type(earlier) == 'string' then
     local known, hash = string.match(earlier, '^(.-)|(.*)$')
     if hash ~= request then return {'mismatch', '', 0, now} end
     return {'replayed', known, 0, now}

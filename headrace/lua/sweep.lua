@@ -62,5 +62,5 @@ for _, member in ipairs(members) do
   end
 end
 say(words)
-if mended > 0 then redis.call('HINCRBY', STATS, 'mended', mended) end
+if mended > 0 then redis.pcall('HINCRBY', STATS, 'mended', mended) end
 return {#members < limit and 0 or first + limit - forgotten, forgotten, mended}

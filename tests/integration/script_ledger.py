@@ -10,6 +10,7 @@ from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
 from headrace.store import CommitAnswer, SubmitOutcome
+from headrace.strays import set_keys_apart, typed_keys
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
 from tests.integration.script_cell import GROUPS, Cell
 from tests.integration.script_faults import INJECTED
@@ -157,6 +158,11 @@ class Ledger:
     def rotate_secret(self) -> None:
         """Replace the secret that signs."""
         self._attempt(lambda: self.cell.run(self.cell.deliveries.secrets("default", keep_old_s=60)))
+
+    def tidy(self) -> None:
+        """Set apart what lies at shared keys and is not of their type."""
+        suspects = typed_keys(self.cell.keys, groups=GROUPS, tenants=["default"], workers=())
+        self._attempt(lambda: self.cell.run(set_keys_apart(self.cell.keys, suspects)))
 
     def drain(self) -> None:
         """Let time pass and serve everybody until each accepted job has ended; then look for what is left behind."""

@@ -197,6 +197,14 @@ def signing(ledger: Ledger) -> Act:
     return lambda: ledger.rotate_secret()
 
 
+def setting_apart(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    keys, redis = ledger.cell.keys, ledger.cell.redis
+    for key in (keys.stats, keys.strays, keys.events, keys.desired):
+        redis.set(key, "not ours")
+    return ledger.tidy
+
+
 #: By script: jobs in the states that it meets, and the call that will be stopped.
 SCENARIOS: dict[str, list[Scenario]] = {
     "submit": [submitting, submitting_the_first, submitting_under_another_id, submitting_for_later],
@@ -214,6 +222,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "claim_deliveries": [claiming_deliveries],
     "settle_deliveries": [settling_deliveries],
     "signing": [signing],
+    "set_apart": [setting_apart],
 }
 
 #: No scenario makes more calls than this.
