@@ -22,6 +22,7 @@ import msgpack
 
 from headrace import logs
 from headrace.errors import HeadraceError
+from headrace.failpoints import failpoint
 from headrace.jobs import Cause, error_document
 from headrace.logs import LogStyle
 from headrace.model_ref import ModelRef
@@ -105,6 +106,7 @@ class Child:
                 self._run(task)
 
     def _load(self, ref: str) -> None:
+        failpoint("child.before_load")
         began = time.monotonic()
         try:
             version = ModelRef.parse(ref)
@@ -126,7 +128,9 @@ class Child:
         # Before the pass, or a crash in it had no suspects. What the pass before said goes out in the same write.
         self._up.flush()
         began = time.perf_counter()
+        failpoint("child.before_forward")
         results = self._results(batch)
+        failpoint("child.after_forward")
         report = PassReport(
             time.perf_counter() - began, staged_s=0.0, cost=len(slots), items=len(slots), runs=1, padding=0.0
         )

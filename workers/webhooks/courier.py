@@ -167,6 +167,7 @@ class Courier:
         except Exception:
             log.exception("delivery %s could not be attempted", due.id, extra=_about(due))
             answer = Answer("internal")
+        failpoint("courier.posted")
         verdict = judge(answer, attempts=due.attempts, luck=random.random())
         if verdict.state is not DeliveryState.DELIVERED:
             words = (due.id, due.attempts, answer.outcome, verdict.state)
@@ -187,6 +188,7 @@ class Courier:
         while True:
             try:
                 await self._mux.run(op)
+                failpoint("courier.settled")
                 return
             except RedisUnavailable as error:
                 pause_s = backoff.next_s()
