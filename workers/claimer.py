@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.failpoints import failpoint
-from headrace.store import Claimed, ClaimedJob, JobStore
+from headrace.store import Claimed, ClaimedJob, ClaimSize, JobStore
 from workers.bell import Bell
 from workers.claim_policy import ClaimPlan
 from workers.loop import Loop, Timer
@@ -107,8 +107,7 @@ class Claimer:
         op = self._store.claim(
             worker=self._terms.worker,
             groups=groups,
-            jobs=jobs,
-            max_bytes=self._terms.max_bytes,
+            size=ClaimSize(jobs, jobs, self._terms.max_bytes),
             lease_ms=self._terms.lease_ms,
         )
         failpoint("worker.before_claim")

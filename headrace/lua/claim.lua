@@ -1,17 +1,38 @@
 #!lua flags=allow-oom
--- claim: lease up to n ready jobs to one worker, in the order of service: first as many urgent ones as have a lane of their
--- own, then tiers merged by score; within a group the tenant that was served least, its oldest job first.
+-- claim: lease ready jobs to one worker, in the order of service: first as many urgent ones as have a lane of their own, then
+-- tiers merged by score; within a group the tenant that was served least, its oldest job first. How many: the least, if
+-- they are there, and of what waits beyond those one in `share`, up to the most, so that nobody hoards the end of a backlog.
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
 --          expiry ms, JOB<m> (fence, worker, claimed), INPUT<m> (read), DELAYED (looked at when nothing is ready),
 --          QUARANTINE zset of broken records
--- ARGV     worker, most jobs, of these kept for priority, most bytes, lease ms, group…
+-- ARGV     worker, least jobs, most jobs, share, lane (one place in so many is priority's), most bytes, lease ms, group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (place among the jobs from 1,
---          traceparent)* of those that have one, (m, fence, attempts, allowed, group index from 0, input)*}
+--          traceparent)* of those that have one, (place, workers lost with it)* and (place, ms until its deadline)* likewise,
+--          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local read = reader('s', 'f', 'a', 'n', 'p')
-local worker, limit, lane, room, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd')
+local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local room, lease_ms = tonumber(ARGV[6]), tonumber(ARGV[7])
 local now, now_us = now_ms()
+
+local sources = {}
+for i = 8, #ARGV do
+  local turns = redis.pcall('ZRANGE', TURN .. ARGV[i], 0, most - 1, 'WITHSCORES')
+  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 8, turns = turns, queues = {}} end
+end
+
+if most > limit then
+  local waiting = 0
+  for _, source in ipairs(sources) do
+    for k = 1, #source.turns, 2 do
+      local count = redis.pcall('ZCARD', READY .. source.group .. ':' .. source.turns[k])
+      if type(count) == 'number' then waiting = waiting + count end
+    end
+  end
+  limit = math.min(most, limit + math.floor(math.max(0, waiting - limit) / ARGV[4]))
+end
+local lane = math.floor(limit / ARGV[5])
 
 -- A queue is one tenant's ready set in one group; its heads are read once, as many as could be taken.
 local function open_queue(group, tenant, vtime)
@@ -20,13 +41,9 @@ local function open_queue(group, tenant, vtime)
   return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, taken = {}}
 end
 
-local sources = {}
-for i = 6, #ARGV do
-  local group, queues = ARGV[i], {}
-  local turns = redis.pcall('ZRANGE', TURN .. group, 0, limit - 1, 'WITHSCORES')
-  if turns.err then turns = {} end
-  for k = 1, #turns, 2 do queues[#queues + 1] = open_queue(group, turns[k], turns[k + 1]) end
-  if #queues > 0 then sources[#sources + 1] = {group = group, index = i - 6, queues = queues} end
+for _, source in ipairs(sources) do
+  local turns, queues = source.turns, source.queues
+  for k = 1, #turns, 2 do queues[#queues + 1] = open_queue(source.group, turns[k], turns[k + 1]) end
 end
 
 -- The queue whose turn it is in a group: least served among those that still have heads.
@@ -64,7 +81,7 @@ local function next_job(count)
   return first_of(sources)
 end
 
-local chosen, traces, bytes = {}, {}, 0
+local chosen, traces, rescues, dues, bytes = {}, {}, {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
@@ -84,12 +101,20 @@ while #chosen < limit do
       traces[#traces + 1] = #chosen
       traces[#traces + 1] = fields[5]
     end
+    if fields[6] then
+      rescues[#rescues + 1] = #chosen
+      rescues[#rescues + 1] = tonumber(fields[6])
+    end
+    if fields[7] then
+      dues[#dues + 1] = #chosen
+      dues[#dues + 1] = fields[7] - now
+    end
   elseif broken or waits then
     quarantine(member, now)
   end
 end
 
-local reply, leases = {0, 0, traces}, {}
+local reply, leases = {0, 0, traces, rescues, dues}, {}
 for _, job in ipairs(chosen) do
   redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now)
   leases[#leases + 1] = now + lease_ms

@@ -25,7 +25,7 @@ from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument
 from headrace.settings import Settings
-from headrace.store import ClaimedJob, CommitAnswer, JobStore, Outcome
+from headrace.store import ClaimedJob, ClaimSize, CommitAnswer, JobStore, Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry
@@ -58,7 +58,8 @@ class HandWorker:
     def claim(self, *, tier: Tier = Tier.STANDARD, jobs: int = 100) -> list[ClaimedJob]:
         """Take what waits for the greeter."""
         groups = [group_of(ModelRef("greeter", 1), tier)]
-        claim = self._store.claim(worker="hand", groups=groups, jobs=jobs, max_bytes=1 << 20, lease_ms=60_000)
+        size = ClaimSize(jobs, jobs, 1 << 20)
+        claim = self._store.claim(worker="hand", groups=groups, size=size, lease_ms=60_000)
         return self._run(claim).jobs
 
     def start(self, job: ClaimedJob) -> None:

@@ -9,7 +9,7 @@ from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp, Script
-from headrace.store import Claimed, CommitAnswer, Failure, JobStore, Outcome, Reaped, Submitted, Swept
+from headrace.store import Claimed, ClaimSize, CommitAnswer, Failure, JobStore, Outcome, Reaped, Submitted, Swept
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState, DueDelivery
@@ -66,10 +66,11 @@ class Cell:
         self.run_all([self.store.submit(new_job(f"j{i}", **fields), cap=count) for i in range(count)])
 
     def claim(
-        self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, room: int = 10**6
+        self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, most: int = 0, room: int = 10**6
     ) -> Claimed:
-        """Claim with a lease of a minute and room for `room` bytes."""
-        return self.run(self.store.claim(worker=worker, groups=groups, jobs=jobs, max_bytes=room, lease_ms=60_000))
+        """Claim with a lease of a minute and room for `room` bytes; with `most`, a share beyond `jobs`."""
+        size = ClaimSize(jobs, max(jobs, most), room)
+        return self.run(self.store.claim(worker=worker, groups=groups, size=size, lease_ms=60_000))
 
     def take(self, *, worker: str = "w1", jobs: int = 10) -> list[Lease]:
         """Claim; answers the leases."""
@@ -105,6 +106,10 @@ class Cell:
     def reap(self) -> Reaped:
         """Reap what has lapsed."""
         return self.run(self.store.reap(limit=100, result_ttl_s=TTL_S))
+
+    def forget(self, tenant: str = "default") -> Forgotten:
+        """Forget what has ended of the oldest hundred jobs."""
+        return self.run(self.store.forget(tenant, cursor=0, limit=100))
 
     def sweep(self, tenant: str = "default") -> Swept:
         """Sweep a tenant's whole index."""

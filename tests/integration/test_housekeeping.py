@@ -15,7 +15,7 @@ from headrace.jobs import Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, WorkerClass, as_environment
-from headrace.store import JobStore
+from headrace.store import ClaimSize, JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from scheduler.embedded_server import EmbeddedServer, free_port
@@ -64,7 +64,7 @@ def submit(
 
 
 def claim(connection: SyncRedis, store: JobStore, count: int, *, lease_ms: int) -> list[Lease]:
-    op = store.claim(worker="w", groups=[GROUP], jobs=count, max_bytes=1 << 20, lease_ms=lease_ms)
+    op = store.claim(worker="w", groups=[GROUP], size=ClaimSize(count, count, 1 << 20), lease_ms=lease_ms)
     return [job.lease for job in connection.run(op).jobs]
 
 
