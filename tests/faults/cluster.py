@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx2
 
 from bench.service import Service
+from headrace.failpoints import FAILPOINTS
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence
@@ -18,6 +19,7 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.webhooks import COURIER_CLASS
 from registry.registry import Registry
 from scheduler.embedded_server import EmbeddedServer, free_port
 
@@ -29,30 +31,46 @@ FORWARD_LIMIT_S = 2.0
 _START_LIMIT_S = 60.0
 
 
+class FaultyServer(EmbeddedServer):
+    """A server that may be given a disk without space: a write over the file size limit fails instead of killing it."""
+
+    @property
+    def command(self) -> list[str]:
+        """The program, told to ignore the signal that comes with such a write."""
+        return ["env", "--ignore-signal=XFSZ", *super().command]
+
+
 class Cluster:
     """Server, API, scheduler and workers; each process's output lies in `folder`.
 
     Args:
         folder: where everything is written.
+        options: of the server, on top of those of `EmbeddedServer`.
+        lease_ms: of jobs.
     """
 
-    def __init__(self, *, folder: Path) -> None:
+    def __init__(self, *, folder: Path, options: Mapping[str, str] | None = None, lease_ms: int = LEASE_MS) -> None:
         self.folder = folder
-        self.server = EmbeddedServer(folder=folder / "redis", port=free_port())
+        # Never rewritten, the append-only file is a record of everything (see `audit`).
+        every_option = {"auto-aof-rewrite-percentage": "0", **(options or {})}
+        self.server = FaultyServer(folder=folder / "redis", port=free_port(), options=every_option)
         api_port = free_port()
         self.settings = Settings(
             redis_url=self.server.url,
             data_dir=folder / "data",
             api_port=api_port,
             url=f"http://127.0.0.1:{api_port}",
-            lease_ms=LEASE_MS,
+            lease_ms=lease_ms,
             reap_interval_ms=REAP_INTERVAL_MS,
             leader_ttl_ms=1_000,
             forward_limit_s=FORWARD_LIMIT_S,
             shutdown_grace_s=5,
             registry_poll_s=0.5,
             worker_classes={"test": WorkerClass()},
+            webhook_allow_networks=("127.0.0.0/8",),
         )
+        self.armed = folder / "armed"
+        self.armed.mkdir(parents=True)
         self.store = JobStore(Keys(cell=self.settings.cell))
         self.redis = SyncRedis(url=self.server.url)
         self.registry = Registry(url=self.settings.registry_location)
@@ -69,33 +87,62 @@ class Cluster:
         time.sleep(down_s)
         self.server.start()
 
-    def push_model(self) -> ModelRef:
+    def push_model(self, name: str = "exact") -> ModelRef:
         """Publish the exact function."""
-        return self.registry.push(MODEL_FOLDER, name="exact").manifest.ref
+        return self.registry.push(MODEL_FOLDER, name=name).manifest.ref
+
+    # --- steps at which a process dies, stops or fails
+
+    def arm(self, step: str, act: str) -> None:
+        """Let it happen to the next process that reaches a step (see `headrace.failpoints`)."""
+        assert step in FAILPOINTS
+        draft = self.folder / "act"
+        draft.write_text(act)
+        draft.rename(self.armed / step)
+
+    def disarm(self) -> None:
+        """Let nothing more happen, and forget what has."""
+        for file in self.armed.iterdir():
+            file.unlink(missing_ok=True)
+
+    def fired(self, step: str) -> int | None:
+        """Process id of whom it happened to; None if it has not yet."""
+        names = (file.name for file in self.armed.glob(f"{step}.fired-*"))
+        return next((int(name.rpartition("-")[2]) for name in names), None)
+
+    # --- processes
 
     def start_api(self) -> Service:
         """Start the API and wait until it is ready."""
-        api = self._start("api")
-        api.wait_for("ready", self._api_is_ready, limit_s=_START_LIMIT_S)
+        api = self.spawn("api")
+        api.wait_for("ready", self.api_is_ready, limit_s=_START_LIMIT_S)
         return api
 
     def start_scheduler(self) -> Service:
         """Start a scheduler and wait until one leads."""
-        scheduler = self._start("scheduler")
+        scheduler = self.spawn("scheduler")
         leads = RedisOp(bool, ("EXISTS", self.store.keys.leader))
         scheduler.wait_for("leading", lambda: self.redis.run(leads), limit_s=_START_LIMIT_S)
         return scheduler
 
-    def start_worker(self, name: str, *, serving: ModelRef | None) -> Service:
+    def start_worker(self, name: str, *, serving: ModelRef | None, redis_url: str = "") -> Service:
         """Start a worker and wait until it serves `serving` (or, with None, only until it speaks)."""
-        worker = self._start("workers", "--worker-class", "test", "--name", name)
-
-        def is_there() -> bool:
-            presence = self.presence_of(worker)
-            return presence is not None and (serving is None or is_ready(presence, serving))
-
-        worker.wait_for("serving", is_there, limit_s=_START_LIMIT_S)
+        worker = self.spawn_worker(name, redis_url=redis_url)
+        worker.wait_for("serving", lambda: self.serves(worker, serving), limit_s=_START_LIMIT_S)
         return worker
+
+    def serves(self, worker: Service, ref: ModelRef | None) -> bool:
+        """Tell whether a worker serves `ref` (or, with None, only whether it speaks)."""
+        presence = self.presence_of(worker)
+        return presence is not None and (ref is None or is_ready(presence, ref))
+
+    def spawn_courier(self) -> Service:
+        """Start a courier and do not wait for it."""
+        return self.spawn_worker("courier", worker_class=COURIER_CLASS)
+
+    def spawn_worker(self, name: str, *, worker_class: str = "test", redis_url: str = "") -> Service:
+        """Start a worker and do not wait for it."""
+        return self.spawn("workers", "--worker-class", worker_class, "--name", name, redis_url=redis_url)
 
     def presence_of(self, worker: Service) -> WorkerPresence | None:
         """What the worker says of itself, if it does."""
@@ -130,16 +177,28 @@ class Cluster:
         self.redis.close()
         self.server.kill()
 
-    def _start(self, module: str, *arguments: str) -> Service:
+    def spawn(self, module: str, *arguments: str, redis_url: str = "") -> Service:
+        """Start a process and do not wait for it; `redis_url` is where it finds Redis, if not directly."""
+        settings = self.settings.model_copy(update={"redis_url": redis_url or self.server.url})
         service = Service(
             command=[sys.executable, "-m", module, *arguments],
             log=self.folder / f"{'-'.join((module, *arguments[3:]))}.log",
-            environment=as_environment(self.settings),
+            environment={
+                **as_environment(settings),
+                "HEADRACE_FAILPOINTS": f"@{self.armed}",
+                "EXACT_LOG": str(self.executions),
+            },
         )
         self._services.append(service)
         return service
 
-    def _api_is_ready(self) -> bool:
+    @property
+    def executions(self) -> Path:
+        """Where the model notes each execution."""
+        return self.folder / "executions.log"
+
+    def api_is_ready(self) -> bool:
+        """Tell whether the API takes jobs."""
         try:
             return httpx2.get(f"{self.settings.url}/readyz", timeout=2).is_success
         except httpx2.TransportError:

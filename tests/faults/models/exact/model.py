@@ -1,4 +1,7 @@
-"""An exact integer function, so that every result can be checked, and inputs that bring its process down."""
+"""An exact integer function, so that every result can be checked, and inputs that bring its process down.
+
+With EXACT_LOG in the environment each pass adds a line per input to that file: x, the worker's process, milliseconds.
+"""
 
 import ctypes
 import os
@@ -9,13 +12,16 @@ from pydantic import BaseModel
 
 from headrace.model import Model
 
+_MIB = 1 << 20
+_leaked: list[bytes] = []
+
 
 class Question(BaseModel):
     """`sleep_ms` lengthens the pass of the whole batch; `act` is what happens instead of an answer."""
 
     x: int
     sleep_ms: int = 0
-    act: Literal["answer", "exit", "segfault", "hang"] = "answer"
+    act: Literal["answer", "raise", "nan", "oom", "leak", "exit", "segfault", "hang"] = "answer"
 
 
 class Exact(Model, max_batch=8):
@@ -25,16 +31,32 @@ class Exact(Model, max_batch=8):
 
     def forward(self, batch: list[Question]) -> list[int]:
         """Sleep as long as the slowest question asks, then answer each."""
+        _note(batch)
         for question in batch:
             _act(question)
         time.sleep(max(question.sleep_ms for question in batch) / 1000)
-        return [question.x**2 + 1 for question in batch]
+        return [float("nan") if question.act == "nan" else question.x**2 + 1 for question in batch]  # type: ignore[misc] # that is the fault
 
 
 def _act(question: Question) -> None:
-    if question.act == "exit":
-        os._exit(3)
-    if question.act == "segfault":
-        ctypes.string_at(0)
-    if question.act == "hang":
-        time.sleep(3600)
+    match question.act:
+        case "raise":
+            raise ValueError(f"{question.x} is poison")
+        case "oom":
+            raise MemoryError
+        case "leak":
+            _leaked.append(os.urandom(_MIB))
+        case "exit":
+            os._exit(3)
+        case "segfault":
+            ctypes.string_at(0)
+        case "hang":
+            time.sleep(3600)
+
+
+def _note(batch: list[Question]) -> None:
+    if path := os.environ.get("EXACT_LOG"):
+        now_ms = time.time_ns() // 1_000_000
+        lines = "".join(f"{question.x} {os.getppid()} {now_ms}\n" for question in batch)
+        with open(path, "a") as log:  # noqa: PTH123 - one write, which the kernel appends whole
+            log.write(lines)

@@ -1,0 +1,126 @@
+"""Evidence: everything that is left after a run and that the checker looks at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.delivery_store import DeliveryStore
+from headrace.jobs import Job
+from headrace.redis_op import RedisOp
+from headrace.webhooks import DeliveryState, delivery_id_of
+from tests.faults.audit import Story, read_audit
+from tests.faults.cluster import Cluster
+from tests.faults.ledger import TENANT
+from tests.faults.submitter import Question
+from tests.integration.receivers import Receiver
+
+_JOBS_A_CALL = 1_000
+
+
+class Execution(NamedTuple):
+    """One input in one forward pass, as the model itself noted it."""
+
+    x: int
+    #: Process of the worker.
+    pid: int
+    at_ms: int
+
+
+class Told(NamedTuple):
+    """What one job's receiver heard."""
+
+    webhook_ids: tuple[str, ...]
+    #: Seconds, when the first attempt was signed.
+    first_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A run, after it. `questions` are the accepted jobs by member."""
+
+    questions: Mapping[str, Question]
+    jobs: Mapping[str, Job]
+    outputs: Mapping[str, bytes | None]
+    stories: Mapping[str, Story]
+    executions: Sequence[Execution] = ()
+    told: Mapping[str, Told] = field(default_factory=dict)
+    #: Jobs whose webhook was given up.
+    untold: frozenset[str] = frozenset()
+    #: Members in the tenant's index.
+    indexed: frozenset[str] = frozenset()
+    #: What should be empty, and how much is in it.
+    leftovers: Mapping[str, int] = field(default_factory=dict)
+    #: Connections to Redis before and after.
+    connections: tuple[int, int] = (0, 0)
+
+
+def gather(
+    cluster: Cluster,
+    questions: Mapping[str, Question],
+    *,
+    receiver: Receiver | None = None,
+    connections: tuple[int, int] = (0, 0),
+) -> Evidence:
+    """Look everywhere."""
+    redis, store = cluster.redis, cluster.store
+    members = list(questions)
+    jobs: dict[str, Job] = {}
+    outputs: dict[str, bytes | None] = {}
+    for first in range(0, len(members), _JOBS_A_CALL):
+        some = members[first : first + _JOBS_A_CALL]
+        records = redis.run_all(store.read(member) for member in some)
+        jobs |= {member: job for member, job in zip(some, records, strict=True) if job is not None}
+        outputs |= zip(some, redis.run_all(store.output(member) for member in some), strict=True)
+    hooked = [member for member, question in questions.items() if question.hook]
+    index = redis.run(RedisOp(list[bytes], ("ZRANGE", store.keys.index(TENANT), 0, -1)))
+    return Evidence(
+        questions=questions,
+        jobs=jobs,
+        outputs=outputs,
+        stories=read_audit(cluster.server.folder, store.keys),
+        executions=read_executions(cluster.executions),
+        told=_told(receiver, hooked) if receiver else {},
+        untold=_untold(cluster, hooked),
+        indexed=frozenset(member.decode() for member in index),
+        leftovers=leftovers(cluster),
+        connections=connections,
+    )
+
+
+def read_executions(file: Path) -> list[Execution]:
+    """What the model noted."""
+    if not file.exists():
+        return []
+    rows = (line.split() for line in file.read_text().splitlines())
+    return [Execution(*map(int, row)) for row in rows]
+
+
+def leftovers(cluster: Cluster) -> dict[str, int]:
+    """How much is in what should be empty once all jobs have ended."""
+    keys, client = cluster.store.keys, cluster.redis.client
+    sets = (keys.leases, keys.delayed, keys.deadlines, keys.quarantine)
+    sizes = {name.removeprefix(keys.prefix): client.zcard(name) for name in sets}
+    for family in ("r:", "t:"):
+        sizes[family] = sum(1 for _ in client.scan_iter(f"{keys.prefix}{family}*", count=1000))
+    return sizes
+
+
+def _told(receiver: Receiver, members: Sequence[str]) -> dict[str, Told]:
+    heard = {member: receiver.of(delivery_id_of(member)) for member in members}
+    return {
+        member: Told(
+            tuple(sorted({attempt.headers["webhook-id"] for attempt in attempts})),
+            min(int(attempt.headers["webhook-timestamp"]) for attempt in attempts),
+        )
+        for member, attempts in heard.items()
+        if attempts
+    }
+
+
+def _untold(cluster: Cluster, members: Sequence[str]) -> frozenset[str]:
+    if not members:
+        return frozenset()
+    deliveries = cluster.redis.run(DeliveryStore(cluster.store.keys).read([delivery_id_of(m) for m in members]))
+    failed = {delivery.id for delivery in deliveries if delivery.state is DeliveryState.FAILED}
+    return frozenset(member for member in members if delivery_id_of(member) in failed)

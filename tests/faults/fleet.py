@@ -1,0 +1,110 @@
+"""Fleet: the processes of a cluster by their roles, each started again when it ended, as an owner would."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bench.service import Service
+from headrace.model_ref import ModelRef
+from tests.faults.cluster import Cluster, is_alive, poll
+
+_START_LIMIT_S = 60.0
+
+
+@dataclass
+class Role:
+    """Something that is to run at all times."""
+
+    start: Callable[[], Service]
+    #: Tells whether the process serves.
+    serves: Callable[[Service], bool]
+    service: Service
+    restarts: int = field(default=0)
+
+
+class Fleet:
+    """What runs in `cluster`; `workers` workers that serve all of `refs`.
+
+    Args:
+        schedulers: how many; one leads.
+        with_courier: whether webhooks are delivered.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        refs: tuple[ModelRef, ...],
+        *,
+        workers: int = 2,
+        schedulers: int = 1,
+        with_courier: bool = False,
+    ) -> None:
+        self._cluster = cluster
+        self._refs = refs
+        starts: dict[str, Callable[[], Service]] = {"api": lambda: cluster.spawn("api")}
+        starts |= {f"scheduler{number}": lambda: cluster.spawn("scheduler") for number in range(schedulers)}
+        starts |= {name: self._worker_start(name) for name in (f"w{number}" for number in range(workers))}
+        if with_courier:
+            starts["courier"] = cluster.spawn_courier
+        self.roles = {name: Role(start, self._serves(name), start()) for name, start in starts.items()}
+
+    def _worker_start(self, name: str) -> Callable[[], Service]:
+        return lambda: self._cluster.spawn_worker(name)
+
+    def _serves(self, name: str) -> Callable[[Service], bool]:
+        cluster = self._cluster
+        if name == "api":
+            return lambda _: cluster.api_is_ready()
+        if name.startswith("w"):
+            return lambda service: all(cluster.serves(service, ref) for ref in self._refs)
+        return lambda service: service.is_running
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """Process ids by role."""
+        return {name: role.service.pid for name, role in self.roles.items()}
+
+    @property
+    def workers(self) -> list[Service]:
+        """The workers."""
+        return [role.service for name, role in self.roles.items() if name.startswith("w")]
+
+    def role_of(self, pid: int) -> str:
+        """What a process is; a worker's child is `child`."""
+        return next((name for name, known in self.pids.items() if known == pid), "child")
+
+    def kill(self, name: str) -> int:
+        """End one as a crash would; answers its process id."""
+        service = self.roles[name].service
+        service.kill()
+        return service.pid
+
+    def kill_child(self, name: str) -> int | None:
+        """End a worker's child as a crash would; answers its process id, None if it has none now."""
+        presence = self._cluster.presence_of(self.roles[name].service)
+        if presence is None or presence.child_pid is None or not is_alive(presence.child_pid):
+            return None
+        os.kill(presence.child_pid, signal.SIGKILL)
+        return presence.child_pid
+
+    def restart_ended(self) -> list[str]:
+        """Start what has ended, and do not wait; answers which."""
+        ended = [name for name, role in self.roles.items() if not role.service.is_running]
+        for name in ended:
+            self.roles[name].service = self.roles[name].start()
+            self.roles[name].restarts += 1
+        return ended
+
+    def heal(self) -> None:
+        """Let what stands still go on, start what has ended, and wait until all serve."""
+        for role in self.roles.values():
+            if role.service.is_running:
+                os.kill(role.service.pid, signal.SIGCONT)
+        self.restart_ended()
+        self.wait_until_serving()
+
+    def wait_until_serving(self) -> None:
+        """Wait until all serve."""
+        for name, role in self.roles.items():
+            poll(f"{name} serves", lambda role=role: role.serves(role.service), limit_s=_START_LIMIT_S)  # type: ignore[misc] # mypy cannot type the default of a lambda
