@@ -21,8 +21,8 @@ from scheduler.leadership import Lead, Leadership
 from scheduler.reap_guard import ReapGuard, ServerView
 from scheduler.scaler import Scaler
 from scheduler.stop_signal import StopSignal
-
 from scheduler.tidier import Tidier
+
 log = logging.getLogger("headrace.scheduler")
 
 _FIRST_BACKOFF_S = 0.1
@@ -72,9 +72,8 @@ class Scheduler:
         self._guard = ReapGuard(lease_s=settings.lease_ms / 1000)
         self._housekeeper = Housekeeper(store=store, connection=connection, result_ttl_s=ttl_s)
         self._sweeper = Sweeper(store=store, connection=connection, result_ttl_s=ttl_s)
-        self._scaler = Scaler(settings=settings, connection=connection, store=store, leadership=self._leadership)
-        self._window = HotWindow(store=store, connection=connection, window_bytes=settings.hot_window_bytes)
         self._tidier = Tidier(keys=keys, connection=connection)
+        self._scaler = Scaler(settings=settings, connection=connection, store=store, leadership=self._leadership)
         self._lead = Lead(0, "")
         self._failures = 0
         self._house_turn = Turn(every_s=settings.reap_interval_ms / 1000)
@@ -124,11 +123,11 @@ class Scheduler:
         view = self._connection.run(RedisOp(_server_view, ("INFO", "server")))
         if reason := self._guard.observe(view, now):
             log.info("%s: workers may renew their leases before any job is taken back", reason)
-        self._note(self._connection.run(self._leadership.take()))
         is_house_turn = self._house_turn.has_come(now)
         if is_house_turn:
             # Not only by the leader: the mark that it leads by may be what has to be set right.
             _attempt(self._tidier.step)
+        self._note(self._connection.run(self._leadership.take()))
         failpoint("scheduler.leading")
         if self.is_leading:
             if self._scaling_turn.has_come(now):

@@ -32,15 +32,15 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=True,
         # A worker without Redis waits for it; giving up would only turn a pause into an outage.
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
         # One message that cannot be read would end the worker, and then the next one.
         broker_transport="workers.celery_quarantine:QuarantineTransport",
         worker_consumer="workers.celery_quarantine:QuarantineConsumer",
-        broker_connection_max_retries=None,
-        broker_connection_retry_on_startup=True,
         # Leases decide who may finish a job, not the state of Celery's connection.
-            "cell": settings.cell,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
+            "cell": settings.cell,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
