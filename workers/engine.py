@@ -165,6 +165,7 @@ class JobEngine:
     def _links_open(self, is_new: bool) -> None:
         if is_new:
             self._committer.resend()
+            self._path.trial.resume()
         self._claimer.look()
 
     def _link_lost(self, wire: Wire) -> None:

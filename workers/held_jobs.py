@@ -2,18 +2,19 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from headrace.jobs import Lease
 from headrace.presence import GroupLoad
 from headrace.store import ClaimedJob
+from workers.suspects import Suspects, is_suspect
 
 
 class HeldJob:
     """A leased job."""
 
-    __slots__ = ("crashes", "group", "job", "ref", "request", "running", "slot")
+    __slots__ = ("group", "job", "ref", "request", "running", "slot")
 
     def __init__(self, slot: int, job: ClaimedJob, ref: str, group: str) -> None:
         self.slot = slot
@@ -22,8 +23,6 @@ class HeldJob:
         self.group = group
         #: True while it is in a forward pass.
         self.running = False
-        #: Children that died with this job in their forward pass.
-        self.crashes = 0
         #: What Celery sees of it.
         self.request: Any = None
 
@@ -34,6 +33,7 @@ class HeldJobs:
     def __init__(self) -> None:
         self._by_slot: dict[int, HeldJob] = {}
         self._slots = itertools.count(1)
+        self.suspects = Suspects()
         self.running = 0
 
     def __len__(self) -> int:
@@ -48,6 +48,8 @@ class HeldJobs:
         """Hold a job that was just claimed."""
         slot = next(self._slots)
         held = self._by_slot[slot] = HeldJob(slot, job, ref, group)
+        if is_suspect(job):
+            self.suspects.add(slot)
         return held
 
     def start(self, slots: Iterable[int]) -> list[HeldJob]:
@@ -64,6 +66,14 @@ class HeldJobs:
             held.running = False
         self.running = 0
 
+    def blame(self, slots: Sequence[int]) -> list[HeldJob]:
+        """The model's process died with these in it; answers the jobs to be given up."""
+        convicted = self.suspects.process_died(slots)
+        for slot in slots:
+            if slot not in self._by_slot:
+                self.suspects.forget(slot)
+        return [self._by_slot[slot] for slot in convicted if slot in self._by_slot]
+
     def get(self, slot: int) -> HeldJob | None:
         """The job of a slot, None if it is not held any more."""
         return self._by_slot.get(slot)
@@ -71,6 +81,7 @@ class HeldJobs:
     def remove(self, slot: int) -> HeldJob | None:
         """Let go of a job."""
         held = self._by_slot.pop(slot, None)
+        self.suspects.forget(slot)
         if held is not None and held.running:
             self.running -= 1
         return held

@@ -21,6 +21,7 @@ from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop, Timer
 from workers.served_models import ServedModels
+from workers.trial import Trial
 from workers.view import JobView
 from workers.wire import Wire
 
@@ -28,8 +29,6 @@ log = logging.getLogger("headrace.path")
 
 #: A pass shorter than this is committed without having been told to be running: one script less.
 _START_DELAY_S = 0.02
-#: Children that may die with a job in their pass before the job is given up.
-_CRASHES = 2
 #: The number of the standard tier on the pipe.
 _STANDARD = 1
 
@@ -63,6 +62,13 @@ class JobPath:
         self.held = HeldJobs()
         self.models = ServedModels()
         self.clock = ForwardClock()
+        self.trial = Trial(
+            wire=self._wire,
+            store=self._store,
+            held=self.held,
+            may_run=lambda held: self.models.is_ready(held.ref),
+            run=lambda held: self._send([held], alone=True),
+        )
         #: True once a child has come up.
         self.has_child = False
         self.jobs_done = 0
@@ -89,7 +95,8 @@ class JobPath:
         held = [self.held.add(job, ref=group.rpartition(":")[0], group=group) for job, group in claimed]
         if held:
             failpoint("worker.before_send")
-            self._send(held)
+            self._send([job for job in held if job.slot not in self.held.suspects])
+            self.trial.proceed()
             failpoint("worker.sent")
             self._policy.trip_took(time.monotonic() - sent_at)
             self._view.received(held)
@@ -151,6 +158,7 @@ class JobPath:
             self._committer.commit(outcomes, took_s=took_s)
             self._view.ended(jobs, errors, took_s)
             job_log.ended(jobs, errors, took_s)
+        self.trial.proceed()
         self._on_room()
 
     # --- models
@@ -174,8 +182,8 @@ class JobPath:
         """A version can run: send it what waits here, and claim for it."""
         self.models.loaded(ref, max_batch)
         waiting = [held for held in self.held.all() if held.ref == ref]
-        self._send([held for held in waiting if not held.crashes])
-        self._send([held for held in waiting if held.crashes], alone=True)
+        self._send([held for held in waiting if held.slot not in self.held.suspects])
+        self.trial.proceed()
         self._on_models()
 
     def model_refused(self, ref: str, error: str) -> None:
@@ -194,13 +202,10 @@ class JobPath:
         self.models.child_lost()
         if loading is not None:
             self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())
-        for slot in suspects:
-            held = self.held.get(slot)
-            if held is not None:
-                held.crashes += 1
-                job_log.suspected(held, cause)
-                if held.crashes >= _CRASHES and len(suspects) == 1:
-                    self._give_up(held, cause)
+        for held in filter(None, map(self.held.get, suspects)):
+            job_log.suspected(held, cause)
+        for held in self.held.blame(suspects):
+            self._give_up(held, cause)
         self._on_models()
 
     def _give_up(self, held: HeldJob, cause: str) -> None:

@@ -65,3 +65,16 @@ def test_loads_tell_what_is_held_and_runs_of_each_group() -> None:
     held.start([first.slot])
 
     assert {"a@1:standard": GroupLoad(held=2, running=1)} == held.loads()
+
+
+def test_a_job_is_suspected_no_longer_than_it_is_held() -> None:
+    held = HeldJobs()
+    jobs = [hold(held, "first"), hold(held, "second")]
+    slots = [job.slot for job in jobs]
+
+    held.blame(slots)
+    held.remove(slots[0])
+
+    assert [False, True] == [slot in held.suspects for slot in slots]
+    assert [] == held.blame([99])
+    assert [jobs[1]] == held.blame([slots[1]])
