@@ -62,7 +62,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 _OF_GROUP = MappingProxyType({"turn": "zset", "bell": "stream", "queue": "hash"})
-_OF_TENANT = MappingProxyType({"index": "zset", "deliveries": "zset", "signing": "hash"})
+_OF_TENANT = MappingProxyType({"index": "zset", "deliveries": "zset", "dead_letters": "zset", "signing": "hash"})
 _OF_WORKER = MappingProxyType({"worker": "string", "wake": "stream"})
 
 
