@@ -1,4 +1,6 @@
-"""Settings: environment variables `HEADRACE_…` over a TOML file over defaults. Nothing else reads the environment.
+"""Settings: environment variables `HEADRACE_…` over a TOML file over defaults.
+
+Nothing else reads the environment, except `failpoints`: those are armed by tests, and no settings file may do it.
 
 Any value may stand in a file of its own that `HEADRACE_…_FILE` names (`secret_files`); that is for secrets. The
 settings file is `headrace.toml` in the working folder, or what `HEADRACE_CONFIG` names. Nested values are written with
@@ -107,6 +109,11 @@ class Settings(BaseSettings):
 
     max_attempts: int = Field(3, ge=1, le=100, description="forward passes begun for a job before it fails")
     result_ttl_s: Positive = Field(86_400, description="how long records and results are kept after the end")
+    hot_window_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="memory of Redis beyond which finished jobs are forgotten before their time, the oldest first",
+    )
     idempotency_ttl_s: Positive = Field(86_400, description="how long an idempotency key is remembered")
     lease_ms: int = Field(
         15_000,
@@ -149,8 +156,15 @@ class Settings(BaseSettings):
         description="who may look at Flower, as name:password, several with commas",
     )
 
+    metrics_host: str = Field("127.0.0.1", description="address at which workers, couriers, schedulers serve metrics")
+    metrics_port: int = Field(
+        9600, ge=0, le=65535, description="first port tried for metrics; each process takes the next free one; 0: none"
+    )
+
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
-    log_format: str = Field("text", pattern="^(text|json)$", description="form of log lines: text, or json for programs")
+    log_format: str = Field(
+        "text", pattern="^(text|json)$", description="form of log lines: text, or json for programs"
+    )
 
     @field_validator("worker_classes")
     @classmethod

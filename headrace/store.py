@@ -128,6 +128,14 @@ class Swept(NamedTuple):
     mended: int
 
 
+class Forgotten(NamedTuple):
+    """Answer to `forget`."""
+
+    #: Where to go on; 0 when the end was reached.
+    cursor: int
+    forgotten: int
+
+
 class DeadLetter(NamedTuple):
     """A job that was given up, by when it ended."""
 
@@ -263,6 +271,11 @@ class JobStore:
         """Look at `limit` jobs of a tenant's index from `cursor`: forget what is gone, mend what is in no set."""
         args = self._keyed(tenant, cursor, limit, result_ttl_s)
         return RedisOp(_swept, args, load_script("sweep"))
+
+    def forget(self, tenant: str, *, cursor: int, limit: int) -> RedisOp[Forgotten]:
+        """Look at `limit` jobs of a tenant's index from `cursor`, the oldest first, and forget those that have ended."""
+        args = self._keyed(tenant, cursor, limit)
+        return RedisOp(lambda reply: Forgotten(*reply), args, load_script("forget"))
 
     # --- reading ---------------------------------------------------------------------------------------------
 

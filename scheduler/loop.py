@@ -16,6 +16,7 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from scheduler.hot_window import HotWindow
 from scheduler.housekeeping import Housekeeper, Sweeper
 from scheduler.leadership import Lead, Leadership
 from scheduler.reap_guard import ReapGuard, ServerView
@@ -72,6 +73,7 @@ class Scheduler:
         self._guard = ReapGuard(lease_s=settings.lease_ms / 1000)
         self._housekeeper = Housekeeper(store=store, connection=connection, result_ttl_s=ttl_s)
         self._sweeper = Sweeper(store=store, connection=connection, result_ttl_s=ttl_s)
+        self._window = HotWindow(store=store, connection=connection, window_bytes=settings.hot_window_bytes)
         self._tidier = Tidier(keys=keys, connection=connection)
         self._scaler = Scaler(settings=settings, connection=connection, store=store, leadership=self._leadership)
         self._lead = Lead(0, "")
@@ -146,7 +148,7 @@ class Scheduler:
         self._lead = Lead(0, "")
 
     def _keep_house(self, now: float) -> None:
-        acts = [self._housekeeper.expire, self._housekeeper.promote]
+        acts = [self._housekeeper.expire, self._housekeeper.promote, self._window.step]
         if self._guard.may_reap(now):
             acts.insert(0, self._housekeeper.reap)
         for act in acts:

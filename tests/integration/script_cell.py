@@ -9,7 +9,18 @@ from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp, Script
-from headrace.store import Claimed, ClaimSize, CommitAnswer, Failure, JobStore, Outcome, Reaped, Submitted, Swept
+from headrace.store import (
+    Claimed,
+    ClaimSize,
+    CommitAnswer,
+    Failure,
+    Forgotten,
+    JobStore,
+    Outcome,
+    Reaped,
+    Submitted,
+    Swept,
+)
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState, DueDelivery

@@ -69,6 +69,8 @@ class Ledger:
         self._lost: set[Lease] = set()
         #: Deliveries that are over.
         self._told: set[str] = set()
+        #: Ended and told: their records may be gone.
+        self._forgettable: set[str] = set()
 
     # --- operations; None when they were stopped half-way ------------------------------------------------------
 
@@ -139,6 +141,13 @@ class Ledger:
         """Sweep every tenant."""
         for tenant in self.cell.run(self.cell.store.tenants()):
             self._attempt(partial(self.cell.sweep, tenant))
+
+    def forget(self) -> None:
+        """Forget what has ended and was told; whatever else goes missing is a broken promise."""
+        ended = [member for member, seen in self._seen.items() if seen.job.status.is_terminal]
+        self._forgettable = {member for member in ended if delivery_id_of(member) in self._told}
+        for tenant in self.cell.run(self.cell.store.tenants()):
+            self._attempt(partial(self.cell.forget, tenant))
 
     def claim_deliveries(self) -> list[DueDelivery]:
         """Let all deliveries be due and lease them, as a courier does."""
@@ -273,10 +282,11 @@ class Ledger:
         heads = zip(queues, rest[len(GROUPS) :], strict=True)
         waiting = {m for (group, tenant), ready in heads if tenant in turns[group] for m in ready} | delayed
         for member, job in zip(members, jobs, strict=True):
-            require(job, f"{member} was accepted and is gone")
+            require(job or member in self._forgettable, f"{member} was accepted and is gone")
         return {
             job.member: Seen(job, output, _is_led_to(job, output, waiting, leases))
             for job, output in zip(jobs, outputs, strict=True)
+            if job is not None
         }
 
 

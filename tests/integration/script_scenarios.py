@@ -197,6 +197,16 @@ def signing(ledger: Ledger) -> Act:
     return lambda: ledger.rotate_secret()
 
 
+def forgetting(ledger: Ledger) -> Act:
+    ledger.submit("told")
+    ledger.submit("untold")
+    ledger.commit(ledger.take(jobs=1, start=True))
+    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
+    ledger.commit(ledger.take(start=True))
+    ledger.submit("waits")
+    return ledger.forget
+
+
 def setting_apart(ledger: Ledger) -> Act:
     ledger.submit("a")
     keys, redis = ledger.cell.keys, ledger.cell.redis
@@ -223,6 +233,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "settle_deliveries": [settling_deliveries],
     "signing": [signing],
     "set_apart": [setting_apart],
+    "forget": [forgetting],
 }
 
 #: No scenario makes more calls than this.
