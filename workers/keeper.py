@@ -2,11 +2,15 @@
 
 A thread with a connection of its own, because Celery's event loop stands still while Celery reconnects. It vouches
 only while the loop ticks: a worker whose loop hangs loses its leases, and its jobs go to others.
+
+It also knows when that must have happened: what it was told is lost, and what it could not renew for as long as a
+lease lasts. The engine asks, so that no forward pass is begun for jobs that others may have by then (self-fencing).
 """
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +27,8 @@ log = logging.getLogger("headrace.keeper")
 
 _TIMEOUT_S = 2.0
 _LEASES_A_CALL = 1000
+#: Of a lease, how much may pass without a renewal before nothing is begun under it any more.
+_MARGIN = 0.9
 #: Whoever looks at the workers or scales them wants to know how they are now.
 _SPEAK_S = 1.0
 
@@ -47,6 +53,8 @@ class Keeper:
         self._lease_ms = lease_ms
         self._sources = sources
         self._renew_at = 0.0
+        self._renewed_at = time.monotonic()
+        self._lost: deque[str] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="headrace-keeper", daemon=True)
@@ -58,6 +66,20 @@ class Keeper:
     def speak(self) -> None:
         """Say at once what has changed."""
         self._wake.set()
+
+    def vouches(self, now: float) -> bool:
+        """Tell whether the leases can still be ours: the last renewal was sent less than a lease ago, by our clock.
+
+        A lease that was taken after that renewal ends later; a margin makes up for clocks that run unevenly.
+        """
+        return now - self._renewed_at < _MARGIN * self._lease_ms / 1000
+
+    def take_lost(self) -> set[str]:
+        """The leases, as `member#fence`, of which the server has said since the last call that they are not ours."""
+        lost: set[str] = set()
+        while self._lost:
+            lost.add(self._lost.popleft())
+        return lost
 
     def stop(self) -> None:
         """Say goodbye and end; waits for the thread."""
@@ -98,10 +120,9 @@ class Keeper:
         leases = self._sources.leases()
         for first in range(0, len(leases), _LEASES_A_CALL):
             renew = self._store.renew(leases[first : first + _LEASES_A_CALL], lease_ms=self._lease_ms)
-            lost = self._redis.run(renew)
-            if lost:
-                # Some were committed while the renewal was on its way; the others' results will be refused.
-                log.debug("%s leases are not held any more", len(lost))
+            # Some were committed while the renewal was on its way; the others' results would be refused.
+            self._lost += self._redis.run(renew)
+        self._renewed_at = now
         # A little early, or a wake-up that comes a moment too soon would put the renewal off by a whole turn.
         self._renew_at = now + 0.9 * self._lease_ms / 3000
 
