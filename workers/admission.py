@@ -1,6 +1,6 @@
 """Admission: which of the waiting jobs of a model version share a batch with the head of the order. Pure.
 
-A batch is padded to its largest item, so company is not always cheap. A job joins while the batch with it costs no more
+A batch is padded to its largest item, so company is not always cheap. A job joins while the batch with it costs less
 time than the batch and the job one after the other; what has about the head's cost is asked first.
 """
 
@@ -13,6 +13,9 @@ from workers.waiting import NEVER_S, Entry, Waiting
 
 #: So many batches' worth of waiting jobs are candidates for one batch.
 WINDOW_BATCHES = 8
+#: How much of the time that a job would take alone its company may cost. Less than all, because other company may come
+#: for it. On a measured curve anything from 0.5 to 1 is about as good, beyond 1 much is lost.
+FAIR_SHARE = 0.8
 #: Until the cost model knows what padding costs, at most this share of a batch may be padding.
 BLIND_PADDING = 0.2
 
@@ -61,19 +64,20 @@ def form(head: Entry, waiting: Waiting, limits: Limits, now: float) -> Formed:
         return _join(head, _nearest(head, waiting, limits), waiting.costs, limits, now)
     most = limits.max_batch if limits.budget == float("inf") else 1
     unknown = [entry for entry in waiting.first(most) if entry.job.slot not in waiting.costs]
-    return Formed(_led_by(head, unknown, most), 0.0)
+    return Formed(led_by(head, unknown, most), 0.0)
 
 
 def _form_equal(head: Entry, waiting: Waiting, limits: Limits, now: float) -> Formed:
     """Everything in order, up to the size that is best."""
     size = limits.costs.sizes.choose(max(int(min(limits.max_batch, limits.budget)), 1))
-    entries = _led_by(head, waiting.first(size), size)
+    entries = led_by(head, waiting.first(size), size)
     if min(entry.job.deadline_s for entry in entries) == NEVER_S:
         return Formed(entries, float(len(entries)), wants_more=len(entries) < size)
     return _join(head, entries[1:], {}, limits._replace(max_batch=size), now)
 
 
-def _led_by(head: Entry, entries: list[Entry], most: int) -> list[Entry]:
+def led_by(head: Entry, entries: list[Entry], most: int) -> list[Entry]:
+    """`most` of these, which are in order, with the head first."""
     if entries and entries[0] is head:
         return entries
     return [head, *(entry for entry in entries if entry is not head)][:most]
@@ -111,11 +115,11 @@ def _join(head: Entry, candidates: Iterable[Entry], costs: Mapping[int, float], 
 
 
 def _worth_it(model: CostModel, batch: tuple[float, float], grown: float, cost: float) -> bool:
-    """Whether the grown batch takes less time than the batch and a job of this cost after it."""
+    """Whether the grown batch takes clearly less time than the batch and a job of this cost after it."""
     useful, padded = batch
     if not model.known:
         return useful + cost >= (1 - BLIND_PADDING) * grown
-    return model.t(grown) - model.t(padded) <= model.t(cost) + AROUND_S
+    return model.t(grown) - model.t(padded) <= FAIR_SHARE * (model.t(cost) + AROUND_S)
 
 
 def _meetable(entry: Entry, cost: float, model: CostModel, now: float) -> float:

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from workers.admission import Formed, Limits, form
-from workers.cost_model import CostModel
+from workers.admission import Formed, Limits, form, led_by
+from workers.cost_model import LEAST_COST, CostModel
 from workers.waiting import Entry, Waiting, WaitingJob
 
 __all__ = ["Batch", "Batcher", "Limits", "Wait", "WaitingJob"]
@@ -68,7 +68,7 @@ class Batcher:
         """A job has been preprocessed, and this is its cost; nothing happens if it no longer waits."""
         for waiting in self._waiting.values():
             if slot in waiting:
-                return waiting.price(slot, cost)
+                return waiting.price(slot, max(cost, LEAST_COST))
         return None
 
     def remove(self, slot: int) -> None:
@@ -86,6 +86,27 @@ class Batcher:
         for ref in sorted(self._waiting, key=self._order):
             found += [(ref, job) for job in self._waiting[ref].unpriced(limit - len(found))]
         return found
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing waits."""
+        return not self._waiting and not self._alone
+
+    def wanted(self, limits: Mapping[str, Limits]) -> tuple[str, list[WaitingJob]] | None:
+        """Jobs whose costs must be known before the next batch can be chosen well; None if they are.
+
+        Those are as many of the version that goes next as may run together, if its author gives costs.
+        """
+        if not self._waiting or (self._alone and self._alone_is_next):
+            return None
+        ref, head = self._lead()
+        bounds = limits.get(ref)
+        if bounds is None or not bounds.sized:
+            return None
+        waiting = self._waiting[ref]
+        mates = led_by(head, waiting.first(bounds.max_batch), bounds.max_batch)
+        jobs = [entry.job for entry in mates if entry.job.slot not in waiting.costs]
+        return (ref, jobs) if jobs else None
 
     def next_batch(self, now: float, limits: Mapping[str, Limits]) -> Batch | Wait | None:
         """The next batch, or until when to wait for company; None if nothing waits.

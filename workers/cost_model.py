@@ -26,7 +26,8 @@ _DEVIATIONS = 3.0
 #: Relative deviation while nothing better is known.
 _UNKNOWN_DEVIATION = 0.25
 #: Batches are believed to cost and to take no more or less than this; anything else is a broken `cost` or clock.
-_COSTS, _SECONDS = (1e-6, 1e12), (1e-9, 1e6)
+LEAST_COST = 1e-6
+_COSTS, _SECONDS = (LEAST_COST, 1e12), (1e-9, 1e6)
 
 
 class _Class(NamedTuple):
