@@ -17,6 +17,7 @@ from workers.backoff import Backoff
 from workers.frames import Decoder, Frame, Message, PassReport, encode
 from workers.loop import Loop
 from workers.outbox import Outbox
+from workers.stage_marks import Stage, make_marks
 
 log = logging.getLogger("headrace.executor")
 
@@ -64,7 +65,7 @@ class Executor:
     """One child at a time, respawned when it dies.
 
     Args:
-        arguments: command line of `workers.child` after the two pipe descriptors.
+        arguments: command line of `workers.child` after the descriptors of the pipes and the marks.
         limits: time limits; past them the child is killed with everything it started.
     """
 
@@ -87,6 +88,7 @@ class Executor:
         self._to_load: list[tuple[str, bytes]] = []
         self._pass_deadline = self._load_deadline = math.inf
         self._kill_cause = ""
+        self._at_work: dict[Stage, tuple[int, float]] = {}
 
     @property
     def pid(self) -> int | None:
@@ -102,15 +104,17 @@ class Executor:
         for fd in (self._down, self._up):
             os.set_blocking(fd, False)
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        marks_fd, self._marks = make_marks()
+        fds = (down_read, up_write, marks_fd)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "workers.child", str(down_read), str(up_write), *self._arguments],
-            pass_fds=(down_read, up_write),
+            [sys.executable, "-m", "workers.child", *map(str, fds), *self._arguments],
+            pass_fds=fds,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             env=child_environment(threads=self.limits.threads),
         )
-        os.close(down_read)
-        os.close(up_write)
+        for fd in fds:
+            os.close(fd)
         self._pidfd = os.pidfd_open(self._process.pid)
         self._outbox = Outbox(self._down)
         self._decoder = Decoder()
@@ -147,11 +151,27 @@ class Executor:
 
     def check(self, now: float) -> None:
         """Kill the child if its pass or its load takes too long; `now` is monotonic seconds."""
-        if now > min(self._pass_deadline, self._load_deadline):
-            what = "a forward pass" if now > self._pass_deadline else f"loading {self.loading}"
-            log.error("%s took too long: killing child %s", what, self.pid)
+        if self._process is None:
+            return
+        hanging = self._hanging(now)
+        if hanging:
+            log.error("%s took too long: killing child %s", hanging, self.pid)
             self._pass_deadline = self._load_deadline = math.inf
+            self._at_work = {}
             self.kill("timeout")
+
+    def _hanging(self, now: float) -> str:
+        """What takes too long, empty if nothing does."""
+        if now > self._pass_deadline:
+            return "a forward pass"
+        if now > self._load_deadline:
+            return f"loading {self.loading}"
+        slots = self._marks.slots()
+        # A stage that is at the job at which it was seen before keeps the time of then.
+        seen = self._at_work
+        self._at_work = {s: seen[s] if s in seen and seen[s][0] == slot else (slot, now) for s, slot in slots.items()}
+        late = [stage for stage, (_, since) in self._at_work.items() if now - since > self.limits.forward_s]
+        return f"the stage {late[0].name.lower()} of one job" if late else ""
 
     # --- talking down
 
@@ -235,8 +255,8 @@ class Executor:
             pass
         code = self._process.wait()
         cause = self._kill_cause or f"exit {code}"
-        suspects, loading = self.running, self.loading
-        log.error("child %s died (%s) with %s jobs in its forward pass", self._process.pid, cause, len(suspects))
+        suspects, loading = list({*self.running, *self._marks.slots().values()}), self.loading
+        log.error("child %s died (%s) with %s jobs in its hands", self._process.pid, cause, len(suspects))
         self._drop_descriptors()
         self._process = None
         self._forget_child()

@@ -52,28 +52,28 @@ class Forwarded(NamedTuple):
 class Runtime:
     """A loaded model. `max_batch` is the most inputs that `forward` should be given.
 
-    `is_sized` says that the author tells costs; else every item costs 1. `limit` is what is known of the memory.
+    `is_sized` says that the author tells costs; else every item costs 1. `memory` is what is known of its limit.
     """
 
-    def __init__(self, *, model: Model, manifest: Manifest, device: str) -> None:
+    def __init__(self, *, model: Model, manifest: Manifest, device: str, memory: OomLimit) -> None:
         kind = type(model)
         signature = signature_of(kind)
         self.manifest = manifest
         self.max_batch = manifest.max_batch
         self.is_sized = overrides(kind, "cost")
-        self.limit = OomLimit()
+        self.memory = memory
         self._model = model
         self._device = device
         self._copy = device_copy(device)
         self._compute = self._compiled(model) if manifest.options.compile else model.forward
-        self._isolation = Isolation(name=str(manifest.ref), forward=self._pass, limit=self.limit)
+        self._isolation = Isolation(name=str(manifest.ref), forward=self._pass, limit=memory)
         self._decode = decoder(signature.input)
         self._encode = encoder(signature.output)
         self._preprocess = model.preprocess if overrides(kind, "preprocess") else None
         self._postprocess = model.postprocess if overrides(kind, "postprocess") else None
 
     @classmethod
-    def load(cls, *, folder: Path, manifest: Manifest, device: str) -> Self:
+    def load(cls, *, folder: Path, manifest: Manifest, device: str, memory: OomLimit | None = None) -> Self:
         """Import a version's source, load the model and warm it up; the time that this takes is the author's.
 
         Raises:
@@ -87,7 +87,7 @@ class Runtime:
             )
         model = model_class()
         model.load(folder, device)
-        runtime = cls(model=model, manifest=manifest, device=device)
+        runtime = cls(model=model, manifest=manifest, device=device, memory=memory or OomLimit())
         runtime.warm_up()
         return runtime
 

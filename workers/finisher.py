@@ -1,0 +1,69 @@
+"""Finisher: turns rows into results (postprocess, encode) and tells the parent, beside the next forward pass."""
+
+import queue
+from typing import BinaryIO, NamedTuple
+
+from workers.frames import Frame, PassReport, encode
+from workers.runtime import Forwarded, Runtime
+from workers.stage_marks import Stage, StageMarks
+from workers.vital_thread import start_vital
+
+
+class Ended(NamedTuple):
+    """A forward pass that has ended: the jobs of its rows, and what was counted."""
+
+    runtime: Runtime
+    slots: list[int]
+    forwarded: Forwarded
+    took_s: float
+    staged_s: float
+
+
+class Finisher:
+    """Works in a thread of its own or in the caller's; passes are told in the order of their ends."""
+
+    def __init__(self, *, up: BinaryIO, marks: StageMarks) -> None:
+        self._up = up
+        self._marks = marks
+        self._ended: queue.Queue[Ended] = queue.Queue(maxsize=1)
+
+    def start(self) -> None:
+        """Start the thread, which ends with the process."""
+        start_vital("finisher", self._run)
+
+    def hand_over(self, ended: Ended) -> None:
+        """Let the thread finish a pass; waits while it is still at the one before."""
+        self._ended.join()
+        self._ended.put(ended)
+
+    def finish(self, ended: Ended) -> None:
+        """Finish a pass in this thread, after those that were handed over; it is told with the next flush."""
+        self._ended.join()
+        self._finish(ended)
+
+    def wait(self) -> None:
+        """Wait until the thread has nothing in its hands."""
+        self._ended.join()
+
+    def _run(self) -> None:
+        while True:
+            ended = self._ended.get()
+            self._finish(ended)
+            self._up.flush()
+            self._ended.task_done()
+
+    def _finish(self, ended: Ended) -> None:
+        runtime, rows = ended.runtime, ended.forwarded.rows
+        results = []
+        with runtime.inference():
+            for slot, row in zip(ended.slots, rows, strict=True):
+                self._marks.at(Stage.FINISH, slot)
+                ok, cause, body = runtime.finish(row)
+                results.append((ok, cause or "", body))
+        self._up.write(encode(Frame.DONE, ended.slots, results, _report(ended)))
+        self._marks.clear(Stage.FINISH)
+
+
+def _report(ended: Ended) -> PassReport:
+    _, cost, items, runs, padding = ended.forwarded
+    return PassReport(ended.took_s, ended.staged_s, cost, items, runs, padding)

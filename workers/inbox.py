@@ -1,0 +1,148 @@
+"""Inbox: what the parent has sent and the child has not begun. The reader fills it, the main thread empties it.
+
+The preparer looks into it for what to make ready while a pass runs.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from workers.batcher import Batch, Batcher, Limits, Wait, WaitingJob
+from workers.failures import ItemResult
+from workers.frames import Frame, Message
+from workers.runtime import Staged
+
+
+class Load(NamedTuple):
+    """A model version to load, and what others have learned of its speed."""
+
+    ref: str
+    state: bytes
+
+
+class Wanted(NamedTuple):
+    """Jobs of one version that must be staged before the next batch can be formed: their costs decide who joins."""
+
+    ref: str
+    jobs: list[WaitingJob]
+
+
+Task: TypeAlias = Load | Wanted | Batch
+
+
+class Inbox:
+    """Shared by the threads of the child."""
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        self._to_do = threading.Condition(lock)
+        self._to_prepare = threading.Condition(lock)
+        self._loads: deque[Load] = deque()
+        self._batcher = Batcher()
+        self._staged: dict[int, Staged | ItemResult] = {}
+        self._alone: set[int] = set()
+        self._finishing = False
+        self._passes = 0
+        #: Number of the running pass if jobs may be prepared beside it, else 0.
+        self.beside = 0
+
+    # --- for the reader
+
+    def put(self, message: Message) -> None:
+        """Take a message of the parent."""
+        with self._to_do:
+            match message:
+                case [Frame.JOBS, ref, alone, rows] if not self._finishing:
+                    self._add(ref, [WaitingJob(*row) for row in rows], alone=alone)
+                case [Frame.LOAD, ref, state]:
+                    self._loads.append(Load(ref, state))
+                case [Frame.FINISH]:
+                    self._finishing = True
+                    self._batcher.clear()
+            self._to_do.notify()
+            if self.beside:
+                self._to_prepare.notify()
+
+    def _add(self, ref: str, jobs: list[WaitingJob], *, alone: bool) -> None:
+        self._batcher.add(ref, jobs, now=time.monotonic(), alone=alone)
+        if alone:
+            self._alone.update(job.slot for job in jobs)
+
+    # --- for the main thread
+
+    def take(self, limits: Mapping[str, Limits]) -> Task | None:
+        """Something to do now, None if there is nothing."""
+        with self._to_do:
+            task = self._next(limits)
+            return None if isinstance(task, Wait) else task
+
+    def wait(self, limits: Mapping[str, Limits]) -> Task:
+        """Wait for something to do."""
+        with self._to_do:
+            while (task := self._next(limits)) is None or isinstance(task, Wait):
+                self._to_do.wait(None if task is None else max(task.until_s - time.monotonic(), 0.0))
+            return task
+
+    def _next(self, limits: Mapping[str, Limits]) -> Task | Wait | None:
+        if self._loads:
+            return self._loads.popleft()
+        if (wanted := self._batcher.wanted(limits)) is not None:
+            return Wanted(*wanted)
+        return self._batcher.next_batch(time.monotonic(), limits)
+
+    @property
+    def has_more(self) -> bool:
+        """True if there is something to do, soon or now."""
+        return bool(self._loads) or not self._batcher.is_empty
+
+    def staged_s(self, limits: Mapping[str, Limits]) -> float:
+        """Seconds of work that wait here, by the cost models."""
+        with self._to_do:
+            return self._batcher.staged_s(limits)
+
+    def runs_alone(self, batch: Batch) -> bool:
+        """Tell, once, whether this batch is a suspect, beside which nothing else should run."""
+        slot = batch.jobs[0].slot
+        is_alone = slot in self._alone
+        self._alone.discard(slot)
+        return is_alone
+
+    def open_beside(self) -> None:
+        """A pass begins, and the preparer may work beside it."""
+        with self._to_do:
+            self._passes += 1
+            self.beside = self._passes
+            self._to_prepare.notify()
+
+    def close_beside(self) -> None:
+        """The pass is over; the preparer completes the item that it is at."""
+        self.beside = 0
+
+    # --- for whoever prepares
+
+    def wait_for_unprepared(self, limit: int) -> tuple[int, Sequence[tuple[str, WaitingJob]]]:
+        """Wait until a pass runs and there is something to prepare beside it.
+
+        Answers the number of the pass, after which others may have taken them, and up to `limit` jobs in the order in
+        which they will be wanted.
+        """
+        with self._to_prepare:
+            while not (self.beside and (jobs := self._batcher.unprepared(limit))):
+                self._to_prepare.wait()
+            return self.beside, jobs
+
+    def keep(self, slot: int, staged: Staged | ItemResult) -> None:
+        """Keep a job's prepared input until its batch runs. One that was refused gets its result with that batch."""
+        with self._to_do:
+            self._staged[slot] = staged
+            self._batcher.prepared(slot, staged.cost if type(staged) is Staged else 0.0)
+
+    def claim(self, slot: int) -> Staged | ItemResult | None:
+        """Take a job's prepared input out; None if nobody has prepared it."""
+        return self._staged.pop(slot, None)
+
+    def is_staged(self, slot: int) -> bool:
+        """Tell whether a job's input has been prepared."""
+        return slot in self._staged

@@ -1,0 +1,103 @@
+"""LoadedModels: the model versions that the child has loaded, what bounds their batches, what was learned of them."""
+
+import logging
+import time
+from pathlib import Path
+
+import msgpack
+
+from headrace.jobs import Cause, error_document
+from headrace.model_ref import ModelRef
+from headrace.tiers import Tier
+from registry.registry import Registry
+from workers.batcher import Limits
+from workers.cost_model import CostModel
+from workers.failures import ItemResult
+from workers.oom_limit import OomLimit
+from workers.runtime import Forwarded, Runtime
+
+log = logging.getLogger("headrace.child")
+
+#: What was learned is told at most so often.
+_TELL_S = 5.0
+
+
+class LoadedModels:
+    """Versions by name. `limits` is what the batcher asks."""
+
+    def __init__(self, *, registry: Registry, cache: Path, device: str) -> None:
+        self._registry = registry
+        self._cache = cache
+        self._device = device
+        self._runtimes: dict[str, Runtime] = {}
+        self._told_at: dict[str, float] = {}
+        self.limits: dict[str, Limits] = {}
+
+    def get(self, ref: str) -> Runtime | None:
+        """A loaded version."""
+        return self._runtimes.get(ref)
+
+    def load(self, ref: str, state: bytes) -> Runtime:
+        """Fetch, verify and load a version, which begins with what others have learned of it.
+
+        Raises:
+            HeadraceError: if it is not there, damaged, or cannot be used.
+            Exception: whatever the author's `load` raises.
+        """
+        version = ModelRef.parse(ref)
+        folder = self._registry.fetch(version, self._cache)
+        costs, memory = _learned(ref, state)
+        manifest = self._registry.manifest(version)
+        runtime = Runtime.load(folder=folder, manifest=manifest, device=self._device, memory=memory)
+        self._runtimes[ref] = runtime
+        self.limits[ref] = _limits(runtime, costs)
+        self._told_at[ref] = time.monotonic()
+        return runtime
+
+    def learn(self, ref: str, forwarded: Forwarded, took_s: float) -> None:
+        """A pass of a version took so long. One that failed on the way says nothing about time."""
+        limits, runtime = self.limits[ref], self._runtimes[ref]
+        if forwarded.runs == 1:
+            limits.costs.observe(forwarded.cost, forwarded.items, took_s)
+        if runtime.memory.cost != limits.memory_cost:
+            self.limits[ref] = limits._replace(memory_cost=runtime.memory.cost)
+
+    def state_to_tell(self, ref: str) -> bytes | None:
+        """What is known of a version by now, for others; None if that was told a moment ago."""
+        now = time.monotonic()
+        if now - self._told_at[ref] < _TELL_S:
+            return None
+        self._told_at[ref] = now
+        state: bytes = msgpack.packb([self.limits[ref].costs.to_bytes(), self._runtimes[ref].memory.to_bytes()])
+        return state
+
+
+def not_loaded(ref: str) -> ItemResult:
+    """How a job ends that came before its model."""
+    body = error_document(Cause.INTERNAL, f"{ref} is not loaded here", retryable=True)
+    return ItemResult(ok=False, cause=Cause.INTERNAL, body=body)
+
+
+def _learned(ref: str, state: bytes) -> tuple[CostModel, OomLimit]:
+    """What `state_to_tell` said elsewhere; nothing if it cannot be read."""
+    if not state:
+        return CostModel(), OomLimit()
+    try:
+        costs, memory = msgpack.unpackb(state)
+        return CostModel.from_bytes(costs), OomLimit.from_bytes(memory)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        log.warning("what was learned of %s elsewhere cannot be read; it is learned anew", ref)
+        return CostModel(), OomLimit()
+
+
+def _limits(runtime: Runtime, costs: CostModel) -> Limits:
+    options = runtime.manifest.options
+    standard_ms, spot_ms = (options.max_wait_ms.get(tier, 0.0) for tier in (Tier.STANDARD, Tier.SPOT))
+    return Limits(
+        costs,
+        max_batch=runtime.max_batch,
+        sized=runtime.is_sized,
+        max_cost=options.max_cost or float("inf"),
+        memory_cost=runtime.memory.cost,
+        max_wait_s=(0.0, standard_ms / 1000, spot_ms / 1000),
+    )

@@ -1,0 +1,52 @@
+"""StageMarks: which job each stage of the child is at, in memory that outlives the child.
+
+The parent is told of a pass before it begins, but not of each input that is decoded beside it: a message an item would
+cost more than the work. If the child dies, what it had in its hands is read here; if a stage does not get on, it shows.
+"""
+
+import mmap
+import os
+from enum import IntEnum
+
+_BYTES = mmap.PAGESIZE
+_NOBODY = -1
+
+
+class Stage(IntEnum):
+    """Stages that work beside the forward pass."""
+
+    PREPARE = 0
+    FINISH = 1
+
+
+class StageMarks:
+    """A page that both processes see. `fd` stays open as long as somebody wants to hand it on.
+
+    Args:
+        fd: of a memory file made by `make_marks`.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._slots = memoryview(mmap.mmap(fd, _BYTES)).cast("q")
+
+    def at(self, stage: Stage, slot: int) -> None:
+        """A stage begins with a job."""
+        self._slots[stage] = slot
+
+    def clear(self, stage: Stage) -> None:
+        """A stage has nothing in its hands."""
+        self._slots[stage] = _NOBODY
+
+    def slots(self) -> dict[Stage, int]:
+        """The jobs that stages are at."""
+        return {stage: slot for stage in Stage if (slot := self._slots[stage]) != _NOBODY}
+
+
+def make_marks() -> tuple[int, StageMarks]:
+    """A fresh page and the file descriptor by which a child can see it."""
+    fd = os.memfd_create("headrace-stages")
+    os.ftruncate(fd, _BYTES)
+    marks = StageMarks(fd)
+    for stage in Stage:
+        marks.clear(stage)
+    return fd, marks
