@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -128,6 +128,14 @@ class HeadraceSide:
             return pipeline.execute() == [0, 0]
 
         self._worker.wait_for("drained", is_drained, limit_s=limit_s)
+
+    def wait_until(self, what: str, is_so: Callable[[], bool], *, limit_s: float) -> None:
+        """Return once `is_so`.
+
+        Raises:
+            ServiceFailed: after `limit_s`, or if the worker ended.
+        """
+        self._worker.wait_for(what, is_so, limit_s=limit_s)
 
     def _push(self) -> ModelRef:
         folder = self._folder / "source"

@@ -47,6 +47,20 @@ def test_durability_tells_what_waiting_for_the_disk_costs(capsys: pytest.Capture
     assert all(value > 0 for value in figures.values())
 
 
+@pytest.mark.slow
+def test_poison_shows_that_only_the_guilty_pay(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["poison"], capsys)["figures"]
+
+    assert (31, 1, 1) == tuple(
+        figures[f"raise_{name}"] for name in ("mates_succeeded", "most_attempts_of_a_mate", "guilty_failed")
+    )
+    assert figures["raise_runs"] <= 12
+    assert (31, 1, 1) == tuple(
+        figures[f"exit_{name}"] for name in ("mates_succeeded", "most_attempts_of_a_mate", "guilty_failed")
+    )
+    assert (0, 0) == (figures["oom_at_or_above_an_earlier_one"], figures["oom_lost"])
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 
