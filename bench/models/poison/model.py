@@ -1,4 +1,4 @@
-"""Answers what it is asked, unless that is poison. BENCH_PASSES names a file that gets each pass: size, end, process."""
+"""Answers what it is asked, unless that is poison. BENCH_PASSES names a file for each pass: size, end, process."""
 
 import json
 import os
