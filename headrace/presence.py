@@ -40,9 +40,15 @@ class ModelPresence(BaseModel):
     state: ModelState
     #: Why it could not be loaded.
     error: str = ""
+    #: Its forward passes here, and the calls of `forward` in them: more where some failed.
+    passes: int = 0
+    runs: int = 0
     #: Jobs that were in its forward passes here, and the seconds that these passes took.
     jobs: int = 0
     busy_s: float = 0.0
+    #: Cost of its batches as padded, and of what was filling in it, by the author's `cost` (an item: 1).
+    cost: float = 0.0
+    padding: float = 0.0
     #: Seconds that a job takes in a well-filled pass; None until one was run.
     job_s: float | None = None
 

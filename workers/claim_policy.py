@@ -1,32 +1,80 @@
-"""ClaimPolicy: how many jobs to claim, and when. Pure."""
+"""ClaimPolicy: how many jobs to claim, of which tiers, and when. Pure."""
 
 from typing import NamedTuple
 
+from headrace.store import ClaimSize
+from headrace.tiers import PRIORITY_LANE
+
 #: A wait shorter than this is not worth a timer.
 _AT_ONCE_S = 0.0005
+#: Nobody looks for urgent jobs during a pass shorter than this: they wait for the next one, and it is near.
+_WORTH_A_LOOK_S = 0.01
+#: A pause between two passes counts as idleness from this share of a pass on, and from this length.
+_IDLE_SHARE, _IDLE_S = 0.01, 0.001
+#: What remains of the head start after a pass without idleness.
+_HEAD_START_REMAINS = 0.98
+
+
+class Window(NamedTuple):
+    """How many jobs should be with the child: a batch, and as many as it may choose that batch from."""
+
+    batch: int
+    most: int
+
+
+class Staged(NamedTuple):
+    """What is with the child and not in a pass."""
+
+    jobs: int
+    bytes: int
+    #: Jobs of the priority tier among them.
+    urgent: int
+
+
+class RunningPass(NamedTuple):
+    """A pass under way, by its first slot, in monotonic seconds."""
+
+    number: int
+    began: float
+    ends_at: float
 
 
 class ClaimPlan(NamedTuple):
-    """Claim `jobs` after `wait_s`; 0 jobs means not before something changes."""
+    """Claim so much after `wait_s`; a most of 0 means not before something changes."""
 
-    jobs: int
-    wait_s: float
+    size: ClaimSize
+    wait_s: float = 0.0
+    #: True to claim from the groups of the priority tier only.
+    is_urgent: bool = False
+    #: The pass during which it was made, None if nothing ran.
+    number: int | None = None
+
+
+NOTHING = ClaimPlan(ClaimSize(0, 0, 0))
 
 
 class ClaimPolicy:
-    """Claim late: the next batch is fetched just before the running pass ends.
+    """Claim late: the next jobs are fetched just before the running pass ends.
 
     That keeps the batch as full and its order as fresh as possible, and leaves the jobs to whoever is idle meanwhile,
-    at no cost in throughput. When the model is idle, everything eligible is claimed at once.
+    at no cost in throughput. When the model is idle, a batch is claimed at once. What goes beyond a batch, to choose
+    from, is claimed once a pass and leaves the larger part to others (see `claim.lua`). A full window is no reason not
+    to look, just before the pass ends, whether something urgent has come.
 
     Args:
-        lead_s: how long before the expected end the next jobs should be with the child; the way there, a round trip
-            to Redis and down the pipe, is learned and comes on top.
+        lead_s: how long before the expected end the next jobs should be with the child. The way there, a round trip
+            to Redis and down the pipe, and the time that the child needs to prepare a batch are learned, and come on
+            top.
+        most_bytes: of input that may be with the child.
     """
 
-    def __init__(self, *, lead_s: float) -> None:
+    def __init__(self, *, lead_s: float, most_bytes: int) -> None:
         self._lead_s = lead_s
+        self._most_bytes = most_bytes
         self._trip_s = 0.0
+        self._head_start_s = 0.0
+        self._filled: int | None = None
+        self._looked: int | None = None
 
     def trip_took(self, took_s: float) -> None:
         """Jobs were with the child so long after their claim was sent.
@@ -35,12 +83,41 @@ class ClaimPolicy:
         """
         self._trip_s = max(took_s, 0.8 * self._trip_s + 0.2 * took_s)
 
-    def plan(self, *, staged: int, max_batch: int, ends_at: float | None, now: float) -> ClaimPlan:
-        """Decide, given how many jobs are held but not begun, and when the running pass ends (None: nothing runs)."""
-        room = max_batch - staged
-        if room <= 0:
-            return ClaimPlan(0, 0.0)
-        if ends_at is None:
-            return ClaimPlan(room, 0.0)
-        wait_s = ends_at - self._lead_s - self._trip_s - now
-        return ClaimPlan(room, wait_s if wait_s > _AT_ONCE_S else 0.0)
+    def idled(self, idle_s: float, *, pass_s: float) -> None:
+        """The model was idle so long after a pass of `pass_s`, though its next jobs were on their way."""
+        if idle_s > max(_IDLE_S, _IDLE_SHARE * pass_s):
+            self._head_start_s = min(self._head_start_s + idle_s, pass_s)
+        else:
+            self._head_start_s *= _HEAD_START_REMAINS
+
+    def claimed(self, plan: ClaimPlan) -> None:
+        """A plan was carried out."""
+        if plan.is_urgent:
+            self._looked = plan.number
+        else:
+            self._filled = plan.number
+
+    def plan(self, *, staged: Staged, window: Window, running: RunningPass | None, now: float) -> ClaimPlan:
+        """Decide, given what waits in the child, how much should, and the running pass (None: nothing runs)."""
+        room, room_bytes = window.most - staged.jobs, self._most_bytes - staged.bytes
+        least = window.batch - staged.jobs
+        is_full = room <= 0 or room_bytes <= 0
+        if running is None:
+            return NOTHING if is_full or least <= 0 else ClaimPlan(ClaimSize(least, room, room_bytes))
+        if not is_full and (least > 0 or self._filled != running.number):
+            wait_s = self._wait_s(running, now, early_s=self._head_start_s)
+            return ClaimPlan(ClaimSize(max(least, 0), room, room_bytes), wait_s, number=running.number)
+        return self._look(staged, window, running, now)
+
+    def _look(self, staged: Staged, window: Window, running: RunningPass, now: float) -> ClaimPlan:
+        """See to it that a claim's share of urgent jobs is there when the next batch is formed."""
+        lane = window.batch // PRIORITY_LANE - staged.urgent
+        is_short = running.ends_at - running.began < _WORTH_A_LOOK_S
+        if lane <= 0 or is_short or self._looked == running.number:
+            return NOTHING
+        size = ClaimSize(lane, lane, self._most_bytes)
+        return ClaimPlan(size, self._wait_s(running, now), is_urgent=True, number=running.number)
+
+    def _wait_s(self, running: RunningPass, now: float, *, early_s: float = 0.0) -> float:
+        wait_s = running.ends_at - self._lead_s - self._trip_s - early_s - now
+        return wait_s if wait_s > _AT_ONCE_S else 0.0

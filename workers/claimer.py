@@ -4,9 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from headrace.failpoints import failpoint
-from headrace.store import Claimed, ClaimedJob, ClaimSize, JobStore
+from headrace.store import Claimed, ClaimedJob, JobStore
+from headrace.tiers import Tier
 from workers.bell import Bell
 from workers.claim_policy import ClaimPlan
 from workers.loop import Loop, Timer
@@ -14,14 +16,24 @@ from workers.wire import Wire
 
 log = logging.getLogger("headrace.claimer")
 
+#: A timer that is due later than wanted by less than this is left as it is.
+_SOONER_S = 0.0005
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimTerms:
     """What every claim of this worker says."""
 
     worker: str
-    max_bytes: int
     lease_ms: int
+
+
+class Sent(NamedTuple):
+    """A claim that was answered; times are monotonic seconds. `planned_at` is when it was decided on."""
+
+    plan: ClaimPlan
+    planned_at: float
+    at: float
 
 
 class Claimer:
@@ -29,7 +41,7 @@ class Claimer:
 
     Args:
         plan: answers how many jobs to claim, and when.
-        on_jobs: given the claimed jobs, each with its group, and the monotonic seconds when their claim was sent.
+        on_jobs: given the claimed jobs, each with its group, and the claim; also if there were none.
     """
 
     def __init__(
@@ -40,7 +52,7 @@ class Claimer:
         store: JobStore,
         terms: ClaimTerms,
         plan: Callable[[], ClaimPlan],
-        on_jobs: Callable[[list[tuple[ClaimedJob, str]], float], None],
+        on_jobs: Callable[[list[tuple[ClaimedJob, str]], Sent], None],
     ) -> None:
         self._wire = wire
         self._bell = bell
@@ -50,7 +62,11 @@ class Claimer:
         self._on_jobs = on_jobs
         self._loop: Loop | None = None
         self._timer: Timer | None = None
+        self._due_at = 0.0
+        #: When the timer was set first for the claim that it is about.
+        self._planned_at: float | None = None
         self._groups: tuple[str, ...] = ()
+        self._urgent: tuple[str, ...] = ()
         self._stopped = False
         self.is_claiming = False
         self.claims = 0
@@ -64,6 +80,7 @@ class Claimer:
         """Claim from these groups from now on."""
         if groups != self._groups:
             self._groups = groups
+            self._urgent = tuple(group for group in groups if group.endswith(f":{Tier.PRIORITY}"))
             if self._bell.is_parked and self._wire.is_open:
                 self._wire.send(self._bell.wake_op(), lambda _: None, self._claim_failed)
 
@@ -85,40 +102,50 @@ class Claimer:
         if not self._may_claim:
             return
         plan = self._plan()
-        if plan.jobs <= 0:
+        groups = self._urgent if plan.is_urgent else self._groups
+        if plan.size.most <= 0 or not groups:
             return
         if plan.wait_s <= 0:
-            self._claim(plan.jobs)
-        elif self._timer is None and self._loop is not None:
-            self._timer = self._loop.call_later(plan.wait_s, self._time_has_come)
+            self._claim(plan, groups)
+        else:
+            self._wait(plan.wait_s)
+
+    def _wait(self, wait_s: float) -> None:
+        now = time.monotonic()
+        if self._timer is not None and self._due_at > now + wait_s + _SOONER_S:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and self._loop is not None:
+            self._planned_at = self._planned_at or now
+            self._due_at = now + wait_s
+            self._timer = self._loop.call_later(wait_s, self._time_has_come)
 
     def _time_has_come(self) -> None:
         self._timer = None
-        if self._may_claim and (jobs := self._plan().jobs) > 0:
-            self._claim(jobs)
+        self.look()
+        if self._timer is None:
+            self._planned_at = None
 
-    def _claim(self, jobs: int) -> None:
+    def _claim(self, plan: ClaimPlan, groups: tuple[str, ...]) -> None:
+        now = time.monotonic()
+        sent, self._planned_at = Sent(plan, self._planned_at or now, now), None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.is_claiming = True
         self.claims += 1
-        groups, sent_at = self._groups, time.monotonic()
-        op = self._store.claim(
-            worker=self._terms.worker,
-            groups=groups,
-            size=ClaimSize(jobs, jobs, self._terms.max_bytes),
-            lease_ms=self._terms.lease_ms,
-        )
+        op = self._store.claim(worker=self._terms.worker, groups=groups, size=plan.size, lease_ms=self._terms.lease_ms)
         failpoint("worker.before_claim")
-        self._wire.send(op, lambda claimed: self._claimed(claimed, groups, sent_at), self._claim_failed)
+        self._wire.send(op, lambda claimed: self._claimed(claimed, groups, sent), self._claim_failed)
 
-    def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent_at: float) -> None:
+    def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent: Sent) -> None:
         failpoint("worker.claimed")
         self.is_claiming = False
-        if not claimed.more and not self._stopped:
+        # To the child first, then to the bell.
+        self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent)
+        if not (claimed.more or sent.plan.is_urgent or self._stopped):
             self._bell.park(groups, come_back_ms=claimed.come_back_ms)
-        self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent_at)
+        self.look()
 
     def _claim_failed(self, error: Exception) -> None:
         log.error("a claim failed: %s", error)

@@ -98,15 +98,13 @@ class JobEngine:
             store=self._store,
             executor=self._executor,
             committer=self._committer,
-            policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000),
+            policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
             view=view,
         )
         return JobPath(parts=parts, on_room=lambda: self._claimer.look(), on_models=self._models_changed)
 
     def _make_claimer(self) -> Claimer:
-        terms = ClaimTerms(
-            worker=self._identity.id, max_bytes=self._settings.claim_max_bytes, lease_ms=self._settings.lease_ms
-        )
+        terms = ClaimTerms(worker=self._identity.id, lease_ms=self._settings.lease_ms)
         return Claimer(
             wire=self.wire,
             bell=self._bell,

@@ -1,30 +1,43 @@
 """HeldJobs: the jobs that this worker has leased and not ended, by the number (slot) the child knows them by."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from headrace.jobs import Lease
 from headrace.presence import GroupLoad
 from headrace.store import ClaimedJob
+from headrace.tiers import Tier
+from workers.claim_policy import Staged
 from workers.suspects import Suspects, is_suspect
 
 
 class HeldJob:
     """A leased job."""
 
-    __slots__ = ("group", "job", "ref", "request", "running", "slot")
+    __slots__ = ("deadline_s", "group", "job", "ref", "request", "running", "slot", "tier")
 
-    def __init__(self, slot: int, job: ClaimedJob, ref: str, group: str) -> None:
+    def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
         self.slot = slot
         self.job = job
-        self.ref = ref
         self.group = group
+        #: Place of its tier, 0 for the most urgent one.
+        self.ref, self.tier = _parts(group)
+        #: Monotonic seconds.
+        self.deadline_s = math.inf if job.deadline_in_ms is None else claimed_at + job.deadline_in_ms / 1000
         #: True while it is in a forward pass.
         self.running = False
         #: What Celery sees of it.
         self.request: Any = None
+
+
+@cache
+def _parts(group: str) -> tuple[str, int]:
+    ref, _, tier = group.rpartition(":")
+    return ref, list(Tier).index(Tier(tier))
 
 
 class HeldJobs:
@@ -35,35 +48,44 @@ class HeldJobs:
         self._slots = itertools.count(1)
         self.suspects = Suspects()
         self.running = 0
+        self._bytes = self._urgent = 0
 
     def __len__(self) -> int:
         return len(self._by_slot)
 
     @property
-    def staged(self) -> int:
-        """How many are held but not in a forward pass."""
-        return len(self._by_slot) - self.running
+    def staged(self) -> Staged:
+        """What is held but not in a forward pass."""
+        return Staged(len(self._by_slot) - self.running, self._bytes, self._urgent)
 
-    def add(self, job: ClaimedJob, *, ref: str, group: str) -> HeldJob:
-        """Hold a job that was just claimed."""
+    def add(self, job: ClaimedJob, *, group: str, claimed_at: float = 0.0) -> HeldJob:
+        """Hold a job that was just claimed, at `claimed_at` in monotonic seconds."""
         slot = next(self._slots)
-        held = self._by_slot[slot] = HeldJob(slot, job, ref, group)
+        held = self._by_slot[slot] = HeldJob(slot, job, group, claimed_at)
+        self._stage(held, 1)
         if is_suspect(job):
             self.suspects.add(slot)
         return held
 
     def start(self, slots: Iterable[int]) -> list[HeldJob]:
         """These are in a forward pass now; those not held any more are passed over."""
-        started = [held for slot in slots if (held := self._by_slot.get(slot)) is not None]
+        started = [held for slot in slots if (held := self._by_slot.get(slot)) is not None and not held.running]
         for held in started:
             held.running = True
-        self.running = len(started)
+            self._stage(held, -1)
+        self.running += len(started)
         return started
+
+    def _stage(self, held: HeldJob, count: int) -> None:
+        self._bytes += count * len(held.job.input)
+        self._urgent += count * (held.tier == 0)
 
     def stop_running(self) -> None:
         """Nothing is in a forward pass: its process is gone."""
         for held in self._by_slot.values():
-            held.running = False
+            if held.running:
+                held.running = False
+                self._stage(held, 1)
         self.running = 0
 
     def blame(self, slots: Sequence[int]) -> list[HeldJob]:
@@ -84,6 +106,8 @@ class HeldJobs:
         self.suspects.forget(slot)
         if held is not None and held.running:
             self.running -= 1
+        elif held is not None:
+            self._stage(held, -1)
         return held
 
     def all(self) -> list[HeldJob]:

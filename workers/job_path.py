@@ -4,7 +4,6 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,23 +13,21 @@ from headrace.jobs import Cause, JobStatus, error_document
 from headrace.store import ClaimedJob, JobStore, Outcome
 from workers import job_log
 from workers.claim_policy import ClaimPlan, ClaimPolicy
+from workers.claimer import Sent
 from workers.committer import Committer
 from workers.executor import Executor
-from workers.forward_clock import ForwardClock
+from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
-from workers.loop import Loop, Timer
+from workers.loop import Loop
 from workers.served_models import ServedModels
+from workers.starts import Starts
+from workers.tally import Tally
 from workers.trial import Trial
 from workers.view import JobView
 from workers.wire import Wire
 
 log = logging.getLogger("headrace.path")
-
-#: A pass shorter than this is committed without having been told to be running: one script less.
-_START_DELAY_S = 0.02
-#: The number of the standard tier on the pipe.
-_STANDARD = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,75 +70,68 @@ class JobPath:
         self.has_child = False
         self.jobs_done = 0
         self.batches = 0
-        self._loop: Loop | None = None
-        self._start_timer: Timer | None = None
+        self.tally = Tally()
+        self.child_deaths = 0
+        self._starts = Starts(wire=parts.wire, store=parts.store)
+        #: When the last claim that brought jobs was decided on.
+        self._planned_at = 0.0
         parts.executor.listener = self
 
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; timers of the one before are void."""
-        self._loop = loop
-        self._start_timer = None
+        self._starts.attach(loop)
 
     # --- in
 
     def plan(self) -> ClaimPlan:
         """How many jobs to claim, and when."""
-        ends_at = self.clock.ends_at if self.held.running else None
-        max_batch = max(self.models.ready().values(), default=0)
-        return self._policy.plan(staged=self.held.staged, max_batch=max_batch, ends_at=ends_at, now=time.monotonic())
+        return self._policy.plan(
+            staged=self.held.staged, window=self.models.window(), running=self.clock.running, now=time.monotonic()
+        )
 
-    def take(self, claimed: list[tuple[ClaimedJob, str]], sent_at: float) -> None:
-        """Hold jobs whose claim was sent at `sent_at`, each with its group, and send them to the child."""
-        held = [self.held.add(job, ref=group.rpartition(":")[0], group=group) for job, group in claimed]
+    def take(self, claimed: list[tuple[ClaimedJob, str]], sent: Sent) -> None:
+        """Hold what a claim brought, each job with its group, and send it to the child."""
+        self._policy.claimed(sent.plan)
+        held = [self.held.add(job, group=group, claimed_at=sent.at) for job, group in claimed]
         if held:
+            self._planned_at = sent.planned_at
             failpoint("worker.before_send")
             self._send([job for job in held if job.slot not in self.held.suspects])
             self.trial.proceed()
             failpoint("worker.sent")
-            self._policy.trip_took(time.monotonic() - sent_at)
+            self._policy.trip_took(time.monotonic() - sent.at)
             self._view.received(held)
-        self._on_room()
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
         by_ref: dict[str, list[tuple[int, bytes, int, float]]] = {}
         for held in jobs:
-            by_ref.setdefault(held.ref, []).append((held.slot, held.job.input, _STANDARD, math.inf))
+            by_ref.setdefault(held.ref, []).append((held.slot, held.job.input, held.tier, held.deadline_s))
         for ref, rows in by_ref.items():
             if self.models.is_ready(ref):
                 self._executor.send(ref, rows, alone=alone)
 
     # --- what the child says
 
-    def batch_started(
-        self,
-        ref: str,
-        slots: list[int],
-        expected_s: float,  # noqa: ARG002 - the clock still learns by itself
-    ) -> None:
+    def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
         """A forward pass begins: say so in the records if it lasts, and plan the next claim."""
-        self.clock.started(ref, now=time.monotonic())
+        idle = self.clock.started(slots[0], ref, now=time.monotonic(), expected_s=expected_s)
         failpoint("worker.started")
         jobs = self.held.start(slots)
-        if self._loop is not None:
-            self._start_timer = self._loop.call_later(_START_DELAY_S, lambda: self._tell_start(jobs))
+        self.models.chose(ref, jobs=len(slots), left=self.held.staged.jobs)
+        self._starts.begun(slots[0], jobs)
+        self._learn(idle)
         self._view.started(jobs)
         self._on_room()
 
-    def _tell_start(self, jobs: list[HeldJob]) -> None:
-        self._start_timer = None
-        failpoint("worker.before_start")
-        self._wire.send(self._store.start([held.job.lease for held in jobs]), lambda _: None, self._start_failed)
-
-    def _start_failed(self, error: Exception) -> None:
-        # The commit makes up for it.
-        log.warning("the start of a batch was not recorded: %s", error)
+    def _learn(self, idle: Idle | None) -> None:
+        # Otherwise the jobs of the next pass came after the one before had ended, and nobody was too late.
+        if idle is not None and self._planned_at < idle.since:
+            self._policy.idled(idle.seconds, pass_s=idle.pass_s)
 
     def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], report: PassReport) -> None:
         """A forward pass ended: commit it."""
         took_s = report.took_s
-        if self._start_timer is not None:
-            self._start_timer.cancel()
-            self._start_timer = None
+        self._starts.ended(slots[0])
         jobs, outcomes, errors = [], [], []
         for slot, (ok, cause, body) in zip(slots, results, strict=True):
             held = self.held.remove(slot)
@@ -151,20 +141,28 @@ class JobPath:
                 outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body))
                 errors.append(None if ok else body.decode())
         if jobs:
-            self.clock.ended(jobs[0].ref, took_s=took_s)
-            self.models.ran(jobs[0].ref, jobs=len(slots), took_s=took_s)
+            self._committer.commit(outcomes, took_s=took_s)
+            self._learn(self.clock.ended(slots[0], jobs[0].ref, took_s=took_s))
+            self.models.ran(jobs[0].ref, report)
+            self.models.waits(jobs[0].ref, jobs=self.held.staged.jobs, seconds=report.staged_s)
             self.jobs_done += len(jobs)
             self.batches += 1
-            self._committer.commit(outcomes, took_s=took_s)
             self._view.ended(jobs, errors, took_s)
+            self._count(jobs[0].ref, outcomes, report)
             job_log.ended(jobs, errors, took_s)
         self.trial.proceed()
         self._on_room()
+
+    def _count(self, ref: str, outcomes: list[Outcome], report: PassReport) -> None:
+        self.tally.passed(ref, len(outcomes), report)
+        if causes := [outcome.cause for outcome in outcomes if outcome.cause]:
+            self.tally.failed(ref, causes)
 
     # --- models
 
     def model_learned(self, ref: str, state: bytes) -> None:
         """The child knows a version's speed better."""
+        self.models.learned(ref, state)
 
     def child_ready(self) -> None:
         """A new child: let it load everything."""
@@ -197,6 +195,7 @@ class JobPath:
 
     def child_died(self, suspects: list[int], cause: str, loading: str | None) -> None:
         """The child is gone: under the same leases suspects run alone next, and a job that killed twice fails."""
+        self.child_deaths += 1
         self.clock.forget_running()
         self.held.stop_running()
         self.models.child_lost()

@@ -1,10 +1,43 @@
 """ServedModels: which model versions this worker should serve, and how far each has come. Pure."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 from headrace.presence import ModelPresence, ModelState
+from workers.admission import WINDOW_BATCHES
 from workers.backoff import Backoff
+from workers.claim_policy import Window
+from workers.cost_model import CostModel
+from workers.frames import PassReport
+
+#: Beyond its next batch a worker holds at most so many seconds of its own work to choose from.
+_WINDOW_S = 2.0
+
+
+class PassSums(NamedTuple):
+    """What the passes of a version added up to."""
+
+    passes: int = 0
+    #: Calls of `forward`: more than passes where some failed.
+    runs: int = 0
+    jobs: int = 0
+    busy_s: float = 0.0
+    #: Of the batches as padded, and of what was filling in it.
+    cost: float = 0.0
+    padding: float = 0.0
+
+    def plus(self, report: PassReport) -> Self:
+        """With one more pass."""
+        return type(self)(
+            self.passes + 1,
+            self.runs + report.runs,
+            self.jobs + report.items,
+            self.busy_s + report.took_s,
+            self.cost + report.cost,
+            self.padding + report.padding,
+        )
 
 
 @dataclass
@@ -12,13 +45,35 @@ class _Served:
     state: ModelState = ModelState.LOADING
     error: str = ""
     max_batch: int = 0
-    jobs: int = 0
-    busy_s: float = 0.0
+    sums: PassSums = field(default_factory=lambda: PassSums())
+    #: Smoothed number of jobs in passes that left jobs waiting.
+    chosen: float = 0.0
+    #: Cost of an item in the last pass; None before the first.
+    item_cost: float | None = None
+    #: True once items of unlike cost were seen: then it pays to have many to choose from.
+    varies: bool = False
+    #: Seconds that a job takes: in a well-filled pass, and on average those that wait in the child.
     job_s: float | None = None
+    staged_job_s: float = 0.0
+    costs: CostModel | None = None
     #: True once the child has been asked to load it.
     asked: bool = False
     retry_at: float = 0.0
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, most_s=60.0))
+
+    def window(self) -> Window:
+        """How many of its jobs should be with the child."""
+        batch = min(self.max_batch, math.ceil(2 * self.chosen))
+        job_s = self.staged_job_s or self.job_s
+        if not self.varies or not job_s:
+            return Window(batch, batch)
+        return Window(batch, max(batch, min(WINDOW_BATCHES * self.max_batch, int(_WINDOW_S / job_s))))
+
+    def full_job_s(self) -> float | None:
+        """Seconds that a job takes in a full pass, None before the first pass."""
+        if self.costs is None or not self.costs.known or not self.item_cost:
+            return self.job_s
+        return self.costs.t(self.item_cost * self.max_batch) / self.max_batch
 
 
 def job_time_after(known: float | None, seen: float, *, is_full: bool) -> float:
@@ -59,15 +114,45 @@ class ServedModels:
     def loaded(self, ref: str, max_batch: int) -> None:
         """A version can run."""
         model = self._models[ref]
-        model.state, model.error, model.max_batch = ModelState.READY, "", max_batch
+        model.state, model.error, model.max_batch, model.chosen = ModelState.READY, "", max_batch, max_batch
         model.backoff.reset()
 
-    def ran(self, ref: str, *, jobs: int, took_s: float) -> None:
+    def window(self) -> Window:
+        """How many jobs should be with the child, for the version that needs most."""
+        windows = [model.window() for model in self._models.values() if model.state is ModelState.READY]
+        if not windows:
+            return Window(0, 0)
+        return Window(max(window.batch for window in windows), max(window.most for window in windows))
+
+    def ran(self, ref: str, report: PassReport) -> None:
         """A forward pass of a version ended."""
         model = self._models[ref]
-        model.jobs += jobs
-        model.busy_s += took_s
-        model.job_s = job_time_after(model.job_s, took_s / jobs, is_full=2 * jobs >= model.max_batch)
+        model.sums = model.sums.plus(report)
+        if not report.items:
+            return
+        item_cost = report.cost / report.items
+        model.varies |= report.padding > 0 or model.item_cost not in (None, item_cost)
+        model.item_cost = item_cost
+        model.job_s = job_time_after(
+            model.job_s, report.took_s / report.items, is_full=2 * report.items >= model.max_batch
+        )
+
+    def chose(self, ref: str, *, jobs: int, left: int) -> None:
+        """The child took so many for a pass and left others waiting: if it does, more a pass are hardly of use."""
+        model = self._models[ref]
+        if left:
+            model.chosen = max(jobs, 0.9 * model.chosen + 0.1 * jobs)
+        else:
+            model.chosen = min(model.max_batch, 2 * model.chosen)
+
+    def waits(self, ref: str, *, jobs: int, seconds: float) -> None:
+        """So many jobs wait in the child, and so long will they take."""
+        self._models[ref].staged_job_s = seconds / jobs if jobs else 0.0
+
+    def learned(self, ref: str, state: bytes) -> None:
+        """The child knows a version's speed better."""
+        if (model := self._models.get(ref)) is not None:
+            model.costs = CostModel.from_bytes(state)
 
     def refused(self, ref: str, error: str, now: float) -> None:
         """A version could not be loaded."""
@@ -94,6 +179,6 @@ class ServedModels:
     def presence(self) -> dict[str, ModelPresence]:
         """What others may know; may be asked from any thread."""
         return {
-            ref: ModelPresence(state=m.state, error=m.error, jobs=m.jobs, busy_s=round(m.busy_s, 6), job_s=m.job_s)
+            ref: ModelPresence(state=m.state, error=m.error, job_s=m.full_job_s(), **m.sums._asdict())
             for ref, m in list(self._models.items())
         }

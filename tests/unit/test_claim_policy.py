@@ -1,92 +1,146 @@
-"""How many jobs to claim, and when."""
+"""How many jobs to claim, of which tiers, and when."""
 
 import pytest
 
-from workers.claim_policy import ClaimPlan, ClaimPolicy
-from workers.forward_clock import ForwardClock
+from headrace.store import ClaimSize
+from headrace.tiers import PRIORITY_LANE
+from workers.claim_policy import NOTHING, ClaimPlan, ClaimPolicy, RunningPass, Staged, Window
 
-POLICY = ClaimPolicy(lead_s=0.003)
+ROOM = 1000
+IDLE = Staged(0, 0, 0)
+BATCH = Window(64, 64)
+WIDE = Window(64, 512)
+RUNNING = RunningPass(number=7, began=10.0, ends_at=10.1)
 
 
-def test_an_idle_worker_claims_a_whole_batch_at_once() -> None:
-    plan = POLICY.plan(staged=0, max_batch=64, ends_at=None, now=10.0)
+def make_policy() -> ClaimPolicy:
+    return ClaimPolicy(lead_s=0.003, most_bytes=ROOM)
 
-    assert ClaimPlan(64, 0.0) == plan
+
+def test_an_idle_worker_claims_a_batch_at_once_and_a_share_of_what_it_may_choose_from() -> None:
+    plan = make_policy().plan(staged=IDLE, window=WIDE, running=None, now=10.0)
+
+    assert ClaimPlan(ClaimSize(64, 512, ROOM)) == plan
 
 
 def test_a_busy_worker_claims_a_lead_before_its_pass_ends() -> None:
-    plan = POLICY.plan(staged=0, max_batch=64, ends_at=10.1, now=10.0)
+    plan = make_policy().plan(staged=IDLE, window=BATCH, running=RUNNING, now=10.0)
 
-    assert plan.jobs == 64
+    assert ClaimSize(64, 64, ROOM) == plan.size
     assert pytest.approx(0.097) == plan.wait_s
 
 
 def test_a_longer_way_to_the_child_is_claimed_for_earlier_at_once_and_unlearned_slowly() -> None:
-    policy = ClaimPolicy(lead_s=0.003)
+    policy = make_policy()
 
     policy.trip_took(0.010)
-    after_a_long_trip = policy.plan(staged=0, max_batch=64, ends_at=10.1, now=10.0).wait_s
+    after_a_long_trip = policy.plan(staged=IDLE, window=BATCH, running=RUNNING, now=10.0).wait_s
     policy.trip_took(0.005)
-    after_a_short_one = policy.plan(staged=0, max_batch=64, ends_at=10.1, now=10.0).wait_s
+    after_a_short_one = policy.plan(staged=IDLE, window=BATCH, running=RUNNING, now=10.0).wait_s
 
     assert pytest.approx(0.087) == after_a_long_trip
     assert pytest.approx(0.088) == after_a_short_one
 
 
+def test_a_model_that_was_idle_gets_its_next_jobs_earlier_by_as_much() -> None:
+    policy = make_policy()
+
+    policy.idled(0.020, pass_s=0.1)
+
+    assert pytest.approx(0.077) == policy.plan(staged=IDLE, window=BATCH, running=RUNNING, now=10.0).wait_s
+
+
+def test_the_head_start_is_never_longer_than_a_pass() -> None:
+    policy = make_policy()
+    for _ in range(10):
+        policy.idled(0.020, pass_s=0.05)
+
+    assert pytest.approx(0.047) == policy.plan(staged=IDLE, window=BATCH, running=RUNNING, now=10.0).wait_s
+
+
+def test_passes_without_idleness_take_the_head_start_back_slowly() -> None:
+    policy = make_policy()
+    policy.idled(0.020, pass_s=0.1)
+
+    for _ in range(100):
+        policy.idled(0.0005, pass_s=0.1)
+
+    assert 0.094 < policy.plan(staged=IDLE, window=BATCH, running=RUNNING, now=10.0).wait_s < 0.097
+
+
 @pytest.mark.parametrize("ends_at", [10.003, 10.0, 9.0])
 def test_a_pass_that_ends_within_the_lead_is_not_waited_for(ends_at: float) -> None:
-    plan = POLICY.plan(staged=0, max_batch=64, ends_at=ends_at, now=10.0)
+    running = RunningPass(7, 9.0, ends_at)
 
-    assert ClaimPlan(64, 0.0) == plan
+    plan = make_policy().plan(staged=IDLE, window=BATCH, running=running, now=10.0)
 
-
-def test_only_the_room_of_one_batch_is_filled() -> None:
-    plan = POLICY.plan(staged=60, max_batch=64, ends_at=None, now=10.0)
-
-    assert ClaimPlan(4, 0.0) == plan
+    assert (64, 0.0) == (plan.size.least, plan.wait_s)
 
 
-@pytest.mark.parametrize("staged", [64, 100])
-def test_nothing_is_claimed_while_a_whole_batch_is_staged(staged: int) -> None:
-    plan = POLICY.plan(staged=staged, max_batch=64, ends_at=None, now=10.0)
+def test_only_the_room_of_the_window_is_filled() -> None:
+    plan = make_policy().plan(staged=Staged(60, 100, 0), window=WIDE, running=None, now=10.0)
 
-    assert plan.jobs == 0
+    assert ClaimSize(4, 452, ROOM - 100) == plan.size
+
+
+@pytest.mark.parametrize("jobs", [64, 100])
+def test_nothing_is_claimed_while_nothing_runs_and_a_whole_batch_is_staged(jobs: int) -> None:
+    assert NOTHING == make_policy().plan(staged=Staged(jobs, 0, 0), window=WIDE, running=None, now=10.0)
+
+
+@pytest.mark.parametrize("running", [None, RUNNING])
+def test_nothing_is_claimed_for_the_window_while_enough_bytes_are_staged(running: RunningPass | None) -> None:
+    plan = make_policy().plan(staged=Staged(1, ROOM, 0), window=BATCH, running=running, now=10.0)
+
+    assert NOTHING == plan or plan.is_urgent
 
 
 def test_without_a_model_nothing_is_claimed() -> None:
-    assert POLICY.plan(staged=0, max_batch=0, ends_at=None, now=10.0).jobs == 0
+    assert NOTHING == make_policy().plan(staged=IDLE, window=Window(0, 0), running=None, now=10.0)
 
 
-def test_the_clock_expects_what_it_has_seen() -> None:
-    clock = ForwardClock()
-    clock.started("a@1", now=1.0)
-    clock.ended("a@1", took_s=0.5)
+def test_beyond_a_batch_the_window_is_filled_once_a_pass() -> None:
+    policy = make_policy()
+    staged = Staged(100, 0, PRIORITY_LANE * 64)
 
-    clock.started("a@1", now=2.0)
+    first = policy.plan(staged=staged, window=WIDE, running=RUNNING, now=10.0)
+    policy.claimed(first)
+    again = policy.plan(staged=staged, window=WIDE, running=RUNNING, now=10.0)
+    in_the_next_pass = policy.plan(staged=staged, window=WIDE, running=RUNNING._replace(number=8), now=10.0)
 
-    assert clock.ends_at == 2.5
-
-
-def test_the_clock_expects_an_unknown_model_to_end_at_once() -> None:
-    clock = ForwardClock()
-
-    clock.started("a@1", now=2.0)
-
-    assert clock.ends_at == 2.0
+    assert ClaimSize(0, 412, ROOM) == first.size
+    assert NOTHING == again
+    assert first.size == in_the_next_pass.size
 
 
-def test_the_clock_believes_a_shorter_pass_at_once_and_a_longer_one_slowly() -> None:
-    clock = ForwardClock()
-    for took_s in (1.0, 0.5, 1.0):
-        clock.ended("a@1", took_s=took_s)
+def test_a_full_window_is_no_reason_not_to_look_for_urgent_jobs_just_before_the_end() -> None:
+    policy = make_policy()
+    policy.idled(0.050, pass_s=0.1)
+    lane = 64 // PRIORITY_LANE
 
-    assert pytest.approx(0.6) == clock.longest_s
+    plan = policy.plan(staged=Staged(512, 0, 3), window=WIDE, running=RUNNING, now=10.0)
+
+    assert (True, ClaimSize(lane - 3, lane - 3, ROOM)) == (plan.is_urgent, plan.size)
+    assert pytest.approx(0.097) == plan.wait_s
 
 
-def test_the_clock_expects_nothing_when_nothing_runs() -> None:
-    clock = ForwardClock()
-    clock.started("a@1", now=1.0)
+def test_one_look_for_urgent_jobs_a_pass() -> None:
+    policy = make_policy()
+    staged = Staged(512, 0, 0)
 
-    clock.forget_running()
+    policy.claimed(policy.plan(staged=staged, window=WIDE, running=RUNNING, now=10.0))
 
-    assert None is clock.ends_at
+    assert NOTHING == policy.plan(staged=staged, window=WIDE, running=RUNNING, now=10.0)
+    assert policy.plan(staged=staged, window=WIDE, running=RUNNING._replace(number=8), now=10.0).is_urgent
+
+
+@pytest.mark.parametrize(
+    ("urgent", "pass_s"),
+    [pytest.param(16, 0.1, id="enough urgent jobs are staged"), pytest.param(0, 0.005, id="the pass is short")],
+)
+def test_nobody_looks_for_urgent_jobs_in_vain(urgent: int, pass_s: float) -> None:
+    running = RUNNING._replace(ends_at=RUNNING.began + pass_s)
+
+    plan = make_policy().plan(staged=Staged(512, 0, urgent), window=WIDE, running=running, now=10.0)
+
+    assert NOTHING == plan

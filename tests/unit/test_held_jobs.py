@@ -1,13 +1,16 @@
 """The jobs that a worker has leased and not ended."""
 
+import math
+
 from headrace.jobs import Lease
 from headrace.presence import GroupLoad
 from headrace.store import ClaimedJob
+from workers.claim_policy import Staged
 from workers.held_jobs import HeldJob, HeldJobs
 
 
 def hold(held: HeldJobs, name: str) -> HeldJob:
-    return held.add(ClaimedJob(f"default/{name}", 7, 0, 3, 0, b"x"), ref="a@1", group="a@1:standard")
+    return held.add(ClaimedJob(f"default/{name}", 7, 0, 3, 0, b"x"), group="a@1:standard")
 
 
 def test_jobs_are_staged_until_their_pass_begins() -> None:
@@ -17,7 +20,7 @@ def test_jobs_are_staged_until_their_pass_begins() -> None:
     started = held.start([first.slot])
 
     assert [first] == started
-    assert (held.running, held.staged) == (1, 1)
+    assert (held.running, held.staged.jobs) == (1, 1)
     assert not second.running
 
 
@@ -28,7 +31,7 @@ def test_a_removed_job_counts_no_more() -> None:
 
     assert job is held.remove(job.slot)
 
-    assert (len(held), held.running, held.staged) == (0, 0, 0)
+    assert (len(held), held.running, held.staged.jobs) == (0, 0, 0)
     assert None is held.remove(job.slot)
 
 
@@ -46,7 +49,7 @@ def test_when_the_child_is_gone_nothing_runs_and_everything_is_still_held() -> N
 
     held.stop_running()
 
-    assert (held.running, held.staged) == (0, 1)
+    assert (held.running, held.staged.jobs) == (0, 1)
     assert [Lease("default/first", 7)] == held.leases()
 
 
@@ -78,3 +81,40 @@ def test_a_job_is_suspected_no_longer_than_it_is_held() -> None:
     assert [False, True] == [slot in held.suspects for slot in slots]
     assert [] == held.blame([99])
     assert [jobs[1]] == held.blame([slots[1]])
+
+
+def test_passes_may_overlap() -> None:
+    held = HeldJobs()
+    first, second = hold(held, "first"), hold(held, "second")
+    held.start([first.slot])
+
+    held.start([second.slot])
+
+    assert (held.running, held.staged.jobs) == (2, 0)
+    held.remove(first.slot)
+    assert held.running == 1
+
+
+def test_what_is_staged_is_counted_in_bytes_and_urgent_jobs_too() -> None:
+    held = HeldJobs()
+    urgent = held.add(ClaimedJob("default/u", 7, 0, 3, 0, b"12345"), group="a@1:priority")
+    standard = held.add(ClaimedJob("default/s", 7, 0, 3, 0, b"123"), group="a@1:standard")
+    assert Staged(jobs=2, bytes=8, urgent=1) == held.staged
+
+    held.start([urgent.slot])
+    assert Staged(jobs=1, bytes=3, urgent=0) == held.staged
+    held.stop_running()
+    assert Staged(jobs=2, bytes=8, urgent=1) == held.staged
+    held.remove(urgent.slot)
+    held.remove(standard.slot)
+    assert Staged(jobs=0, bytes=0, urgent=0) == held.staged
+
+
+def test_a_job_knows_its_model_tier_and_deadline() -> None:
+    held = HeldJobs()
+    job = ClaimedJob("default/j", 7, 0, 3, 0, b"x", deadline_in_ms=1500)
+
+    due = held.add(job, group="a@1:spot", claimed_at=10.0)
+
+    assert ("a@1", 2, 11.5) == (due.ref, due.tier, due.deadline_s)
+    assert math.inf == hold(held, "other").deadline_s

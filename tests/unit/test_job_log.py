@@ -16,7 +16,7 @@ FAILED = '{"cause":"input","detail":"cannot read \'a secret input\'","retryable"
 
 def held(name: str, trace: str = "") -> HeldJob:
     job = ClaimedJob(f"default/{name}", 1, 0, 3, 0, b"a secret input", trace)
-    return HeldJob(1, job, "embedder@1", "embedder@1:standard")
+    return HeldJob(1, job, "embedder@1:standard")
 
 
 def test_a_failed_job_is_told_with_its_cause_and_trace(caplog: pytest.LogCaptureFixture) -> None:
