@@ -19,6 +19,9 @@ _UUID_LETTERS = 26
 _SEAL_LETTERS = 6
 _ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
 
+#: Whose jobs all jobs are until callers have keys.
+DEFAULT_TENANT = "default"
+
 #: What a cell may be called.
 CELL_PATTERN = r"^[a-z][a-z0-9]{0,7}$"
 
@@ -31,9 +34,14 @@ def new_job_id(*, cell: str, tenant: str, key: bytes, now_ms: int | None = None)
     return stem + _seal(stem, tenant, key)
 
 
+def has_form(text: str) -> bool:
+    """Tell whether a text looks like a job's id, whoever gave it out."""
+    return _ID.fullmatch(text) is not None
+
+
 def is_authentic(job_id: str, *, tenant: str, key: bytes) -> bool:
     """Tell whether this installation once gave `job_id` to `tenant`."""
-    if not _ID.fullmatch(job_id):
+    if not has_form(job_id):
         return False
     stem, seal = job_id[:-_SEAL_LETTERS], job_id[-_SEAL_LETTERS:]
     return hmac.compare_digest(seal, _seal(stem, tenant, key))

@@ -72,6 +72,8 @@ class Reason(StrEnum):
     RETRY_BACKOFF = "retry_backoff"
     WORKER_LOST = "worker_lost"
     PREEMPTED = "preempted"
+    #: Every worker that could run it was told to leave its queue alone.
+    QUEUE_PAUSED = "queue_paused"
 
 
 class Cause(StrEnum):

@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from headrace.jobs import Reason
+from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 
@@ -85,6 +86,8 @@ class WorkerPresence(BaseModel):
     started_ms: int
     #: When it could first run a model; None until then.
     ready_ms: int | None = None
+    #: Groups (`name@version:tier`) that it could serve and was told to leave alone.
+    paused: tuple[str, ...] = ()
     #: By `name@version:tier`.
     groups: dict[str, GroupLoad] = {}
     jobs_done: int = 0
@@ -126,7 +129,9 @@ def explain_wait(ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -
     Returns:
         The reason and, where there is more to say, a sentence (else "").
     """
-    serving = [w for w in workers if tier in w.tiers and w.state is not WorkerState.DRAINING]
+    able = [w for w in workers if tier in w.tiers and w.state is not WorkerState.DRAINING]
+    paused = [w for w in able if group_of(ref, tier) in w.paused]
+    serving = [w for w in able if w not in paused]
     models = [w.models[str(ref)] for w in serving if str(ref) in w.models]
     if any(model.state is ModelState.READY for model in models):
         return Reason.WAITING_TURN, ""
@@ -134,6 +139,8 @@ def explain_wait(ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -
         return Reason.MODEL_LOADING, ""
     if any(worker.state is WorkerState.STARTING for worker in serving):
         return Reason.WORKER_STARTING, ""
+    if paused:
+        return Reason.QUEUE_PAUSED, f"paused by remote control on {', '.join(sorted(w.node or w.id for w in paused))}"
     errors = sorted({model.error for model in models if model.error})
     if errors:
         return Reason.NO_COMPATIBLE_WORKER, f"{ref} cannot be loaded: {errors[0]}"

@@ -4,11 +4,9 @@ Jobs do not come through Celery's queues (see `step`); plain tasks, remote contr
 lists.
 """
 
-from typing import Any
-
 from celery import Celery
-from celery.worker.control import inspect_command
 
+import workers.control  # noqa: F401 - registers the commands
 from headrace.settings import Settings, get_settings
 from headrace.webhooks import COURIER_CLASS
 from workers.requests import JOB_TASK
@@ -44,12 +42,10 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
-            # Task priorities are not used; four lists a queue would be asked for in vain.
-            "priority_steps": [0],
         },
-        headrace_settings=settings,
-        headrace_worker_class=worker_class,
     )
+    # Not in the configuration, which `inspect conf` shows to everybody.
+    app.headrace_settings, app.headrace_worker_class = settings, worker_class
     app.steps["consumer"].add(CourierStep if worker_class == COURIER_CLASS else JobStep)
     app.task(name=JOB_TASK)(_job)
     return app
@@ -57,14 +53,6 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
 
 def _job() -> None:
     raise RuntimeError("a job is a record in Redis; submit it through the API")
-
-
-@inspect_command(name="jobs")
-def inspect_jobs(state: Any) -> dict[str, Any]:
-    """`celery inspect jobs`: what the job engine of each worker holds and has done."""
-    engine = getattr(state.consumer.controller, "headrace_engine", None)
-    presence: dict[str, Any] = engine.presence().model_dump(mode="json") if engine else {}
-    return presence
 
 
 app = make_app(get_settings())

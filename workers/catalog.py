@@ -1,9 +1,8 @@
 """Catalog: a thread that finds out which model versions this worker should serve."""
 
-import fnmatch
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from headrace.errors import HeadraceError
 from headrace.keys import split_group
@@ -21,15 +20,17 @@ class Catalog:
     """Every version that gets traffic, and every older one that jobs still wait for.
 
     Args:
-        patterns: names of models, `*` for any.
+        serves: tells, by its name, whether a model is served here; called from the thread.
         poll_s: how often to look.
     """
 
-    def __init__(self, *, url: str, registry_url: str, store: JobStore, patterns: Sequence[str], poll_s: float) -> None:
+    def __init__(
+        self, *, url: str, registry_url: str, store: JobStore, serves: Callable[[str], bool], poll_s: float
+    ) -> None:
         self._url = url
         self._registry_url = registry_url
         self._store = store
-        self._patterns = patterns
+        self._serves = serves
         self._poll_s = poll_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
@@ -69,6 +70,3 @@ class Catalog:
         groups = [group for group in redis.run(self._store.groups()) if self._serves(group.partition("@")[0])]
         depths = redis.run(self._store.depths(groups)) if groups else []
         return {str(split_group(depth.group)[0]) for depth in depths if depth.depth}
-
-    def _serves(self, name: str) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)

@@ -55,6 +55,12 @@ class CeleryView:
         """Jobs were given back."""
         self._forget(jobs)
 
+    def canceled(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were canceled before their pass: revoked, for Celery."""
+        self._forget(jobs)
+        if self._events:
+            self._events.revoked(jobs)
+
     def _forget(self, jobs: Sequence[HeldJob]) -> None:
         for held in jobs:
             held.request.acknowledged = True

@@ -6,14 +6,15 @@ committed again.
 """
 
 import logging
+import math
 import os
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from headrace.failpoints import failpoint
-from headrace.keys import Keys, group_of
-from headrace.model_ref import ModelRef
+from headrace.keys import Keys
 from headrace.presence import WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
@@ -27,6 +28,7 @@ from workers.job_path import JobPath, PathParts
 from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
 from workers.loop import Loop, SelectorLoop
+from workers.offer import Offer
 from workers.view import JobView
 from workers.wire import Wire
 
@@ -34,6 +36,8 @@ log = logging.getLogger("headrace.engine")
 
 _TICK_S = 0.5
 _FLUSH_S = 5.0
+#: In this time a message to the child, and its answer, have arrived.
+_HEARD_S = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,13 @@ class JobEngine:
         self._identity = identity
         self._store = JobStore(Keys(cell=settings.cell))
         self._loop: Loop | None = None
+        self._view = view
         self._is_draining = False
+        self._is_hurried = False
+        #: The child that `renew_child` replaces, and when at the earliest.
+        self._outworn: tuple[int | None, float] = (None, math.inf)
+        #: What jobs are claimed for: by its class, and now; `make_offer` changes that.
+        self.offer = self.own_offer = Offer(names=tuple(identity.worker_class.models))
         self._ready_ms: int | None = None
         self._ticked_at = time.monotonic()
         self._links = Links(url=settings.redis_url, on_lost=self._link_lost, on_open=self._links_open)
@@ -98,13 +108,15 @@ class JobEngine:
             store=self._store,
             executor=self._executor,
             committer=self._committer,
-            policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
+            policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000),
             view=view,
         )
         return JobPath(parts=parts, on_room=lambda: self._claimer.look(), on_models=self._models_changed)
 
     def _make_claimer(self) -> Claimer:
-        terms = ClaimTerms(worker=self._identity.id, lease_ms=self._settings.lease_ms)
+        terms = ClaimTerms(
+            worker=self._identity.id, max_bytes=self._settings.claim_max_bytes, lease_ms=self._settings.lease_ms
+        )
         return Claimer(
             wire=self.wire,
             bell=self._bell,
@@ -119,7 +131,7 @@ class JobEngine:
             url=self._settings.redis_url,
             registry_url=self._settings.registry_location,
             store=self._store,
-            patterns=self._identity.worker_class.models,
+            serves=lambda name: self.offer.serves(name),
             poll_s=self._settings.registry_poll_s,
         )
 
@@ -150,6 +162,7 @@ class JobEngine:
     def _tick(self) -> None:
         self._ticked_at = time.monotonic()
         self._executor.check(self._ticked_at)
+        self._renew_child()
         self._links.check()
         self._path.models.want(self._catalog.wanted)
         self._path.load_due()
@@ -170,11 +183,10 @@ class JobEngine:
         (self._claimer if wire is self.wire else self._bell).lost()
 
     def _models_changed(self) -> None:
-        tiers = self._identity.worker_class.tiers
-        refs = [ModelRef.parse(ref) for ref in self._path.models.ready()]
+        refs = self._path.models.ready()
         if refs and self._ready_ms is None:
             self._ready_ms = time.time_ns() // 1_000_000
-        self._claimer.serve(tuple(group_of(ref, tier) for ref in refs for tier in tiers))
+        self._claimer.serve(self.offer.groups(refs, self._identity.worker_class.tiers))
         self._keeper.speak()
         self._claimer.look()
 
@@ -191,7 +203,8 @@ class JobEngine:
             device=self._identity.worker_class.device,
             tiers=self._identity.worker_class.tiers,
             state=self._state,
-            models=path.models.presence(),
+            models={ref: m for ref, m in path.models.presence().items() if self.offer.serves(ref.partition("@")[0])},
+            paused=self.offer.paused(path.models.ready(), self._identity.worker_class.tiers),
             started_ms=self._identity.started_ms,
             ready_ms=self._ready_ms,
             groups=path.held.loads(),
@@ -207,7 +220,39 @@ class JobEngine:
             return WorkerState.DRAINING
         return WorkerState.READY if self._path.has_child else WorkerState.STARTING
 
+    # --- remote control
+
+    def make_offer(self, offer: Offer) -> None:
+        """Claim from now on what `offer` says; what is held already runs."""
+        self.offer = offer
+        self._models_changed()
+
+    def drop(self, members: Collection[str]) -> None:
+        """Let go of jobs that were canceled, unless they are in a forward pass."""
+        gone = [held for held in self._path.held.all() if held.job.member in members and not held.running]
+        for held in gone:
+            self._path.held.remove(held.slot)
+        self._view.canceled(gone)
+
+    def renew_child(self) -> None:
+        """Replace the model's process as soon as its forward pass has ended; what it has not begun runs in the next."""
+        # A pass that begins before the child hears of it must have been told by then.
+        self._outworn = (self._executor.pid, time.monotonic() + _HEARD_S)
+        self._executor.finish()
+
+    def _renew_child(self) -> None:
+        pid, not_before = self._outworn
+        executor = self._executor
+        if self._ticked_at >= not_before and not executor.running and executor.loading is None:
+            self._outworn = (None, math.inf)
+            if executor.pid == pid:
+                executor.kill("replaced")
+
     # --- the end
+
+    def hurry(self) -> None:
+        """Do not wait for the running batch when stopping; may be called by a signal handler."""
+        self._is_hurried = True
 
     def stop(self) -> None:
         """Stop in order: claim no more, give back what has not begun, finish what runs, commit, end the child."""
@@ -223,7 +268,7 @@ class JobEngine:
         self._executor.finish()
         path.give_back([held for held in path.held.all() if not held.running])
         failpoint("worker.draining")
-        loop.run_until(lambda: not path.held.running, limit_s=self._settings.shutdown_grace_s)
+        loop.run_until(lambda: self._is_hurried or not path.held.running, limit_s=self._settings.shutdown_grace_s)
         path.give_back(path.held.all())
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)
         self._loop = None

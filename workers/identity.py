@@ -25,10 +25,10 @@ def class_of(settings: Settings, name: str) -> WorkerClass:
     return settings.worker_classes[name]
 
 
-def identity_of(conf: Any, *, node: str) -> WorkerIdentity:
-    """The identity of this process, from the Celery application's configuration and its node name."""
-    settings: Settings = conf.headrace_settings
-    name: str = conf.headrace_worker_class
+def identity_of(app: Any, *, node: str) -> WorkerIdentity:
+    """The identity of this process, from the Celery application that `make_app` made and its node name."""
+    settings: Settings = app.headrace_settings
+    name: str = app.headrace_worker_class
     tail = f":{os.getpid()}:{uuid.uuid4().hex[:8]}"
     host = socket.gethostname()[: MAX_VALUE_BYTES - len(tail)]
     return WorkerIdentity(

@@ -69,6 +69,12 @@ class JobEvents:
         if self._is_heard():
             self._publish([self._end(held, error, took_s) for held, error in zip(jobs, errors, strict=True)])
 
+    def revoked(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were canceled before they began."""
+        if self._is_heard():
+            how = {"terminated": False, "signum": None, "expired": False}
+            self._publish([self._event("task-revoked", held) | how for held in jobs])
+
     def _end(self, held: HeldJob, error: str | None, took_s: float) -> dict[str, Any]:
         if error is None:
             return self._event("task-succeeded", held) | {"result": "", "runtime": took_s}

@@ -75,3 +75,12 @@ class JobRequest(Request):
 
     def _on_reject(self, *args: object) -> None:
         """Nothing to reject."""
+
+    def cancel(self, *_: object, **__: object) -> None:
+        """Celery stops without waiting: the engine gives the job back, which charges nothing."""
+        engine = getattr(self._consumer.controller, "headrace_engine", None)
+        if engine is not None:
+            engine.hurry()
+
+    def terminate(self, *_: object, **__: object) -> None:
+        """Nothing: the batch that this job is in is never killed for it; `revoke` cancels the job in Redis."""

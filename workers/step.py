@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from celery import bootsteps
+from celery.worker import state
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
 
@@ -14,6 +15,8 @@ from workers.identity import identity_of
 from workers.job_events import JobEvents
 
 log = logging.getLogger("headrace.step")
+
+_STATS = {"jobs_done", "jobs_held", "batches", "forward_ms", "models", "paused", "state"}
 
 
 class JobStep(bootsteps.StartStopStep):
@@ -29,10 +32,9 @@ class JobStep(bootsteps.StartStopStep):
         worker = consumer.controller
         if not hasattr(worker, "headrace_engine"):
             worker.headrace_view = CeleryView(consumer=consumer)
-            settings = consumer.app.conf.headrace_settings
             worker.headrace_engine = JobEngine(
-                settings=settings,
-                identity=identity_of(consumer.app.conf, node=consumer.hostname),
+                settings=consumer.app.headrace_settings,
+                identity=identity_of(consumer.app, node=consumer.hostname),
                 view=worker.headrace_view,
             )
             worker.headrace_engine.start()
@@ -42,12 +44,21 @@ class JobStep(bootsteps.StartStopStep):
         worker.headrace_view.follow(consumer, JobEvents(wire=engine.wire, dispatcher=consumer.event_dispatcher))
         engine.attach(hub)
 
+    def info(self, consumer: Any) -> dict[str, Any]:
+        """What `inspect stats` shows of the engine."""
+        engine = getattr(consumer.controller, "headrace_engine", None)
+        return {"jobs": engine.presence().model_dump(mode="json", include=_STATS)} if engine else {}
+
     def stop(self, consumer: Any) -> None:
         """The worker stops, or Celery only reconnects: then the engine lives on."""
         worker = consumer.controller
         engine = getattr(worker, "headrace_engine", None)
-        if engine is not None and worker.blueprint.state != bootsteps.RUN:
-            del worker.headrace_engine
-            engine.stop()
+        if engine is None or worker.blueprint.state == bootsteps.RUN:
+            return
+        if state.should_terminate:
+            # A cold shutdown: SIGQUIT, or Ctrl-C twice.
+            engine.hurry()
+        engine.stop()
+        del worker.headrace_engine
 
     terminate = stop

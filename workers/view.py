@@ -21,6 +21,9 @@ class JobView(Protocol):
     def dropped(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were given back."""
 
+    def canceled(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were canceled before their pass."""
+
 
 class NoView:
     """Nobody watches."""
@@ -35,4 +38,7 @@ class NoView:
         """Ignore it."""
 
     def dropped(self, jobs: Sequence[HeldJob]) -> None:
+        """Ignore it."""
+
+    def canceled(self, jobs: Sequence[HeldJob]) -> None:
         """Ignore it."""

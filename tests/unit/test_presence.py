@@ -16,6 +16,7 @@ def worker(
     *,
     tiers: tuple[Tier, ...] = tuple(Tier),
     error: str = "",
+    paused: tuple[str, ...] = (),
 ) -> WorkerPresence:
     return WorkerPresence(
         id="w1",
@@ -27,6 +28,7 @@ def worker(
         state=state,
         models={str(REF): ModelPresence(state=model, error=error)} if model else {},
         started_ms=5,
+        paused=paused,
     )
 
 
@@ -60,6 +62,17 @@ def test_what_somebody_else_wrote_is_not_a_worker() -> None:
             [worker(WorkerState.DRAINING, ModelState.READY)],
             Reason.NO_COMPATIBLE_WORKER,
             "no worker of tier spot is running",
+        ),
+        (
+            [worker(model=ModelState.READY, paused=("cat@2:spot",)), worker(model=ModelState.FAILED)],
+            Reason.QUEUE_PAUSED,
+            "paused by remote control on w1",
+        ),
+        ([worker(model=ModelState.READY, paused=("cat@2:priority",))], Reason.WAITING_TURN, ""),
+        (
+            [worker(model=ModelState.READY, paused=("cat@2:spot",)), worker(model=ModelState.READY)],
+            Reason.WAITING_TURN,
+            "",
         ),
         (
             [worker(model=ModelState.READY, tiers=(Tier.PRIORITY,))],

@@ -20,7 +20,7 @@ class CourierStep(bootsteps.StartStopStep):
         """The consumer starts: for the first time, or again after a reconnect."""
         worker = consumer.controller
         if not hasattr(worker, "headrace_courier"):
-            worker.headrace_courier = Courier(settings=consumer.app.conf.headrace_settings)
+            worker.headrace_courier = Courier(settings=consumer.app.headrace_settings)
             worker.headrace_courier.start()
 
     def stop(self, consumer: Any) -> None:
