@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from api import documentation, problems
 from api.desk import JobDesk
 from api.edge import Edge
-from api.routes import dead_letters, health, jobs, models, queues, webhooks
+from api.metrics import ApiCollector, RequestMeter, render_of
+from api.routes import dead_letters, health, jobs, metrics, models, queues, webhooks
 from api.services import make_services
 from headrace.settings import Settings
 
@@ -36,10 +37,15 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Headrace", version="1", description=_DESCRIPTION, lifespan=lifespan, redirect_slashes=False)
     app.state.services = services
     app.state.desk = JobDesk(services)
-    app.add_middleware(Edge)
+    meter = RequestMeter()
+    collector = ApiCollector(
+        meter=meter, waiting=lambda: len(services.waiters), is_hearing=lambda: services.feed.is_connected
+    )
+    app.state.render_metrics = render_of(collector)
+    app.add_middleware(Edge, meter=meter)
     problems.install(app)
     documentation.install(app)
-    for routes in (jobs, dead_letters, models, queues, webhooks, health):
+    for routes in (jobs, dead_letters, models, queues, webhooks, metrics, health):
         # Not `include_router`: a router inside the router costs each request a second search for its route.
         app.router.routes.extend(routes.router.routes)
     return app

@@ -1,4 +1,4 @@
-"""What wraps each request: an id for it, and a problem document for a fault that nobody foresaw.
+"""What wraps each request: an id for it, its count, and a problem document for a fault that nobody foresaw.
 
 Plain ASGI: a `BaseHTTPMiddleware` would cost more than the whole route.
 """
@@ -6,10 +6,12 @@ Plain ASGI: a `BaseHTTPMiddleware` would cost more than the whole route.
 import logging
 import re
 import secrets
+import time
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import RequestMeter
 from api.problems import internal_error, problem_response
 from headrace.failpoints import failpoint
 
@@ -23,8 +25,9 @@ _USABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, meter: RequestMeter) -> None:
         self._app = app
+        self._meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -33,12 +36,12 @@ class Edge:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        answered = False
+        status, began = 0, time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal answered
+            nonlocal status
             if message["type"] == "http.response.start":
-                answered = True
+                status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (_HEADER, request_id)]
             await send(message)
 
@@ -48,10 +51,12 @@ class Edge:
         except Exception:
             name = request_id.decode()
             log.exception("request %s failed", name, extra={"request": name})
-            if answered:
+            if status:
                 raise
             problem = internal_error(request_id.decode())
             await problem_response(problem, Request(scope))(scope, receive, send_with_id)
+        finally:
+            self._meter.note(scope, status, time.perf_counter() - began)
 
 
 def _request_id(scope: Scope) -> bytes:

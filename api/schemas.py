@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from headrace.jobs import Cause, JobStatus
 from headrace.presence import GroupLoad, ModelPresence, WorkerState
@@ -299,6 +299,17 @@ class Problem(_Shape):
     retryable: bool = Field(description="Whether the same request may succeed later.")
     retry_after_ms: int | None = None
     errors: list[ProblemField] = []
+
+
+class TargetGroup(_Shape):
+    """A process that serves metrics."""
+
+    targets: list[str] = Field(description="`host:port`, one.")
+    labels: dict[str, str] = Field(description="`service`; of workers also `worker_class` and `node`.")
+
+
+class TargetGroups(RootModel[list[TargetGroup]]):
+    """All of them, in the shape that Prometheus' `http_sd_configs` expects."""
 
 
 class ProblemKind(_Shape):

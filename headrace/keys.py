@@ -189,6 +189,11 @@ class Keys:
         return f"{self.prefix}g:{device}"
 
     @property
+    def targets(self) -> str:
+        """Sorted set: where processes serve metrics, JSON, by when they last said so."""
+        return f"{self.prefix}targets"
+
+    @property
     def desired(self) -> str:
         """Hash: worker class -> how many the scheduler wants."""
         return f"{self.prefix}desired"

@@ -4,10 +4,18 @@ import sys
 
 from headrace import logs
 from headrace.errors import HeadraceError
-from headrace.settings import get_settings
+from headrace.keys import Keys
+from headrace.metric_targets import MetricTarget
+from headrace.metrics_port import MetricsPort
+from headrace.settings import Settings, get_settings
+from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from scheduler.loop import Scheduler
+from scheduler.metrics import SchedulerCollector, render_of
 from scheduler.stop_signal import StopSignal
+
+#: Redis has so long to answer a scrape.
+_SCRAPE_S = 2.0
 
 
 def main() -> int:
@@ -21,9 +29,23 @@ def main() -> int:
         return 2
     logs.configure(settings.log_style, service="scheduler")
     connection = SyncRedis(url=settings.redis_url)
-    Scheduler(settings=settings, connection=connection).run(stop)
+    scheduler = Scheduler(settings=settings, connection=connection)
+    metrics = _metrics_of(scheduler, settings)
+    metrics.start()
+    scheduler.run(stop)
+    metrics.close()
     connection.close()
     return 0
+
+
+def _metrics_of(scheduler: Scheduler, settings: Settings) -> MetricsPort:
+    collector = SchedulerCollector(
+        scheduler=scheduler,
+        store=JobStore(Keys(cell=settings.cell)),
+        connection=SyncRedis(url=settings.redis_url, timeout_s=_SCRAPE_S),
+        classes=settings.worker_classes,
+    )
+    return MetricsPort(settings=settings, target=MetricTarget("", "scheduler"), render=render_of(collector))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ class Scheduler:
         self._scaler = Scaler(settings=settings, connection=connection, store=store, leadership=self._leadership)
         self._lead = Lead(0, "")
         self._failures = 0
+        self._ticked_at = clock()
         self._house_turn = Turn(every_s=settings.reap_interval_ms / 1000)
         self._scaling_turn = Turn(every_s=settings.scaling_interval_ms / 1000)
 
@@ -90,6 +91,11 @@ class Scheduler:
     def leader(self) -> str:
         """Who led at the last look."""
         return self._lead.leader
+
+    @property
+    def tick_age_s(self) -> float:
+        """Seconds since its last round that went well."""
+        return self._clock() - self._ticked_at
 
     def run(self, stop: StopSignal) -> None:
         """Tick until asked to stop, through outages of Redis; then give the lead back."""
@@ -136,6 +142,7 @@ class Scheduler:
                 _attempt(lambda: self._scaler.step(self._lead, now))
             if is_house_turn:
                 self._keep_house(now)
+        self._ticked_at = self._clock()
 
     def resign(self) -> None:
         """Give the lead back if it is ours and Redis answers."""

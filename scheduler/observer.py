@@ -64,7 +64,7 @@ class Observer:
     def _class(
         self, name: str, workers: Sequence[WorkerPresence], desired: int | None, averages: Mapping[str, float]
     ) -> ClassLoad:
-        stages = [_stage(worker) for worker in workers if worker.worker_class == name]
+        stages = [stage_of(worker) for worker in workers if worker.worker_class == name]
         return ClassLoad(
             ready=stages.count(WorkerState.READY),
             starting=stages.count(WorkerState.STARTING),
@@ -75,7 +75,7 @@ class Observer:
         )
 
 
-def _stage(worker: WorkerPresence) -> WorkerState:
+def stage_of(worker: WorkerPresence) -> WorkerState:
     """Like its state, but a worker whose models are still loading is only starting."""
     states = [model.state for model in worker.models.values()]
     if worker.state is WorkerState.READY and states and ModelState.READY not in states:

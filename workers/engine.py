@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 from headrace.failpoints import failpoint
 from headrace.keys import Keys
+from headrace.metric_targets import MetricTarget
+from headrace.metrics_port import MetricsPort
 from headrace.presence import WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
@@ -28,6 +30,7 @@ from workers.job_path import JobPath, PathParts
 from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
 from workers.loop import Loop, SelectorLoop
+from workers.metrics import WorkerCollector, WorkerFigures, render_of
 from workers.offer import Offer
 from workers.view import JobView
 from workers.wire import Wire
@@ -87,6 +90,7 @@ class JobEngine:
         self._claimer = self._make_claimer()
         self._catalog = self._make_catalog()
         self._keeper = self._make_keeper()
+        self._metrics = self._make_metrics()
 
     @property
     def wire(self) -> Wire:
@@ -143,6 +147,10 @@ class JobEngine:
             url=self._settings.redis_url, store=self._store, lease_ms=self._settings.lease_ms, sources=sources
         )
 
+    def _make_metrics(self) -> MetricsPort:
+        target = MetricTarget("", "worker", self._identity.class_name, self._identity.node)
+        return MetricsPort(settings=self._settings, target=target, render=render_of(WorkerCollector(self.figures)))
+
     # --- life
 
     def start(self) -> None:
@@ -151,6 +159,7 @@ class JobEngine:
         self._catalog.start()
         self._keeper.start()
         self._keeper.speak()
+        self._metrics.start()
 
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; called again after each of Celery's reconnects."""
@@ -214,6 +223,18 @@ class JobEngine:
             forward_ms=round(path.clock.longest_s * 1000, 3),
         )
 
+    def figures(self) -> WorkerFigures:
+        """What its metrics are made of; asked from a thread of theirs."""
+        return WorkerFigures(
+            presence=self.presence(),
+            tally=self._path.tally,
+            claims=self._claimer.claims,
+            refused=self._committer.refused,
+            resent=self._committer.resent,
+            child_deaths=self._path.child_deaths,
+            loop_age_s=time.monotonic() - self._ticked_at,
+        )
+
     @property
     def _state(self) -> WorkerState:
         if self._is_draining:
@@ -273,6 +294,7 @@ class JobEngine:
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)
         self._loop = None
         self._catalog.stop()
+        self._metrics.close()
         self._keeper.stop()
         self._executor.close()
         self._links.close()

@@ -21,6 +21,7 @@ from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
 from workers.served_models import ServedModels
+from workers.tally import Tally
 from workers.starts import Starts
 from workers.tally import Tally
 from workers.trial import Trial

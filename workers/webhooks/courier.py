@@ -20,17 +20,21 @@ from headrace.errors import RedisUnavailable
 from headrace.failpoints import failpoint
 from headrace.keys import Keys
 from headrace.logs import about
+from headrace.metric_targets import MetricTarget
+from headrace.metrics_port import MetricsPort
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
 from headrace.trace import TRACEPARENT
-from headrace.webhooks import DeliveryState, DueDelivery, event_id_of
+from headrace.webhooks import COURIER_CLASS, DeliveryState, DueDelivery, event_id_of
 from workers.backoff import Backoff
+from workers.metrics import CourierCollector, render_of
 from workers.webhooks.event import MOST_INLINE_BYTES, body_of
 from workers.webhooks.messenger import Messenger
 from workers.webhooks.schedule import Answer, judge
 from workers.webhooks.signature import signed_headers
 from workers.webhooks.signing_keys import SigningKeys
+from workers.webhooks.tally import DeliveryTally
 
 log = logging.getLogger("headrace.courier")
 
@@ -62,10 +66,14 @@ class Courier:
         self._thread = threading.Thread(target=self._run, name="headrace-courier", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopping = threading.Event()
+        self._tally = DeliveryTally()
+        page, target = render_of(CourierCollector(self._tally)), MetricTarget("", "courier", COURIER_CLASS)
+        self._metrics = MetricsPort(settings=settings, target=target, render=page)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._metrics.start()
 
     def stop(self) -> None:
         """Claim no more, let attempts under way finish for a while, end; waits for the thread."""
@@ -73,6 +81,7 @@ class Courier:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # its loop has ended already
                 self._loop.call_soon_threadsafe(self._look.set)
+        self._metrics.close()
         self._thread.join(_GRACE_S + 5)
 
     def _run(self) -> None:
@@ -162,11 +171,16 @@ class Courier:
     # --- one delivery ----------------------------------------------------------------------------------------
 
     async def _attempt(self, due: DueDelivery) -> None:
+        began = time.monotonic()
+        self._tally.under_way += 1
         try:
             answer = await self._post(due)
         except Exception:
             log.exception("delivery %s could not be attempted", due.id, extra=_about(due))
             answer = Answer("internal")
+        finally:
+            self._tally.under_way -= 1
+        self._tally.attempted(answer.outcome, time.monotonic() - began)
         failpoint("courier.posted")
         verdict = judge(answer, attempts=due.attempts, luck=random.random())
         if verdict.state is not DeliveryState.DELIVERED:
