@@ -24,6 +24,7 @@ from workers.collate import collate, split
 from workers.compiled import Compiled
 from workers.device_copy import device_copy
 from workers.failures import ItemResult, attempt, failed
+from workers.finite import refuse_not_finite
 from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
 
@@ -175,7 +176,8 @@ class Runtime:
         ready = list(items) if self._copy is None else self._copy.arrived(items)
         batch = ready if self._preprocess is None else collate(ready, self._device)
         with self._precision():
-            return split(self._compute(batch), len(items))
+            rows = split(self._compute(batch), len(items))
+        return refuse_not_finite(rows) if self.manifest.options.finite else rows
 
     def _precision(self) -> AbstractContextManager[Any]:
         torch, wanted = sys.modules.get("torch"), self.manifest.options.autocast
