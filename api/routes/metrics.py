@@ -22,10 +22,11 @@ _TEXT = {"schema": {"type": "string"}}
     summary="See this process's metrics",
     response_class=PlainTextResponse,
     responses={
+        **json_answers({}, TargetGroups),
         200: {
             "description": "In the text format of Prometheus, or OpenMetrics if that is accepted",
             "content": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
-        }
+        },
     },
 )
 async def metrics(request: Request) -> Response:

@@ -34,5 +34,5 @@ def test_continuous_integration_leaves_nothing_out() -> None:
     script = (CHECKOUT / ".ci" / "run").read_text()
 
     assert "--require-all" in script
-    for program in ("chromium", "haproxy", "redis-tools", "wget"):
+    for program in ("chromium", "haproxy", "prometheus", "redis-tools", "wget"):
         assert program in script
