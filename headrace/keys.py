@@ -193,6 +193,10 @@ class Keys:
         """Sorted set: where processes serve metrics, JSON, by when they last said so."""
         return f"{self.prefix}targets"
 
+    def costs(self, ref: str, device_type: str) -> str:
+        """String: what was learned of a version's speed on a type of device (JSON), gone when nobody runs it."""
+        return f"{self.prefix}costs:{ref}:{device_type}"
+
     @property
     def desired(self) -> str:
         """Hash: worker class -> how many the scheduler wants."""

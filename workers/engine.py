@@ -25,6 +25,7 @@ from workers.catalog import Catalog
 from workers.claim_policy import ClaimPolicy
 from workers.claimer import Claimer, ClaimTerms
 from workers.committer import Committer
+from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits
 from workers.job_path import JobPath, PathParts
 from workers.keeper import Keeper, KeeperSources
@@ -107,20 +108,25 @@ class JobEngine:
         return Executor(arguments=arguments, limits=limits)
 
     def _make_path(self, view: JobView) -> JobPath:
+        costs = CostStates(
+            wire=self.wire,
+            keys=self._store.keys,
+            device=self._identity.worker_class.device,
+            on_answer=lambda: self._path.want(self._catalog.wanted),
+        )
         parts = PathParts(
             wire=self.wire,
             store=self._store,
             executor=self._executor,
             committer=self._committer,
-            policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000),
+            policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
+            costs=costs,
             view=view,
         )
         return JobPath(parts=parts, on_room=lambda: self._claimer.look(), on_models=self._models_changed)
 
     def _make_claimer(self) -> Claimer:
-        terms = ClaimTerms(
-            worker=self._identity.id, max_bytes=self._settings.claim_max_bytes, lease_ms=self._settings.lease_ms
-        )
+        terms = ClaimTerms(worker=self._identity.id, lease_ms=self._settings.lease_ms)
         return Claimer(
             wire=self.wire,
             bell=self._bell,
@@ -173,8 +179,7 @@ class JobEngine:
         self._executor.check(self._ticked_at)
         self._renew_child()
         self._links.check()
-        self._path.models.want(self._catalog.wanted)
-        self._path.load_due()
+        self._path.want(self._catalog.wanted)
         self._claimer.look()
         if self._loop is not None:
             self._loop.call_later(_TICK_S, self._tick)

@@ -5,7 +5,7 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from headrace.failpoints import failpoint
@@ -15,13 +15,13 @@ from workers import job_log
 from workers.claim_policy import ClaimPlan, ClaimPolicy
 from workers.claimer import Sent
 from workers.committer import Committer
+from workers.cost_states import CostStates
 from workers.executor import Executor
 from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
 from workers.served_models import ServedModels
-from workers.tally import Tally
 from workers.starts import Starts
 from workers.tally import Tally
 from workers.trial import Trial
@@ -40,6 +40,7 @@ class PathParts:
     executor: Executor
     committer: Committer
     policy: ClaimPolicy
+    costs: CostStates
     view: JobView
 
 
@@ -60,6 +61,7 @@ class JobPath:
         self.held = HeldJobs()
         self.models = ServedModels()
         self.clock = ForwardClock()
+        self.costs = parts.costs
         self.trial = Trial(
             wire=self._wire,
             store=self._store,
@@ -164,17 +166,23 @@ class JobPath:
     def model_learned(self, ref: str, state: bytes) -> None:
         """The child knows a version's speed better."""
         self.models.learned(ref, state)
+        self.costs.learned(ref, state)
 
     def child_ready(self) -> None:
         """A new child: let it load everything."""
         self.has_child = True
         self.load_due()
 
+    def want(self, refs: Collection[str]) -> None:
+        """Serve these as well, each as soon as it is known what others learned of it."""
+        self.models.want(self.costs.settled(refs, time.monotonic()))
+        self.load_due()
+
     def load_due(self) -> None:
         """Have the child load what it should and may load now."""
         if self._executor.is_ready and (due := self.models.due(time.monotonic())):
             for ref in due:
-                self._executor.load(ref)
+                self._executor.load(ref, self.costs[ref])
             self._on_models()
 
     def model_loaded(self, ref: str, max_batch: int) -> None:

@@ -5,8 +5,8 @@ import inspect
 from headrace.keys import Keys, is_group
 from headrace.strays import KINDS, typed_keys
 
-#: Keys of single jobs, deliveries and devices: whoever reads them looks at what is there.
-OF_ONE_JOB = {"job", "input", "output", "idempotency", "hook", "delivery", "device"}
+#: Keys of single jobs, deliveries, devices and models: whoever reads them looks at what is there.
+OF_ONE_JOB = {"job", "input", "output", "idempotency", "hook", "delivery", "device", "costs"}
 #: Only ever written.
 UNREAD = {"barrier"}
 
