@@ -177,12 +177,19 @@ class JobEngine:
     def _tick(self) -> None:
         self._ticked_at = time.monotonic()
         self._executor.check(self._ticked_at)
+        self._fence()
         self._renew_child()
         self._links.check()
         self._path.want(self._catalog.wanted)
         self._claimer.look()
         if self._loop is not None:
             self._loop.call_later(_TICK_S, self._tick)
+
+    def _fence(self) -> None:
+        """Begin nothing under leases that are lost, nor, without word from Redis, under those that may be over."""
+        lost, vouches = self._keeper.take_lost(), self._keeper.vouches(self._ticked_at)
+        if lost or not vouches:
+            self._path.let_go(lambda held: not vouches or str(held.job.lease) in lost)
 
     def _loop_is_alive(self) -> bool:
         return time.monotonic() - self._ticked_at < self._settings.lease_ms / 1000

@@ -191,6 +191,10 @@ class Executor:
         """Hand over jobs as (slot, input, tier, deadline in monotonic seconds), each to run by itself if `alone`."""
         self._say(Frame.JOBS, ref, alone, jobs)
 
+    def drop(self, slots: Sequence[int]) -> None:
+        """Have the child forget jobs, except those whose forward pass has begun."""
+        self._say(Frame.DROP, slots)
+
     def finish(self) -> None:
         """Have the child complete its running batch and forget what it has not begun."""
         self._say(Frame.FINISH)

@@ -3,6 +3,7 @@
 Down, parent to child:
     LOAD    [ref, state]                            fetch, verify and load a model version; what is known of its speed
     JOBS    [ref, alone, [[slot, input, tier, deadline_s], …]]   run these, each by itself if `alone`
+    DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
 Up, child to parent:
     HELLO   [pid]                                   ready for work
@@ -33,6 +34,7 @@ class Frame(IntEnum):
     LOAD = 0
     JOBS = 1
     FINISH = 2
+    DROP = 3
     HELLO = 10
     LOADED = 11
     REFUSED = 12

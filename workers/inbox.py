@@ -58,6 +58,8 @@ class Inbox:
                     self._add(ref, [WaitingJob(*row) for row in rows], alone=alone)
                 case [Frame.LOAD, ref, state]:
                     self._loads.append(Load(ref, state))
+                case [Frame.DROP, slots]:
+                    self._drop(slots)
                 case [Frame.FINISH]:
                     self._finishing = True
                     self._batcher.clear()
@@ -69,6 +71,12 @@ class Inbox:
         self._batcher.add(ref, jobs, now=time.monotonic(), alone=alone)
         if alone:
             self._alone.update(job.slot for job in jobs)
+
+    def _drop(self, slots: Sequence[int]) -> None:
+        for slot in slots:
+            self._batcher.remove(slot)
+            self._staged.pop(slot, None)
+            self._alone.discard(slot)
 
     # --- for the main thread
 

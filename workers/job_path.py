@@ -242,6 +242,18 @@ class JobPath:
             self._wire.send(op, lambda count: log.info("%s jobs given back", count), self._give_back_failed)
             self._view.dropped(jobs)
 
+    def let_go(self, is_lost: Callable[[HeldJob], bool]) -> None:
+        """Forget jobs that others may have by now, before their pass begins. What runs has begun, and is refused."""
+        lost = [held for held in self.held.all() if not held.running and is_lost(held)]
+        if not lost:
+            return
+        log.warning("%s jobs are not begun: their leases are over, or may be", len(lost))
+        self._executor.drop([held.slot for held in lost])
+        for held in lost:
+            self.held.remove(held.slot)
+        self._view.dropped(lost)
+        self._on_room()
+
     def _give_back_failed(self, error: Exception) -> None:
         # Their leases run out, and they come back without us.
         log.warning("jobs could not be given back: %s", error)

@@ -121,7 +121,8 @@ class Keeper:
         for first in range(0, len(leases), _LEASES_A_CALL):
             renew = self._store.renew(leases[first : first + _LEASES_A_CALL], lease_ms=self._lease_ms)
             # Some were committed while the renewal was on its way; the others' results would be refused.
-            self._lost += self._redis.run(renew)
+            lost: list[str] = self._redis.run(renew)
+            self._lost.extend(lost)
         self._renewed_at = now
         # A little early, or a wake-up that comes a moment too soon would put the renewal off by a whole turn.
         self._renew_at = now + 0.9 * self._lease_ms / 3000
