@@ -1,21 +1,21 @@
 """Admission: which of the waiting jobs of a model version share a batch with the head of the order. Pure.
 
 A batch is padded to its largest item, so company is not always cheap. A job joins while the batch with it costs less
-time than the batch and the job one after the other; what has about the head's cost is asked first.
+time than the batch and the job one after the other: what it saves (a batch takes time beyond the work of its items) must
+be clearly more than the filling that it causes. Jobs of about the head's cost are asked first.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from workers.batch_size import AROUND_S
 from workers.cost_model import CostModel
 from workers.waiting import NEVER_S, Entry, Waiting
 
 #: So many batches' worth of waiting jobs are candidates for one batch.
 WINDOW_BATCHES = 8
-#: How much of the time that a job would take alone its company may cost. Less than all, because other company may come
-#: for it. On a measured curve anything from 0.5 to 1 is about as good, beyond 1 much is lost.
-FAIR_SHARE = 0.8
+#: How much of the time that a job saves by not running alone its filling may cost. Less than all, because better company
+#: may come for it. On a measured curve anything from 0.4 to 1 is about as good; beyond that much is lost.
+FAIR_SHARE = 0.5
 #: Until the cost model knows what padding costs, at most this share of a batch may be padding.
 BLIND_PADDING = 0.2
 
@@ -94,7 +94,8 @@ def _nearest(head: Entry, waiting: Waiting, limits: Limits) -> list[Entry]:
 
 def _join(head: Entry, candidates: Iterable[Entry], costs: Mapping[int, float], limits: Limits, now: float) -> Formed:
     """Let the candidates that are worth it join, until the batch is full or would make a member late."""
-    model, budget = limits.costs, limits.budget
+    model = limits.costs
+    budget = min(limits.budget, model.ceiling) if limits.sized else limits.budget
     largest = useful = padded = costs.get(head.job.slot, 1.0)
     soonest_s = _meetable(head, padded, model, now)
     entries = [head]
@@ -119,7 +120,7 @@ def _worth_it(model: CostModel, batch: tuple[float, float], grown: float, cost: 
     useful, padded = batch
     if not model.known:
         return useful + cost >= (1 - BLIND_PADDING) * grown
-    return model.t(grown) - model.t(padded) <= FAIR_SHARE * (model.t(cost) + AROUND_S)
+    return model.filling_s(padded, grown, cost) <= FAIR_SHARE * model.saving_s(cost)
 
 
 def _meetable(entry: Entry, cost: float, model: CostModel, now: float) -> float:

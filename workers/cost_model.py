@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any, NamedTuple, Self
 
-from workers.batch_size import BatchSize
+from workers.batch_size import AROUND_S, BatchSize
 from workers.hinge import Hinge, Point, fit
 
 #: Passes after a load that are not learned from: they pay for what happens once.
@@ -23,6 +23,12 @@ _FORGET = 0.99
 _REMAINS = 0.05
 #: The upper bound lies so many standard deviations above the expectation.
 _DEVIATIONS = 3.0
+#: Batches of a class do clearly less a second than the best if they need so many times its time for the same cost.
+_CLEARLY_WORSE = 1.1
+#: Batches of a class before it is compared with others.
+_COMPARABLE = 2
+#: Every so many batches the ceiling is ignored, so that one bad measurement does not decide for ever.
+_LOOK_BEYOND = 50
 #: Relative deviation while nothing better is known.
 _UNKNOWN_DEVIATION = 0.25
 #: Batches are believed to cost and to take no more or less than this; anything else is a broken `cost` or clock.
@@ -50,6 +56,7 @@ class CostModel:
         self._to_drop = WARM_UP
         self._variance = _UNKNOWN_DEVIATION**2
         self._hinge = Hinge(0.0, 0.0, 0.0)
+        self._ceiling = math.inf
         self._refit_at = 1
 
     def observe(self, cost: float, items: int, took_s: float) -> None:
@@ -91,6 +98,19 @@ class CostModel:
         """Padded cost from which larger batches hardly do more a second; infinite while that is not known."""
         return self._hinge.efficient_cost if self.known and self.t(1.0) else math.inf
 
+    def saving_s(self, cost: float) -> float:
+        """Seconds that a job of this cost saves by not running alone: what its batch would take beyond the work."""
+        return self.t(cost) + AROUND_S - self._hinge.slope_s * cost
+
+    def filling_s(self, padded: float, grown: float, cost: float) -> float:
+        """Seconds that a batch which grows by a job of this cost takes beyond the job's work: mostly for filling."""
+        return self.t(grown) - self.t(padded) - self._hinge.slope_s * cost
+
+    @property
+    def ceiling(self) -> float:
+        """Padded cost beyond which batches clearly did less a second, as when caches overflow; infinite if none did."""
+        return self._ceiling if self.known and self._seen % _LOOK_BEYOND else math.inf
+
     def to_bytes(self) -> bytes:
         """What has been learned, as a few hundred bytes of JSON for another worker with the same device."""
         classes = [[row.cost, row.seconds, row.batches, row.seen - self._seen] for row in self._classes.values()]
@@ -118,7 +138,17 @@ class CostModel:
             for row in self._classes.values()
         ]
         self._hinge = fit(points)
+        self._ceiling = self._find_ceiling()
         self._refit_at = self._seen + min(1 + self._seen // 8, 16)
+
+    def _find_ceiling(self) -> float:
+        """The end of the largest class that is not clearly worse than the best, if there are worse ones beyond it."""
+        seen = {
+            i: (row.seconds + AROUND_S) / row.cost for i, row in self._classes.items() if row.batches > _COMPARABLE - 1
+        }
+        best = min(seen.values(), default=0.0)
+        largest = max((i for i, each_s in seen.items() if each_s <= _CLEARLY_WORSE * best), default=0)
+        return 2.0 ** ((largest + 1) / _CLASSES_PER_DOUBLING) if any(i > largest for i in seen) else math.inf
 
     def _restore(self, state: Any) -> None:
         rows = [_Class(float(row[0]), float(row[1]), float(row[2]), int(row[3])) for row in state["classes"]]
