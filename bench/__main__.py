@@ -8,12 +8,18 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import drain, durability, poison, tiers
+from bench import drain, durability, lengths, poison, tiers
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
 #: Every benchmark: a module with `add_options` and `run`, whose docstring says what it measures.
-BENCHES: dict[str, ModuleType] = {"drain": drain, "durability": durability, "poison": poison, "tiers": tiers}
+BENCHES: dict[str, ModuleType] = {
+    "drain": drain,
+    "durability": durability,
+    "lengths": lengths,
+    "poison": poison,
+    "tiers": tiers,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
