@@ -1,52 +1,20 @@
-"""Start a worker: `python -m workers --worker-class on-demand --name w1`."""
+"""`python -m workers`: see `launch`, which is imported when the process already knows what to do at SIGTERM."""
 
-import argparse
+import signal
 import sys
-import warnings
+from types import FrameType
 
-from celery.platforms import SecurityWarning
-from celery.signals import setup_logging
 
-from headrace import logs
-from headrace.errors import SettingsError
-from headrace.settings import get_settings
-from headrace.webhooks import COURIER_CLASS
-from workers.app import COURIER_QUEUE, PLAIN_QUEUE, make_app
-from workers.device_lease import leased_device
-from workers.identity import class_of
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def main() -> None:
-    """Run a Celery worker with the options that a job worker needs."""
-    parser = argparse.ArgumentParser(prog="python -m workers", description="Run one Headrace worker.")
-    parser.add_argument(
-        "--worker-class", default="on-demand", help="a class of the settings (worker_classes), or courier"
-    )
-    parser.add_argument("--name", default="worker", help="node name; unique on this host")
-    options = parser.parse_args()
-    try:
-        settings = get_settings()
-        if options.worker_class != COURIER_CLASS:
-            class_of(settings, options.worker_class)
-    except SettingsError as error:
-        sys.exit(f"error: {error.detail}")
-    logs.configure(settings.log_style, service="worker")
-    # Or Celery would set handlers of its own.
-    setup_logging.connect(_leave_logging_alone)
-    # Celery warns root against pickle; this worker accepts JSON only, and containers run as whom they like.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
-    app = make_app(settings, worker_class=options.worker_class)
-    # One thread for plain tasks: the models run in a process of their own. Gossip and mingle would make each worker
-    # talk to every other for nothing.
-    queue = COURIER_QUEUE if options.worker_class == COURIER_CLASS else PLAIN_QUEUE
-    arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", "1", "--queues", queue]
-    arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
-    with leased_device(settings, options.worker_class):
-        app.worker_main([*arguments, "--loglevel", settings.log_level])
+    """Start a worker that can be told to stop from its first moment on: Celery's own handlers come a second later."""
+    signal.signal(signal.SIGTERM, _end)
+    from workers.launch import launch
 
-
-def _leave_logging_alone(**_: object) -> None:
-    """That somebody listens to the signal is all that Celery asks."""
+    launch()
 
 
 if __name__ == "__main__":

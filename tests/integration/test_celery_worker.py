@@ -1,90 +1,17 @@
 """What Celery and Flower see of jobs: a real worker process, asked by remote control and heard by its events."""
 
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from headrace.jobs import JobStatus
-from headrace.keys import Keys
-from headrace.model_ref import ModelRef
-from headrace.settings import Settings, as_environment
-from headrace.store import JobStore
-from headrace.sync_redis import SyncRedis
-from registry.registry import Registry
-from scheduler.embedded_server import EmbeddedServer, free_port
-from tests.integration.engine_rig import SOURCE, wait_until
-from tests.integration.submitting import submit_words
-from workers.app import PLAIN_QUEUE, make_app
+from tests.integration.engine_rig import wait_until
+from tests.integration.running_worker import RunningWorker, is_answered
+from workers.app import PLAIN_QUEUE
 
 pytestmark = pytest.mark.slow
-
-
-class RunningWorker:
-    """A worker process on a server of its own, so that its Celery queues are nobody else's."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = EmbeddedServer(folder=folder / "redis", port=free_port())
-        self.server.start()
-        self.settings = Settings.model_validate(
-            {"redis_url": self.server.url, "data_dir": folder, "lease_ms": 3000, "registry_poll_s": 0.2}
-        )
-        self.redis = SyncRedis(url=self.server.url)
-        self.store = JobStore(Keys())
-        self.ref = self._push(folder)
-        self.app = make_app(self.settings)
-        self.log = (folder / "worker.log").open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "workers", "--name", "w1"],
-            env=dict(os.environ) | as_environment(self.settings),
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def _push(self, folder: Path) -> ModelRef:
-        source = folder / "source"
-        source.mkdir()
-        (source / "model.py").write_text(SOURCE)
-        return Registry(url=self.settings.registry_location).push(source, name="obedient").manifest.ref
-
-    def submit(self, *words: str) -> list[str]:
-        return submit_words(self.redis, self.store, self.ref, words)
-
-    def status(self, member: str) -> JobStatus:
-        job = self.redis.run(self.store.read(member))
-        assert job is not None
-        return job.status
-
-    def finish(self, *members: str) -> list[JobStatus]:
-        wait_until(lambda: all(self.status(member).is_terminal for member in members))
-        return [self.status(member) for member in members]
-
-    def inspect(self, what: str, *args: tuple[str, object]) -> Any:
-        """Ask the one worker, in the way of `celery inspect`."""
-        replies = self.app.control.broadcast(what, arguments=dict(args), reply=True, limit=1, timeout=3.0)
-        [reply] = replies[0].values()
-        return reply
-
-    def cut_connections(self) -> None:
-        """Cut every connection to the server, this test's own included."""
-        for kind in ("pubsub", "normal"):
-            self.redis.client.client_kill_filter(_type=kind, skipme=True)
-        self.redis.close()
-        self.redis = SyncRedis(url=self.server.url)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
-        self.redis.close()
-        self.app.close()
-        self.server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +27,10 @@ def test_inspect_answers_during_a_pass_with_what_runs_and_what_waits(worker: Run
     wait_until(lambda: worker.status(running[0]) is JobStatus.RUNNING)
     waiting = worker.submit("a", "b")
 
-    active = worker.inspect("active")
-    wait_until(lambda: worker.inspect("jobs")["jobs_held"] == 3)
-    reserved = worker.inspect("reserved")
-    asked = worker.inspect("query_task", ("ids", [running[0].partition("/")[2]]))
+    active = worker.ask("active")
+    wait_until(lambda: worker.ask("jobs")["jobs_held"] == 3)
+    reserved = worker.ask("reserved")
+    asked = worker.ask("query_task", ids=[running[0].partition("/")[2]])
 
     assert JobStatus.RUNNING is worker.status(running[0])
     assert [running[0].partition("/")[2]] == [request["id"] for request in active]
@@ -155,7 +82,7 @@ class Listener:
 def test_plain_celery_tasks_run_in_the_same_worker(worker: RunningWorker) -> None:
     worker.app.send_task("headrace.job", queue=PLAIN_QUEUE)
 
-    wait_until(lambda: worker.inspect("stats")["total"].get("headrace.job", 0) == 1)
+    wait_until(lambda: worker.ask("stats")["total"].get("headrace.job", 0) == 1)
 
 
 def test_after_all_connections_break_jobs_in_flight_finish_and_the_worker_answers(
@@ -169,13 +96,5 @@ def test_after_all_connections_break_jobs_in_flight_finish_and_the_worker_answer
 
     assert worker.finish(member) == [JobStatus.SUCCEEDED]
     assert worker.finish(*worker.submit("after")) == [JobStatus.SUCCEEDED]
-    wait_until(lambda: answers(lambda: worker.inspect("jobs")))
+    wait_until(lambda: is_answered(lambda: worker.ask("jobs")))
     assert (pid, None) == (worker.process.pid, worker.process.poll())
-
-
-def answers(ask: Callable[[], Any]) -> bool:
-    try:
-        ask()
-    except (IndexError, OSError, redis.ConnectionError):
-        return False
-    return True

@@ -1,0 +1,169 @@
+"""A real worker process on a server of its own, asked and told things in the way of `celery inspect` and `control`."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from headrace.jobs import Job, JobStatus
+from headrace.keys import Keys
+from headrace.presence import WorkerPresence, parse_presences
+from headrace.settings import Settings, as_environment
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
+from registry.registry import Registry
+from scheduler.embedded_server import EmbeddedServer, free_port
+from tests.integration.engine_rig import wait_until
+from tests.integration.submitting import submit_words
+from workers.app import make_app
+
+#: A model whose inputs say what it shall do; `hold` keeps the pass going until the file is gone.
+SOURCE = '''
+import os, time
+from headrace.model import Model
+
+class Obedient(Model, max_batch=8):
+    """Does what its input says."""
+
+    def forward(self, batch: list[str]) -> list[str]:
+        for word in batch:
+            what, _, how = word.partition(" ")
+            if what == "raise":
+                raise ValueError("told to raise")
+            if what == "sleep":
+                time.sleep(float(how))
+            while what == "hold" and os.path.exists(how):
+                time.sleep(0.01)
+        return [word.upper() for word in batch]
+'''
+
+LIMIT_S = 60.0
+
+
+class RunningWorker:
+    """Server, model and worker; its Celery queues are nobody else's.
+
+    Args:
+        folder: for everything that is written.
+        settings: others than the usual ones of tests.
+    """
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.server = EmbeddedServer(folder=folder / "redis", port=free_port())
+        self.server.start()
+        usual = {"redis_url": self.server.url, "data_dir": folder, "lease_ms": 5000, "registry_poll_s": 0.2}
+        self.settings = Settings.model_validate({**usual, "forward_limit_s": 300, **settings})
+        self.redis = SyncRedis(url=self.server.url)
+        self.store = JobStore(Keys())
+        source = folder / "source"
+        source.mkdir()
+        (source / "model.py").write_text(SOURCE)
+        self.ref = Registry(url=self.settings.registry_location).push(source, name="obedient").manifest.ref
+        self.app = make_app(self.settings)
+        self._log = (folder / "worker.log").open("ab")
+        self.process = self.start()
+
+    def start(self, *arguments: str, python: str = sys.executable) -> subprocess.Popen[bytes]:
+        """Start a worker process."""
+        self.process = subprocess.Popen(
+            [python, "-m", "workers", *(arguments or ("--name", "w1"))],
+            env=dict(os.environ) | as_environment(self.settings),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        return self.process
+
+    # --- jobs
+
+    def submit(self, *words: str) -> list[str]:
+        return submit_words(self.redis, self.store, self.ref, words)
+
+    def hold(self, name: str) -> tuple[str, Path]:
+        """Have a pass begin that ends when the file is gone; answers the job and the file."""
+        file = self.folder / name
+        file.touch()
+        [member] = self.submit(f"hold {file}")
+        wait_until(lambda: self.status(member) is JobStatus.RUNNING, limit_s=LIMIT_S)
+        return member, file
+
+    def job(self, member: str) -> Job:
+        job = self.redis.run(self.store.read(member))
+        assert job is not None
+        return job
+
+    def status(self, member: str) -> JobStatus:
+        return self.job(member).status
+
+    def finish(self, *members: str) -> list[JobStatus]:
+        """Wait for the ends; answers how."""
+        wait_until(lambda: all(self.status(member).is_terminal for member in members), limit_s=LIMIT_S)
+        return [self.status(member) for member in members]
+
+    def leases(self) -> int:
+        return int(self.redis.client.zcard(self.store.keys.leases))
+
+    def presence(self) -> WorkerPresence | None:
+        """What the worker says of itself, if it does."""
+        names = [name.decode() for name in self.redis.client.zrange(self.store.keys.workers, 0, -1)]
+        raws = [self.redis.client.get(self.store.keys.worker(name)) for name in names]
+        return next((said for said in parse_presences(raws) if said.pid == self.process.pid), None)
+
+    def holds(self, jobs: int) -> bool:
+        """Tell whether the worker has leased so many."""
+        said = self.presence()
+        return said is not None and said.jobs_held == jobs
+
+    # --- remote control
+
+    def ask(self, command: str, /, **arguments: object) -> Any:
+        """Ask the one worker; its answer."""
+        replies = self.app.control.broadcast(command, arguments=arguments, reply=True, limit=1, timeout=LIMIT_S)
+        [reply] = replies[0].values()
+        return reply
+
+    def answers(self) -> bool:
+        """Tell whether remote control reaches the worker now."""
+        try:
+            return bool(self.app.control.broadcast("ping", reply=True, limit=1, timeout=2.0))
+        except (OSError, redis.ConnectionError):
+            return False
+
+    # --- faults
+
+    def cut_connections(self) -> None:
+        """Cut every connection to the server, this test's own included."""
+        for kind in ("pubsub", "normal"):
+            self.redis.client.client_kill_filter(_type=kind, skipme=True)
+        self.redis.close()
+        self.redis = SyncRedis(url=self.server.url)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait_logged(self, text: str) -> None:
+        """Wait until the workers have written something."""
+        file = self.folder / "worker.log"
+        wait_until(lambda: text in file.read_text(errors="replace"), limit_s=LIMIT_S)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+        self.redis.close()
+        self.app.close()
+        self.server.stop()
+
+
+def is_answered(ask: Callable[[], Any]) -> bool:
+    """Tell whether a question gets an answer now."""
+    try:
+        ask()
+    except (IndexError, OSError, redis.ConnectionError):
+        return False
+    return True
