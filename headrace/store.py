@@ -70,6 +70,8 @@ class ClaimSize(NamedTuple):
     most: int
     #: Of input; one job is claimed however large it is.
     most_bytes: int
+    #: Jobs that the worker has already, beyond those it needs next: they are part of its share.
+    ahead: int = 0
 
 
 class Claimed(NamedTuple):
@@ -215,8 +217,8 @@ class JobStore:
         Beyond its least a claim takes a share of what waits, as in guided self-scheduling (Polychronopoulos & Kuck,
         1987), so that workers of unlike speed end a backlog together.
         """
-        least, most, most_bytes = size
-        args = self._keyed(worker, least, most, CLAIM_SHARE, PRIORITY_LANE, most_bytes, lease_ms, *groups)
+        least, most, most_bytes, ahead = size
+        args = self._keyed(worker, least, most, ahead, CLAIM_SHARE, PRIORITY_LANE, most_bytes, lease_ms, *groups)
         return RedisOp(_claimed, args, load_script("claim"))
 
     def start(self, leases: Sequence[Lease]) -> RedisOp[list[bool]]:

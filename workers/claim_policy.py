@@ -106,7 +106,8 @@ class ClaimPolicy:
             return NOTHING if is_full or least <= 0 else ClaimPlan(ClaimSize(least, room, room_bytes))
         if not is_full and (least > 0 or self._filled != running.number):
             wait_s = self._wait_s(running, now, early_s=self._head_start_s)
-            return ClaimPlan(ClaimSize(max(least, 0), room, room_bytes), wait_s, number=running.number)
+            size = ClaimSize(max(least, 0), room, room_bytes, ahead=max(-least, 0))
+            return ClaimPlan(size, wait_s, number=running.number)
         return self._look(staged, window, running, now)
 
     def _look(self, staged: Staged, window: Window, running: RunningPass, now: float) -> ClaimPlan:

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
 -- claim: lease ready jobs to one worker, in the order of service: first as many urgent ones as have a lane of their own, then
 -- tiers merged by score; within a group the tenant that was served least, its oldest job first. How many: the least, if
--- they are there, and of what waits beyond those one in `share`, up to the most, so that nobody hoards the end of a backlog.
+-- they are there; beyond those, with what the worker has ahead already, no more than one in `share` of what waits, so that
+-- nobody hoards the end of a backlog.
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
 --          expiry ms, JOB<m> (fence, worker, claimed), INPUT<m> (read), DELAYED (looked at when nothing is ready),
 --          QUARANTINE zset of broken records
--- ARGV     worker, least jobs, most jobs, share, lane (one place in so many is priority's), most bytes, lease ms, group…
+-- ARGV     worker, least jobs, most jobs, jobs ahead, share, lane (one place in so many is priority's), most bytes, lease ms,
+--          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (place among the jobs from 1,
 --          traceparent)* of those that have one, (place, workers lost with it)* and (place, ms until its deadline)* likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
@@ -13,13 +15,14 @@
 -- is leased, and a lease that nobody got runs out.
 local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local room, lease_ms = tonumber(ARGV[6]), tonumber(ARGV[7])
+local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
+local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now, now_us = now_ms()
 
 local sources = {}
-for i = 8, #ARGV do
+for i = 9, #ARGV do
   local turns = redis.pcall('ZRANGE', TURN .. ARGV[i], 0, most - 1, 'WITHSCORES')
-  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 8, turns = turns, queues = {}} end
+  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 9, turns = turns, queues = {}} end
 end
 
 if most > limit then
@@ -30,9 +33,9 @@ if most > limit then
       if type(count) == 'number' then waiting = waiting + count end
     end
   end
-  limit = math.min(most, limit + math.floor(math.max(0, waiting - limit) / ARGV[4]))
+  limit = math.min(most, limit + math.max(0, math.floor((waiting - limit) / share) - ahead))
 end
-local lane = math.floor(limit / ARGV[5])
+local lane = math.floor(limit / ARGV[6])
 
 -- A queue is one tenant's ready set in one group; its heads are read once, as many as could be taken.
 local function open_queue(group, tenant, vtime)

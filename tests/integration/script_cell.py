@@ -77,10 +77,17 @@ class Cell:
         self.run_all([self.store.submit(new_job(f"j{i}", **fields), cap=count) for i in range(count)])
 
     def claim(
-        self, *, worker: str = "w1", groups: Sequence[str] = GROUPS, jobs: int = 10, most: int = 0, room: int = 10**6
+        self,
+        *,
+        worker: str = "w1",
+        groups: Sequence[str] = GROUPS,
+        jobs: int = 10,
+        most: int = 0,
+        ahead: int = 0,
+        room: int = 10**6,
     ) -> Claimed:
         """Claim with a lease of a minute and room for `room` bytes; with `most`, a share beyond `jobs`."""
-        size = ClaimSize(jobs, max(jobs, most), room)
+        size = ClaimSize(jobs, max(jobs, most), room, ahead)
         return self.run(self.store.claim(worker=worker, groups=groups, size=size, lease_ms=60_000))
 
     def take(self, *, worker: str = "w1", jobs: int = 10) -> list[Lease]:

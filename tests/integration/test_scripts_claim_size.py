@@ -38,6 +38,13 @@ def test_what_waits_is_counted_over_tiers_and_tenants(cell: Cell) -> None:
     assert 4 == len(cell.claim(jobs=0, most=40).jobs)
 
 
+@pytest.mark.parametrize(("ahead", "expected"), [(0, 10), (4, 6), (10, 0), (20, 0)])
+def test_what_a_worker_has_ahead_is_part_of_its_share(cell: Cell, ahead: int, expected: int) -> None:
+    cell.submit_many(10 * CLAIM_SHARE)
+
+    assert expected == len(cell.claim(jobs=0, most=40, ahead=ahead).jobs)
+
+
 def test_workers_that_take_shares_leave_something_for_each_other_until_the_end(cell: Cell) -> None:
     cell.submit_many(400)
 
