@@ -15,3 +15,4 @@ make() {
 }
 make redis_password "$(random)"
 make flower_auth "operator:$(random)"
+make grafana_password "$(random)"

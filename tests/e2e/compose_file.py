@@ -53,7 +53,7 @@ class LocalService:
         """Run its command, with these variables besides its own."""
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [self._local(word) for word in self._spec["command"]],
+                [self._local(word) for word in (*self._spec.get("entrypoint", ()), *self._spec["command"])],
                 env={**self._environment, **extra},
                 cwd=CHECKOUT,
                 stdout=out,

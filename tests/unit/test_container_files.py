@@ -53,9 +53,11 @@ def test_the_compose_file_is_one() -> None:
 def test_the_services_are_those_of_the_system() -> None:
     workers = {name for name in SERVICES if name.startswith("worker-")}
 
-    assert {"redis", "api", "proxy", "scheduler", "courier", "flower"} == set(SERVICES) - workers
+    watching = {"prometheus", "grafana"}
+    assert {"redis", "api", "proxy", "scheduler", "courier", "flower"} == set(SERVICES) - workers - watching
     assert {"worker-on-demand", "worker-spot", "worker-gpu", "worker-gpu-spot"} == workers
-    assert {"worker-gpu", "worker-gpu-spot"} == {name for name, spec in SERVICES.items() if "profiles" in spec}
+    profiles = {name: spec["profiles"] for name, spec in SERVICES.items() if "profiles" in spec}
+    assert dict.fromkeys(watching, ["observability"]) | dict.fromkeys(("worker-gpu", "worker-gpu-spot"), ["gpu"]) == profiles
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -68,10 +70,11 @@ def test_a_service_has_a_health_check_no_privileges_and_a_restart(name: str) -> 
     assert "container_name" not in spec
 
 
-def test_ports_are_published_on_loopback_only_and_only_two() -> None:
+def test_ports_are_published_on_loopback_only_and_only_where_people_look() -> None:
     published = {name: port for name, spec in SERVICES.items() for port in spec.get("ports", [])}
 
-    assert {"proxy": "127.0.0.1:8080:8080", "flower": "127.0.0.1:5555:5555"} == published
+    doors = {"proxy": 8080, "flower": 5555, "prometheus": 9090, "grafana": 3000}
+    assert {name: f"127.0.0.1:{port}:{port}" for name, port in doors.items()} == published
 
 
 def test_secrets_are_files_that_the_script_makes_and_git_and_the_image_leave_out(tmp_path: Path) -> None:
