@@ -53,11 +53,14 @@ def test_the_compose_file_is_one() -> None:
 def test_the_services_are_those_of_the_system() -> None:
     workers = {name for name in SERVICES if name.startswith("worker-")}
 
-    watching = {"prometheus", "grafana"}
-    assert {"redis", "api", "proxy", "scheduler", "courier", "flower"} == set(SERVICES) - workers - watching
+    watching = ("prometheus", "grafana")
+    assert {"redis", "api", "proxy", "scheduler", "courier", "flower"} == set(SERVICES) - workers - set(watching)
     assert {"worker-on-demand", "worker-spot", "worker-gpu", "worker-gpu-spot"} == workers
     profiles = {name: spec["profiles"] for name, spec in SERVICES.items() if "profiles" in spec}
-    assert dict.fromkeys(watching, ["observability"]) | dict.fromkeys(("worker-gpu", "worker-gpu-spot"), ["gpu"]) == profiles
+    assert {
+        **{name: ["observability"] for name in watching},
+        **{name: ["gpu"] for name in ("worker-gpu", "worker-gpu-spot")},
+    } == profiles
 
 
 @pytest.mark.parametrize("name", SERVICES)
