@@ -8,15 +8,18 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import drain, durability, lengths, poison, tiers
+from bench import balance, drain, durability, latency, lengths, mixed, poison, tiers
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
 #: Every benchmark: a module with `add_options` and `run`, whose docstring says what it measures.
 BENCHES: dict[str, ModuleType] = {
+    "balance": balance,
     "drain": drain,
     "durability": durability,
+    "latency": latency,
     "lengths": lengths,
+    "mixed": mixed,
     "poison": poison,
     "tiers": tiers,
 }

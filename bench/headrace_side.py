@@ -17,7 +17,7 @@ from headrace.ids import new_job_id
 from headrace.jobs import NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
-from headrace.presence import ModelState, WorkerPresence
+from headrace.presence import ModelState, WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
@@ -45,6 +45,7 @@ class HeadraceSide:
         model: folder name below `bench/models`.
         parameters: what the model's `parameters.json` says in this run, for models that read one.
         tiers: whom the worker serves.
+        worker: False if others start workers.
     """
 
     def __init__(
@@ -55,26 +56,29 @@ class HeadraceSide:
         model: str,
         parameters: Mapping[str, float],
         tiers: tuple[Tier, ...] = (Tier.STANDARD,),
+        worker: bool = True,
     ) -> None:
         self._folder = folder
         self._model = model
         self._parameters = parameters
-        self._settings = Settings(
+        self.settings = Settings(
             redis_url=server.url,
             data_dir=folder,
             log_level="WARNING",
             worker_classes={"bench": WorkerClass(tiers=tiers, models=(model,))},
         )
-        self.store = JobStore(Keys(cell=self._settings.cell))
+        self.store = JobStore(Keys(cell=self.settings.cell))
         self.redis = SyncRedis(url=server.url, timeout_s=30)
+        self._has_worker = worker
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
         self.ref = self._push()
         with ExitStack() as stack:
             stack.callback(self.redis.close)
-            self._worker = stack.enter_context(self._start_worker())
-            self._worker.wait_for("serving", self._is_ready, limit_s=_START_LIMIT_S)
+            if self._has_worker:
+                self._worker = stack.enter_context(self._start_worker())
+                self._worker.wait_for("serving", self._is_ready, limit_s=_START_LIMIT_S)
             self._resources = stack.pop_all()
         return self
 
@@ -112,8 +116,8 @@ class HeadraceSide:
         """Let the worker go on."""
         os.kill(self._worker.pid, signal.SIGCONT)
 
-    def wait_until_drained(self, *, limit_s: float) -> None:
-        """Return once nothing waits in any tier and nothing is leased.
+    def wait_until_drained(self, worker: Service | None = None, *, limit_s: float) -> None:
+        """Return once nothing waits in any tier and nothing is leased; `worker` is one that others started.
 
         Raises:
             ServiceFailed: after `limit_s`.
@@ -127,7 +131,7 @@ class HeadraceSide:
             pipeline.zcard(keys.leases)
             return pipeline.execute() == [0, 0]
 
-        self._worker.wait_for("drained", is_drained, limit_s=limit_s)
+        (worker or self._worker).wait_for("drained", is_drained, limit_s=limit_s)
 
     def wait_until(self, what: str, is_so: Callable[[], bool], *, limit_s: float) -> None:
         """Return once `is_so`.
@@ -141,7 +145,7 @@ class HeadraceSide:
         folder = self._folder / "source"
         shutil.copytree(_MODELS / self._model, folder)
         (folder / "parameters.json").write_text(json.dumps(self._parameters))
-        registry = Registry(url=self._settings.registry_location)
+        registry = Registry(url=self.settings.registry_location)
         return registry.push(folder, name=self._model).manifest.ref
 
     def _start_worker(self) -> Service:
@@ -149,16 +153,17 @@ class HeadraceSide:
         return Service(
             command=[sys.executable, "-m", "workers", *names],
             log=self._folder / "headrace.log",
-            environment=as_environment(self._settings),
+            environment=as_environment(self.settings),
         )
 
-    def _presence(self) -> WorkerPresence | None:
+    def presences(self) -> list[WorkerPresence]:
+        """What the workers say of themselves."""
         keys = self.store.keys
-        for worker in self.redis.run(RedisOp(list[bytes], ("ZRANGE", keys.workers, 0, -1))):
-            raw = self.redis.run(RedisOp(_as_is, ("GET", keys.worker(worker.decode()))))
-            if raw is not None:
-                return WorkerPresence.from_bytes(raw)
-        return None
+        names = self.redis.run(RedisOp(list[bytes], ("ZRANGE", keys.workers, 0, -1)))
+        return parse_presences(self.redis.run(RedisOp(_as_is, ("GET", keys.worker(name.decode())))) for name in names)
+
+    def _presence(self) -> WorkerPresence | None:
+        return next(iter(self.presences()), None)
 
     def _is_ready(self) -> bool:
         presence = self._presence()

@@ -47,7 +47,6 @@ def test_durability_tells_what_waiting_for_the_disk_costs(capsys: pytest.Capture
     assert all(value > 0 for value in figures.values())
 
 
-@pytest.mark.slow
 def test_poison_shows_that_only_the_guilty_pay(capsys: pytest.CaptureFixture[str]) -> None:
     figures = _smoke(["poison"], capsys)["figures"]
 
@@ -59,6 +58,29 @@ def test_poison_shows_that_only_the_guilty_pay(capsys: pytest.CaptureFixture[str
         figures[f"exit_{name}"] for name in ("mates_succeeded", "most_attempts_of_a_mate", "guilty_failed")
     )
     assert (0, 0) == (figures["oom_at_or_above_an_earlier_one"], figures["oom_lost"])
+
+
+def test_latency_counts_jobs_in_round_trips_and_empty_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["latency"], capsys)["figures"]
+
+    assert figures["store_p50_over_ping"] > 1
+    assert figures["http_p50_over_empty_route"] > 1
+    assert figures["store_p99_ms"] >= figures["store_p50_ms"]
+
+
+def test_mixed_shows_what_priority_jobs_wait_beyond_their_own_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["mixed"], capsys)["figures"]
+
+    assert figures["priority_p50_batches"] <= figures["priority_p99_batches"]
+    assert figures["unlike_priority_p50_batches"] <= figures["unlike_priority_p99_batches"]
+
+
+def test_balance_compares_shares_with_speeds(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["balance"], capsys)["figures"]
+
+    assert figures["share_error"] >= 0
+    assert figures["end_gap_batches"] >= 0
+    assert figures["busy_max_over_min"] >= 1
 
 
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
