@@ -9,7 +9,6 @@ from fastapi import Request
 
 from api.records import Waiting, accepted_job, job_document
 from api.services import Services
-from api.submission import fingerprint, new_job, parse_submission, webhook_url
 from headrace.addresses import Egress
 from headrace.errors import (
     FieldError,
@@ -22,6 +21,7 @@ from headrace.errors import (
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.store import SubmitOutcome, Submitted
+from headrace.submission import fingerprint, new_job, parse_submission, webhook_url
 from headrace.webhooks import Delivery, delivery_id_of
 
 #: Whose jobs all jobs are until callers have keys.

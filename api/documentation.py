@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from api.dead_letters import DeadLetterFilter
 from api.problems import MEDIA_TYPE
 from api.schemas import Problem
-from api.submission import SubmitBody
+from headrace.submission import SubmitBody
 from headrace.trace import TRACEPARENT
 
 #: Shapes that FastAPI does not see.

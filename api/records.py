@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from api.catalog import ServedModel
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.presence import WorkerPresence
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
+from registry.served import ServedModel
 
 
 class Waiting(NamedTuple):

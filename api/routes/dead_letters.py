@@ -10,10 +10,10 @@ from api.dead_letters import DeadLetterFilter, DeadLetters
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
-from api.reading import parse_body
 from api.schemas import DeadLetterList, DeadLetterRecord, JobRecord, RedrivenList
 from api.services import services_of
 from headrace.jobs import Cause
+from headrace.reading import parse_body
 
 router = APIRouter(prefix="/v1", tags=["dead letters"])
 

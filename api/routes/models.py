@@ -5,12 +5,12 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from api.catalog import ServedModel
 from api.documentation import json_answers
 from api.records import model_document
 from api.schemas import ModelList, ModelRecord
 from api.services import services_of
 from headrace.presence import ModelState
+from registry.served import ServedModel
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

@@ -13,6 +13,7 @@ import redis
 from headrace.jobs import Job, JobStatus
 from headrace.keys import Keys
 from headrace.presence import WorkerPresence, parse_presences
+from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, as_environment
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
@@ -110,8 +111,9 @@ class RunningWorker:
 
     def presence(self) -> WorkerPresence | None:
         """What the worker says of itself, if it does."""
-        names = [name.decode() for name in self.redis.client.zrange(self.store.keys.workers, 0, -1)]
-        raws = [self.redis.client.get(self.store.keys.worker(name)) for name in names]
+        keys = self.store.keys
+        names = self.redis.run(RedisOp(list[bytes], ("ZRANGE", keys.workers, 0, -1)))
+        raws = [self.redis.run(RedisOp(_as_is, ("GET", keys.worker(name.decode())))) for name in names]
         return next((said for said in parse_presences(raws) if said.pid == self.process.pid), None)
 
     def holds(self, jobs: int) -> bool:
@@ -167,3 +169,7 @@ def is_answered(ask: Callable[[], Any]) -> bool:
     except (IndexError, OSError, redis.ConnectionError):
         return False
     return True
+
+
+def _as_is(reply: Reply) -> bytes | None:
+    return None if reply is None else bytes(reply)

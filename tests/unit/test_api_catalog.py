@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from api.catalog import Catalog, ServedVersion
+from api.catalog import Catalog
 from headrace.errors import InvalidInput, InvalidModel, ModelFilesError, ModelNotFound
 from headrace.model_ref import ModelRef
 from registry.manifest import Manifest
 from registry.registry import Registry
 from registry.release import Release
+from registry.served import ServedVersion
 
 
 def manifest(ref: ModelRef, schema: dict[str, Any] | None = None) -> Manifest:

@@ -7,12 +7,12 @@ import orjson
 import pytest
 
 from api.headers import Preference, read_idempotency_key, read_preference
-from api.moments import Moment
-from api.reading import pointer_to
-from api.submission import SubmitBody, fingerprint, new_job, parse_submission
 from headrace.errors import InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
+from headrace.moments import Moment
+from headrace.reading import pointer_to
+from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission
 
 NOW_MS = 1_800_000_000_000
 

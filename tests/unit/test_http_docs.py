@@ -7,10 +7,10 @@ import pytest
 
 from api.app import create_app
 from api.schemas import JobRecord, JobTimes
-from api.submission import Options
 from headrace.errors import HeadraceError, InternalError, RequestError, Unavailable
 from headrace.jobs import Cause, JobStatus, Reason
 from headrace.settings import Settings
+from headrace.submission import Options
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
 

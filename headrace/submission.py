@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.moments import Moment, MomentField
-from api.reading import invalid_fields, parse_body
 from headrace.addresses import Egress
 from headrace.errors import FieldError
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
+from headrace.moments import Moment, MomentField
+from headrace.reading import invalid_fields, parse_body
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
 
