@@ -12,6 +12,7 @@ from headrace.failpoints import failpoint
 from headrace.jobs import Cause, JobStatus, error_document
 from headrace.store import ClaimedJob, JobStore, Outcome
 from workers import job_log
+from workers.circuit import Circuit
 from workers.claim_policy import ClaimPlan, ClaimPolicy
 from workers.claimer import Sent
 from workers.committer import Committer
@@ -60,6 +61,7 @@ class JobPath:
         self._on_room, self._on_models = on_room, on_models
         self.held = HeldJobs()
         self.models = ServedModels()
+        self._circuit = Circuit()
         self.clock = ForwardClock()
         self.costs = parts.costs
         self.trial = Trial(
@@ -153,6 +155,7 @@ class JobPath:
             self._view.ended(jobs, errors, took_s)
             self._count(jobs[0].ref, outcomes, report)
             job_log.ended(jobs, errors, took_s)
+            self._judge(jobs[0].ref, [outcome.cause for outcome in outcomes])
         self.trial.proceed()
         self._on_room()
 
@@ -160,6 +163,19 @@ class JobPath:
         self.tally.passed(ref, len(outcomes), report)
         if causes := [outcome.cause for outcome in outcomes if outcome.cause]:
             self.tally.failed(ref, causes)
+
+    def _judge(self, ref: str, causes: list[Cause | None]) -> None:
+        """Take a version out that fails whatever it is given, and give back what waits for it."""
+        pause_s = self._circuit.ended(ref, causes)
+        if not pause_s:
+            return
+        error = f"it worked here before, and now fails whatever it is given; tried again after {pause_s:g} s"
+        log.error("%s: %s", ref, error)
+        self.models.suspend(ref, error, time.monotonic() + pause_s)
+        waiting = [held for held in self.held.all() if held.ref == ref and not held.running]
+        self._executor.drop([held.slot for held in waiting])
+        self.give_back(waiting)
+        self._on_models()
 
     # --- models
 

@@ -160,6 +160,11 @@ class ServedModels:
         model.state, model.error, model.asked = ModelState.FAILED, error, False
         model.retry_at = now + model.backoff.next_s()
 
+    def suspend(self, ref: str, error: str, until: float) -> None:
+        """A version that is loaded is not to run before then; it is loaded anew."""
+        model = self._models[ref]
+        model.state, model.error, model.asked, model.retry_at = ModelState.FAILED, error, False, until
+
     def child_lost(self) -> None:
         """The process that had them loaded is gone."""
         for model in self._models.values():
