@@ -1,8 +1,10 @@
 """Finisher: turns rows into results (postprocess, encode) and tells the parent, beside the next forward pass."""
 
 import queue
+from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
+from workers.failures import ItemResult
 from workers.frames import Frame, PassReport, encode
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import Stage, StageMarks
@@ -39,7 +41,9 @@ class Finisher:
     def finish(self, ended: Ended) -> None:
         """Finish a pass in this thread, after those that were handed over; it is told with the next flush."""
         self._ended.join()
-        self._finish(ended)
+        with ended.runtime.inference():
+            # Without marks: the parent knows that this batch is in hand.
+            self._tell(ended, [ended.runtime.finish(row) for row in ended.forwarded.rows])
 
     def wait(self) -> None:
         """Wait until the thread has nothing in its hands."""
@@ -48,20 +52,22 @@ class Finisher:
     def _run(self) -> None:
         while True:
             ended = self._ended.get()
-            self._finish(ended)
+            self._finish_beside(ended)
             self._up.flush()
             self._ended.task_done()
 
-    def _finish(self, ended: Ended) -> None:
-        runtime, rows = ended.runtime, ended.forwarded.rows
+    def _finish_beside(self, ended: Ended) -> None:
         results = []
-        with runtime.inference():
-            for slot, row in zip(ended.slots, rows, strict=True):
+        with ended.runtime.inference():
+            for slot, row in zip(ended.slots, ended.forwarded.rows, strict=True):
                 self._marks.at(Stage.FINISH, slot)
-                ok, cause, body = runtime.finish(row)
-                results.append((ok, cause or "", body))
-        self._up.write(encode(Frame.DONE, ended.slots, results, _report(ended)))
+                results.append(ended.runtime.finish(row))
+        self._tell(ended, results)
         self._marks.clear(Stage.FINISH)
+
+    def _tell(self, ended: Ended, results: Sequence[ItemResult]) -> None:
+        ends = [(ok, cause or "", body) for ok, cause, body in results]
+        self._up.write(encode(Frame.DONE, ended.slots, ends, _report(ended)))
 
 
 def _report(ended: Ended) -> PassReport:

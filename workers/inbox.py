@@ -55,7 +55,7 @@ class Inbox:
         with self._to_do:
             match message:
                 case [Frame.JOBS, ref, alone, rows] if not self._finishing:
-                    self._add(ref, [WaitingJob(*row) for row in rows], alone=alone)
+                    self._add(ref, list(map(WaitingJob._make, rows)), alone=alone)
                 case [Frame.LOAD, ref, state]:
                     self._loads.append(Load(ref, state))
                 case [Frame.DROP, slots]:
@@ -147,9 +147,11 @@ class Inbox:
             self._staged[slot] = staged
             self._batcher.prepared(slot, staged.cost if type(staged) is Staged else 0.0)
 
-    def claim(self, slot: int) -> Staged | ItemResult | None:
-        """Take a job's prepared input out; None if nobody has prepared it."""
-        return self._staged.pop(slot, None)
+    def claim(self, jobs: Sequence[WaitingJob]) -> list[Staged | ItemResult | None]:
+        """Take the prepared inputs of a batch out; None for each that nobody has prepared."""
+        if not self._staged:
+            return [None] * len(jobs)
+        return [self._staged.pop(job.slot, None) for job in jobs]
 
     def is_staged(self, slot: int) -> bool:
         """Tell whether a job's input has been prepared."""

@@ -44,9 +44,9 @@ class Preparer:
     def stage(self, runtime: Runtime, jobs: Sequence[WaitingJob]) -> list[Staged | ItemResult]:
         """The prepared inputs of a batch, in order; what nobody has prepared is prepared now."""
         with self._hooks, runtime.inference():
-            staged = [self._inbox.claim(job.slot) or self._stage(runtime, job) for job in jobs]
-            self._marks.clear(Stage.PREPARE)
-        return staged
+            claimed = self._inbox.claim(jobs)
+            # Without a mark: these are in the running batch, of which the parent knows.
+            return [staged or runtime.stage(job.input) for staged, job in zip(claimed, jobs, strict=True)]
 
     def stage_waiting(self, ref: str, jobs: Sequence[WaitingJob]) -> None:
         """Prepare jobs that wait, so that a batch can be chosen among them."""
@@ -71,10 +71,7 @@ class Preparer:
         if runtime is None:
             return self._inbox.keep(job.slot, not_loaded(ref))
         with runtime.inference():
-            self._inbox.keep(job.slot, self._stage(runtime, job))
+            self._marks.at(Stage.PREPARE, job.slot)
+            self._inbox.keep(job.slot, runtime.stage(job.input))
             self._marks.clear(Stage.PREPARE)
         return None
-
-    def _stage(self, runtime: Runtime, job: WaitingJob) -> Staged | ItemResult:
-        self._marks.at(Stage.PREPARE, job.slot)
-        return runtime.stage(job.input)

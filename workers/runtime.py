@@ -112,11 +112,14 @@ class Runtime:
 
     def stage(self, raw: bytes) -> Staged | ItemResult:
         """Make one input ready for a batch; if it does not fit the schema, or a hook raises, answer how it failed."""
-        item = attempt(self.prepare, raw)
-        if type(item) is ItemResult:
-            return item
-        cost = self._usable_cost(item) if self.is_sized else 1.0
-        return Staged(item if self._copy is None else self._copy.send(item), cost)
+        try:
+            item = self._decode(raw)
+            if self._preprocess is not None:
+                item = self._preprocess(item)
+            cost = self._usable_cost(item) if self.is_sized else 1.0
+            return Staged(item if self._copy is None else self._copy.send(item), cost)
+        except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
+            return failed(error)
 
     def forward(self, batch: Sequence[Staged | ItemResult]) -> Forwarded:
         """Run a batch; what failed before is passed by, and no item can fail another one.
@@ -124,18 +127,26 @@ class Runtime:
         Raises:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
         """
-        rows: list[Any] = list(batch)
-        places = [i for i, staged in enumerate(batch) if type(staged) is Staged]
-        costs = [rows[i].cost for i in places]
-        isolated = self._isolation.run([rows[i].item for i in places], costs)
-        for i, row in zip(places, isolated.rows, strict=True):
-            rows[i] = row
+        good = [staged for staged in batch if type(staged) is Staged]
+        costs = [staged.cost for staged in good]
+        isolated = self._isolation.run([staged.item for staged in good], costs)
+        rows = isolated.rows
+        if len(good) < len(batch):
+            found = iter(rows)
+            rows = [next(found) if type(staged) is Staged else staged for staged in batch]
         padded = len(costs) * max(costs, default=0.0)
         return Forwarded(rows, padded, len(costs), isolated.runs, padded - sum(costs))
 
     def finish(self, row: Any) -> ItemResult:
         """Make one row a result, or answer how its item failed."""
-        return row if type(row) is ItemResult else attempt(self._finish, row)
+        if type(row) is ItemResult:
+            return row
+        try:
+            if isinstance(row, Exception):
+                return failed(row)
+            return ItemResult(True, None, self._encode(row if self._postprocess is None else self._postprocess(row)))
+        except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
+            return failed(error)
 
     def inference(self) -> AbstractContextManager[Any]:
         """What a thread has to enter around the stages: no gradients, if the model uses torch."""
@@ -191,9 +202,3 @@ class Runtime:
     def _compiled(self, model: Model) -> Compiled:
         options = self.manifest.options
         return Compiled(model.forward, mode=options.compile or "default", buckets=options.bucket_sizes(self.max_batch))
-
-    def _finish(self, row: Any) -> ItemResult:
-        if isinstance(row, Exception):
-            return failed(row)
-        result = row if self._postprocess is None else self._postprocess(row)
-        return ItemResult(True, None, self._encode(result))
