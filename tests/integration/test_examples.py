@@ -1,5 +1,7 @@
 """The example models and their data are what they are said to be."""
 
+import base64
+import io
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,8 +9,13 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+import torch
 from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save_file
 
+from examples.digits import train
+from headrace.jobs import Cause
 from registry.registry import Registry
 from workers.check import check
 from workers.runtime import Runtime
@@ -20,6 +27,7 @@ DATA = EXAMPLES / "demo" / "data"
 REFERENCE = [0.02459, 0.05186, -0.0443, -0.02325, 0.03494, 0.00125]
 
 Embed = Callable[[list[str]], NDArray[np.float64]]
+Extras = Callable[[str], dict[str, Path]]
 
 
 def weights() -> dict[str, Path]:
@@ -27,6 +35,21 @@ def weights() -> dict[str, Path]:
     assert package is not None
     assert package.origin is not None
     return {"weights": Path(package.origin).parent / "model"}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the digits, just trained."""
+    folder = tmp_path_factory.mktemp("digits")
+    training, _ = train.load_data()
+    save_file(train.train(training).state_dict(), folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def extras(digits: Path) -> Extras:
+    """What each example is published with besides its folder."""
+    return lambda name: {"embedder": weights(), "digits": {"weights": digits}}.get(name, {})
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +104,58 @@ def test_the_data_has_enough_distinct_sentences() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "extra", "costs"),
-    [("embedder", weights(), "examples cost 16, 4, 21"), ("numpy_scorer", {}, "examples cost 1, 1")],
+    ("name", "costs"),
+    [
+        ("embedder", "examples cost 16, 4, 21"),
+        ("numpy_scorer", "examples cost 1, 1"),
+        ("digits", "examples cost 1, 1"),
+    ],
 )
-def test_an_example_conforms_and_costs_what_it_says(name: str, extra: dict[str, Path], costs: str) -> None:
-    findings = check(EXAMPLES / name, extra=extra)
+def test_an_example_conforms_and_costs_what_it_says(name: str, costs: str, extras: Extras) -> None:
+    findings = check(EXAMPLES / name, extra=extras(name))
 
     assert [finding for finding in findings if not finding.ok] == []
     assert findings[-1].detail == costs
+
+
+def test_the_digits_that_the_network_has_not_seen_are_recognised(digits: Path, tmp_path: Path) -> None:
+    registry = Registry(url="memory://")
+    manifest = registry.push(EXAMPLES / "digits", name="digits", extra={"weights": digits}).manifest
+    runtime = Runtime.load(folder=registry.fetch(manifest.ref, tmp_path), manifest=manifest, device="cpu")
+    _, test = train.load_data()
+
+    results = runtime.run([orjson.dumps({"png": png(picture)}) for picture in test.pictures])
+
+    guesses = [orjson.loads(result.body) for result in results]
+    right = [guess["label"] == label for guess, label in zip(guesses, test.labels.tolist(), strict=True)]
+    assert sum(right) / len(right) >= 0.95
+    assert sum(guesses[0]["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("png", ["", "no base64", "aGVsbG8=", "iVBORw0KGgo="])
+def test_what_is_no_png_fails_as_input(png: str, digits: Path, tmp_path: Path) -> None:
+    registry = Registry(url="memory://")
+    manifest = registry.push(EXAMPLES / "digits", name="digits", extra={"weights": digits}).manifest
+    runtime = Runtime.load(folder=registry.fetch(manifest.ref, tmp_path), manifest=manifest, device="cpu")
+
+    [result] = runtime.run([orjson.dumps({"png": png})])
+
+    assert (result.ok, result.cause) == (False, Cause.INPUT)
+
+
+def test_training_gives_the_same_weights_every_time() -> None:
+    data, _ = train.load_data()
+
+    one, other = (train.train(data, epochs=1).state_dict() for _ in range(2))
+
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def png(picture: torch.Tensor) -> str:
+    """The base64 of a picture as a PNG."""
+    file = io.BytesIO()
+    Image.fromarray((255 * picture[0]).round().byte().numpy()).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def test_the_scorer_computes_a_logistic_score(tmp_path: Path) -> None:
