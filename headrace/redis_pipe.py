@@ -35,6 +35,7 @@ class RedisPipe(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._heard_at = self._loop.time()
         #: Set once the connection is gone.
         self.lost = asyncio.Event()
 
@@ -79,6 +80,7 @@ class RedisPipe(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand replies to their callers; a caller that gave up gets none."""
+        self._heard_at = self._loop.time()
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             answer = self._calls.popleft().answer
@@ -100,4 +102,7 @@ class RedisPipe(asyncio.Protocol):
         if self._calls and self._loop.time() - self._calls[0].sent_at > self._timeout_s:
             self.abort()
             return
+        if not self._calls and self._loop.time() - self._heard_at > self._timeout_s:
+            # A peer that is gone without a word would else be noticed by the next caller, at its cost.
+            self.send(("PING",))
         self._watchdog = self._loop.call_later(self._timeout_s / 4, self._watch)

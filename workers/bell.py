@@ -9,8 +9,8 @@ from workers.wire import Wire
 
 log = logging.getLogger("headrace.bell")
 
-#: A bell that was missed costs at most this.
-_LONGEST_MS = 5_000
+#: A bell that was missed costs at most this, and a peer that fell silent is noticed so much later.
+LONGEST_WAIT_MS = 2_000
 
 
 class Bell:
@@ -36,7 +36,7 @@ class Bell:
         if self.is_parked or not self._wire.is_open:
             return
         self.is_parked = True
-        wait_ms = min(_LONGEST_MS, come_back_ms) if come_back_ms else _LONGEST_MS
+        wait_ms = min(LONGEST_WAIT_MS, come_back_ms) if come_back_ms else LONGEST_WAIT_MS
         streams = [*(self._keys.bell(group) for group in groups), self._wake]
         last_seen = [self._seen.get(stream, "0") for stream in streams]
         op = RedisOp(self._note, ("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", *streams, *last_seen))

@@ -65,6 +65,7 @@ class Wire:
         self._outbox = Outbox(self._write_fd)
         self._replies = hiredis.Reader()
         self._waiting: deque[tuple[Callable[[Reply], None], float]] = deque()
+        self._heard_at = time.monotonic()
         if self._loop is not None:
             self.attach(self._loop)
 
@@ -113,6 +114,7 @@ class Wire:
             return self._lose(error)
         if not data:
             return self._lose(ConnectionError("Redis closed the connection"))
+        self._heard_at = time.monotonic()
         self._replies.feed(data)
         while self._connection is not None and (reply := self._replies.gets()) is not False:
             self._answer(self._waiting.popleft()[0], reply)
@@ -125,6 +127,14 @@ class Wire:
         except Exception:
             # Celery's loop would end the worker, or take it for a broken connection of its own.
             log.exception("an answer from Redis could not be used")
+
+    def ask(self, *, silent_s: float) -> None:
+        """Ask the server whether it is there if nothing was heard for so long and no answer is due.
+
+        A peer that is gone without a word (half-open connection) would else be noticed by the next claim or commit.
+        """
+        if self._connection is not None and not self._waiting and time.monotonic() - self._heard_at > silent_s:
+            self._send(("PING",), lambda _: None)
 
     def check(self, *, limit_s: float) -> None:
         """Give the connection up if an answer has been due for longer than `limit_s`: its peer may be gone silently."""
