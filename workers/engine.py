@@ -81,7 +81,12 @@ class JobEngine:
         self.offer = self.own_offer = Offer(names=tuple(identity.worker_class.models))
         self._ready_ms: int | None = None
         self._ticked_at = time.monotonic()
-        self._links = Links(url=settings.redis_url, lease_ms=settings.lease_ms, on_lost=self._link_lost, on_open=self._links_open)
+        self._links = Links(
+            url=settings.redis_url,
+            lease_ms=settings.lease_ms,
+            on_lost=self._link_lost,
+            on_open=self._links_open,
+        )
         self._executor = self._make_executor()
         self._committer = Committer(wire=self.wire, store=self._store, result_ttl_s=settings.result_ttl_s)
         self._path = self._make_path(view)
