@@ -44,6 +44,12 @@ def up(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASSED_ON, rich_help_panel="System")
+def doctor(context: typer.Context) -> None:
+    """Check Redis, clock, disk, ports, object store, GPUs, models, and say what to do. Has its own --help."""
+    _become("scheduler.doctor", context.args)
+
+
+@app.command(context_settings=_PASSED_ON, rich_help_panel="System")
 def models(context: typer.Context) -> None:
     """Check, push, list and show models: check | push | ls | show, each with --help."""
     if context.args[:1] == ["check"]:

@@ -4,6 +4,7 @@ Objects are immutable: each is written if absent, never changed. Local disk, S3,
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import obstore
@@ -37,6 +38,11 @@ class ObjectStore:
         except AlreadyExistsError:
             return False
         return True
+
+    def remove(self, path: str) -> None:
+        """Remove an object, if there is one."""
+        with suppress(FileNotFoundError):
+            obstore.delete(self._store, path)
 
     def put_stream(self, path: str, chunks: Iterator[bytes]) -> None:
         """Write a large object, seen by nobody before the last chunk; an exception from `chunks` leaves nothing."""

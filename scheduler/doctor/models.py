@@ -1,0 +1,55 @@
+"""The released models: each is fetched, loaded and tried on its examples as a worker would, in another process."""
+
+import subprocess
+from collections.abc import Iterator
+
+import orjson
+
+from headrace.errors import HeadraceError
+from headrace.model_ref import ModelRef
+from headrace.settings import Settings, WorkerClass
+from registry.registry import Registry
+from scheduler.doctor.finding import Finding, fail, ok
+from scheduler.processes import python_module
+
+_ADVICE = "`headrace models check DIR` says more; the version before can be released again"
+
+
+def try_models(settings: Settings) -> Iterator[Finding]:
+    """Try the version of each model that gets most jobs, on each device of the classes that serve it."""
+    registry = Registry(url=settings.registry_location)
+    for name, release in registry.releases().items():
+        kinds = [kind for kind in settings.worker_classes.values() if serves(kind, name)]
+        for device in sorted({kind.device for kind in kinds}):
+            yield _try(registry, release.current, device, settings)
+
+
+def serves(kind: WorkerClass, name: str) -> bool:
+    """Tell whether a class serves a model."""
+    return "*" in kind.models or name in kind.models
+
+
+def _try(registry: Registry, ref: ModelRef, device: str, settings: Settings) -> Finding:
+    check = f"model {ref}"
+    try:
+        folder = registry.fetch(ref, settings.model_cache_dir)
+        entry = registry.manifest(ref).entry
+    except (HeadraceError, OSError) as error:
+        return fail(check, f"cannot be fetched: {error}", _ADVICE)
+    command = python_module("workers.check", str(folder), "--entry", entry, "--device", device, "--json")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=settings.load_limit_s, check=False)
+    except subprocess.TimeoutExpired:
+        return fail(check, f"not loaded on {device} in {settings.load_limit_s:g} s (load_limit_s)", _ADVICE)
+    return judge_check(check, device, done.returncode, done.stdout, done.stderr)
+
+
+def judge_check(check: str, device: str, status: int, out: str, err: str) -> Finding:
+    """What is to be said of what `workers.check` said."""
+    if status == 0:
+        return ok(check, f"loads and batches on {device}")
+    try:
+        wrong = [finding["detail"] for finding in orjson.loads(out) if not finding["ok"]]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        wrong = err.strip().splitlines()[-1:]
+    return fail(check, f"on {device}: {'; '.join(wrong) or f'ended with status {status}'}", _ADVICE)
