@@ -51,6 +51,13 @@ class Seen(NamedTuple):
         return job_document(self.job, waiting=self.waiting, output=self.output, delivery=self.delivery)
 
 
+class _Found(NamedTuple):
+    """What Redis has of a job: no record, or a record and, if it was read too, its output."""
+
+    job: Job | None
+    output: bytes | None = None
+
+
 class JobDesk:
     """Serves all callers of one process."""
 
@@ -86,15 +93,28 @@ class JobDesk:
             job = replace(job, traceparent=traceparent)
         if idempotency_key:
             job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
-        submitted = await self.enqueue(job)
-        stored_id = submitted.member.partition("/")[2]
-        is_replayed = submitted.outcome is SubmitOutcome.REPLAYED
-        if is_replayed or wait_s:
+        submitted, found = await self._hand_in(job, wait_s)
+        if found:
+            return await self._described(job.id, found)
+        if submitted.outcome is SubmitOutcome.REPLAYED:
+            stored_id = submitted.member.partition("/")[2]
             seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
-            return seen._replace(is_replayed=is_replayed)
+            return seen._replace(is_replayed=True)
         accepted = accepted_job(job, now_ms=submitted.now_ms)
         delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
         return Seen(accepted, await self._waiting(accepted, submitted.depth), delivery=delivery)
+
+    async def _hand_in(self, job: NewJob, wait_s: float) -> tuple[Submitted, _Found | None]:
+        """Store a job; with `wait_s`, one that is new is waited for and answered too."""
+        if not wait_s:
+            return await self.enqueue(job), None
+        # Watched from before it is stored, its end cannot be missed, and nobody need ask whether it has come already.
+        with self._services.waiters.watching(job.member) as signal:
+            submitted = await self.enqueue(job)
+            if submitted.outcome is SubmitOutcome.REPLAYED:
+                return submitted, None
+            accepted = accepted_job(job, now_ms=submitted.now_ms)
+            return submitted, await self._ended(accepted, signal, wait_s, with_result=True)
 
     async def enqueue(self, job: NewJob) -> Submitted:
         """Store a job; returns when it is as safe as the durability that is set demands.
@@ -133,18 +153,27 @@ class JobDesk:
             JobNotFound, JobExpired: if there is no record.
         """
         member = f"{TENANT}/{job_id}"
-        job = await (self._end_of(member, wait_s) if wait_s else self._run(self._store.read(member)))
-        if job is None:
-            raise await self.missing(job_id)
-        return await self.describe(job, with_result=with_result)
+        if not wait_s:
+            return await self._described(job_id, await self._read(member, with_result=with_result))
+        # Watch first, then read, then sleep until woken: an end between the two cannot be missed.
+        with self._services.waiters.watching(member) as signal:
+            found = await self._read(member, with_result=with_result)
+            if found.job is not None and not found.job.status.is_terminal:
+                found = await self._ended(found.job, signal, wait_s, with_result=with_result)
+        return await self._described(job_id, found)
 
-    async def describe(self, job: Job, *, with_result: bool = False) -> Seen:
-        """Add to a record what else there is to say: why it waits, its error or result, its webhook."""
+    async def _described(self, job_id: str, found: _Found) -> Seen:
+        if found.job is None:
+            raise await self.missing(job_id)
+        return await self.describe(found.job, output=found.output)
+
+    async def describe(self, job: Job, *, output: bytes | None = None) -> Seen:
+        """Add to a record, and its output if that was read too, what else there is to say of it."""
         delivery = await self._delivery(job)
         if job.status is JobStatus.QUEUED:
             return Seen(job, await self._waiting(job), delivery=delivery)
-        wanted = job.status is JobStatus.FAILED or (with_result and job.status.is_terminal)
-        output = await self._run(self._store.output(job.member)) if wanted else None
+        if job.status is JobStatus.FAILED and output is None:
+            output = await self._run(self._store.output(job.member))
         return Seen(job, output=output, delivery=delivery)
 
     async def _delivery(self, job: Job) -> Delivery | None:
@@ -153,20 +182,23 @@ class JobDesk:
         found = await self._run(self._services.deliveries.read([delivery_id_of(job.member)]))
         return found[0] if found else None
 
-    async def _end_of(self, member: str, wait_s: float) -> Job | None:
-        """Watch first, then read, then sleep until woken: an end between the two cannot be missed."""
-        waiters = self._services.waiters
-        with waiters.watching(member) as signal:
-            job = await self._run(self._store.read(member))
-            try:
-                async with asyncio.timeout(wait_s):
-                    while job is not None and not job.status.is_terminal and not waiters.is_closed:
-                        await signal.wait()
-                        signal.clear()
-                        job = await self._run(self._store.read(member))
-            except TimeoutError:
-                pass  # the caller gets the job as it was last seen
-        return job
+    async def _read(self, member: str, *, with_result: bool) -> _Found:
+        if not with_result:
+            return _Found(await self._run(self._store.read(member)))
+        return _Found(*await self._services.mux.run_both(self._store.read(member), self._store.output(member)))
+
+    async def _ended(self, job: Job, signal: asyncio.Event, wait_s: float, *, with_result: bool) -> _Found:
+        """An open job after its end or `wait_s`, whichever comes first."""
+        waiters, found = self._services.waiters, _Found(job)
+        try:
+            async with asyncio.timeout(wait_s):
+                while found.job is not None and not found.job.status.is_terminal and not waiters.is_closed:
+                    await signal.wait()
+                    signal.clear()
+                    found = await self._read(job.member, with_result=with_result)
+        except TimeoutError:
+            found = await self._read(job.member, with_result=with_result)
+        return found
 
     async def _waiting(self, job: Job, depth: int | None = None) -> Waiting:
         """Why a queued job waits; `depth` is its position where that is known already."""

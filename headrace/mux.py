@@ -20,6 +20,7 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.redis_pipe import RedisPipe
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 log = logging.getLogger("headrace.mux")
 
@@ -79,6 +80,12 @@ class Mux:
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             reply = await pipe.send(op.fallback)
         return op.parse(_checked(reply))
+
+    async def run_both(self, first: RedisOp[T], second: RedisOp[U]) -> tuple[T, U]:
+        """Carry out two plain commands in one round trip; raises as `run` does."""
+        pipe = self._usable_pipe()
+        answers = pipe.send(first.command), pipe.send(second.command)
+        return first.parse(_checked(await answers[0])), second.parse(_checked(await answers[1]))
 
     def _usable_pipe(self) -> RedisPipe:
         pipe = self._pipe

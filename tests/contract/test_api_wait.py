@@ -19,15 +19,24 @@ BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the commands that the API sends, the feed's own apart; to be asked for before the API is started."""
     sent: list[str] = []
-    run = Mux.run
+    run, run_both = Mux.run, Mux.run_both
 
-    async def noting(self: Mux, op: RedisOp[Any]) -> Any:
+    def note(op: RedisOp[Any]) -> None:
         name = op.script.name if op.script else str(op.args[0])
         if name not in {"XREAD", "XREVRANGE"}:
             sent.append(name)
+
+    async def noting(self: Mux, op: RedisOp[Any]) -> Any:
+        note(op)
         return await run(self, op)
 
+    async def noting_both(self: Mux, first: RedisOp[Any], second: RedisOp[Any]) -> Any:
+        note(first)
+        note(second)
+        return await run_both(self, first, second)
+
     monkeypatch.setattr(Mux, "run", noting)
+    monkeypatch.setattr(Mux, "run_both", noting_both)
     return sent
 
 
@@ -49,12 +58,21 @@ async def waiting(api: httpx2.AsyncClient, services: Services, job_id: str) -> a
     return task
 
 
-async def test_a_submission_that_waits_is_answered_with_the_result(
-    api: httpx2.AsyncClient, services: Services, worker: Any
-) -> None:
+async def claimed_by(worker: Any) -> list[Any]:
+    """What the worker can claim, as soon as there is something."""
+    claimed: list[Any] = []
+
+    def has_claimed() -> bool:
+        claimed.extend(worker.claim())
+        return bool(claimed)
+
+    await until(has_claimed)
+    return claimed
+
+
+async def test_a_submission_that_waits_is_answered_with_the_result(api: httpx2.AsyncClient, worker: Any) -> None:
     answer = asyncio.create_task(api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=30"}))
-    await until(lambda: len(services.waiters) > 0)
-    worker.succeed(worker.claim()[0], b'{"text":"hello world"}')
+    worker.succeed((await claimed_by(worker))[0], b'{"text":"hello world"}')
 
     response = await answer
 
@@ -76,8 +94,22 @@ async def test_a_wait_sends_no_command_while_it_lasts(
     worker.succeed(worker.claim()[0])
     await answer
 
-    assert during == ["HGETALL"]
-    assert commands == ["HGETALL", "HGETALL", "GET"]
+    assert during == ["HGETALL", "GET"]
+    assert commands == 2 * ["HGETALL", "GET"]
+
+
+async def test_a_submission_that_waits_costs_one_round_trip_more(
+    commands: list[str], api: httpx2.AsyncClient, worker: Any
+) -> None:
+    await submitted(api)
+    worker.claim()
+    commands.clear()
+
+    answer = asyncio.create_task(api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=30"}))
+    worker.succeed((await claimed_by(worker))[0])
+    await answer
+
+    assert commands == ["submit", "HGETALL", "GET"]
 
 
 async def test_a_wait_for_a_job_that_ended_is_answered_at_once(api: httpx2.AsyncClient, worker: Any) -> None:
