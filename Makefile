@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo up test lint types layers pytest bench clean
+.PHONY: help setup demo up test lint types layers pytest faults soak bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -39,6 +39,12 @@ layers: setup
 
 pytest: setup
 	@$(BIN)/python -m pytest
+
+faults: setup  ## kill, freeze and cut off processes at every step (about 20 minutes)
+	@$(BIN)/python -m pytest tests/faults -m faults
+
+soak: setup  ## many jobs while processes are killed, with the table of what came of them (JOBS=100000 SEED=1)
+	@$(BIN)/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## measure the queue's overhead against celery-batches
 	@$(BIN)/python -m bench drain --model noop

@@ -68,6 +68,7 @@ class Cluster:
             registry_poll_s=0.5,
             worker_classes={"test": WorkerClass()},
             webhook_allow_networks=("127.0.0.0/8",),
+            webhook_timeout_s=1.5,
         )
         self.armed = folder / "armed"
         self.armed.mkdir(parents=True)

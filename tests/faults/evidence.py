@@ -1,6 +1,6 @@
 """Evidence: everything that is left after a run and that the checker looks at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -61,8 +61,9 @@ def gather(
     *,
     receiver: Receiver | None = None,
     connections: tuple[int, int] = (0, 0),
+    before: Collection[str] = (),
 ) -> Evidence:
-    """Look everywhere."""
+    """Look everywhere; jobs that were there `before` are not asked for again."""
     redis, store = cluster.redis, cluster.store
     members = list(questions)
     jobs: dict[str, Job] = {}
@@ -82,7 +83,7 @@ def gather(
         executions=read_executions(cluster.executions),
         told=_told(receiver, hooked) if receiver else {},
         untold=_untold(cluster, hooked),
-        indexed=frozenset(member.decode() for member in index),
+        indexed=frozenset(member.decode() for member in index) - frozenset(before),
         leftovers=leftovers(cluster),
         connections=connections,
     )

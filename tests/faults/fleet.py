@@ -1,15 +1,20 @@
 """Fleet: the processes of a cluster by their roles, each started again when it ended, as an owner would."""
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.service import Service
+from headrace.jobs import JobStatus
 from headrace.model_ref import ModelRef
+from headrace.redis_op import RedisOp
 from tests.faults.cluster import Cluster, is_alive, poll
 
 _START_LIMIT_S = 60.0
+_SETTLE_S = 0.05
 
 
 @dataclass
@@ -42,6 +47,7 @@ class Fleet:
     ) -> None:
         self._cluster = cluster
         self._refs = refs
+        self._frozen: set[int] = set()
         starts: dict[str, Callable[[], Service]] = {"api": lambda: cluster.spawn("api")}
         starts |= {f"scheduler{number}": lambda: cluster.spawn("scheduler") for number in range(schedulers)}
         starts |= {name: self._worker_start(name) for name in (f"w{number}" for number in range(workers))}
@@ -88,6 +94,32 @@ class Fleet:
         os.kill(presence.child_pid, signal.SIGKILL)
         return presence.child_pid
 
+    def froze_child_in_a_pass(self, name: str) -> bool:
+        """Freeze a worker's child if it is in a pass that was recorded, so that what is done next is done mid-pass."""
+        presence = self._cluster.presence_of(self.roles[name].service)
+        if presence is None or presence.child_pid is None or not self._runs(presence.id):
+            return False
+        os.kill(presence.child_pid, signal.SIGSTOP)
+        # What it had said before may still be on its way to the records.
+        time.sleep(_SETTLE_S)
+        if self._runs(presence.id):
+            self._frozen.add(presence.child_pid)
+            return True
+        os.kill(presence.child_pid, signal.SIGCONT)
+        return False
+
+    def _runs(self, worker: str) -> bool:
+        redis, store = self._cluster.redis, self._cluster.store
+        leases = redis.run(RedisOp(list[bytes], ("ZRANGE", store.keys.leases, 0, -1)))
+        jobs = redis.run_all(store.read(lease.decode().rpartition("#")[0]) for lease in leases)
+        return any(job is not None and job.worker == worker and job.status is JobStatus.RUNNING for job in jobs)
+
+    def let_children_go_on(self) -> None:
+        """What was frozen in a pass goes on."""
+        while self._frozen:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._frozen.pop(), signal.SIGCONT)
+
     def restart_ended(self) -> list[str]:
         """Start what has ended, and do not wait; answers which."""
         ended = [name for name, role in self.roles.items() if not role.service.is_running]
@@ -98,13 +130,15 @@ class Fleet:
 
     def heal(self) -> None:
         """Let what stands still go on, start what has ended, and wait until all serve."""
+        self.let_children_go_on()
         for role in self.roles.values():
             if role.service.is_running:
                 os.kill(role.service.pid, signal.SIGCONT)
-        self.restart_ended()
         self.wait_until_serving()
 
     def wait_until_serving(self) -> None:
-        """Wait until all serve."""
-        for name, role in self.roles.items():
-            poll(f"{name} serves", lambda role=role: role.serves(role.service), limit_s=_START_LIMIT_S)  # type: ignore[misc] # mypy cannot type the default of a lambda
+        """Wait until all serve; what ends meanwhile, because it was told to before, is started again."""
+        poll("everything serves", self._serves_everything, limit_s=_START_LIMIT_S)
+
+    def _serves_everything(self) -> bool:
+        return not self.restart_ended() and all(role.serves(role.service) for role in self.roles.values())

@@ -1,0 +1,126 @@
+"""Rig: a cluster whose parts are all there and are kept alive, what was asked of it, and the check of it all."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from headrace.webhooks import delivery_id_of
+from tests.faults.checker import Bounds, check, verify
+from tests.faults.cluster import Cluster
+from tests.faults.evidence import Evidence, gather
+from tests.faults.fleet import Fleet
+from tests.faults.history import History
+from tests.faults.submitter import Question, Submitter, accepted, new_x
+from tests.integration.receivers import Receiver
+
+#: fsync before each answer: what a killed server had answered is in its file, also on a slow disk.
+ALWAYS = {"appendfsync": "always"}
+_END_LIMIT_S = 90.0
+
+
+class Rig:
+    """One API, two schedulers, two workers, a courier, and a receiver of webhooks.
+
+    Args:
+        folder: where everything is written.
+        options: of the server.
+        lease_ms: of jobs.
+        workers: how many.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        lease_ms: int = 2_000,
+        workers: int = 2,
+        schedulers: int = 2,
+        with_courier: bool = True,
+    ) -> None:
+        self.cluster = Cluster(folder=folder, options={**ALWAYS, **(options or {})}, lease_ms=lease_ms)
+        self.cluster.start_server()
+        self.history = History(folder / "history.jsonl")
+        self.receiver = Receiver()
+        self.ref = self.cluster.push_model()
+        self.fleet = Fleet(self.cluster, (self.ref,), workers=workers, schedulers=schedulers, with_courier=with_courier)
+        self.fleet.wait_until_serving()
+        self._before: dict[str, Question] = {}
+        self._pool = ThreadPoolExecutor(max_workers=4)
+
+    def close(self) -> None:
+        """End everything."""
+        self.cluster.close()
+        self._pool.shutdown(cancel_futures=True)
+        self.receiver.close()
+        self.history.close()
+
+    def begin(self) -> None:
+        """All is well again, and what was asked before is not asked for any more."""
+        self.cluster.disarm()
+        self.fleet.heal()
+        self._before = accepted(self.history)
+
+    @property
+    def questions(self) -> dict[str, Question]:
+        """What was accepted since the beginning."""
+        return {member: job for member, job in accepted(self.history).items() if member not in self._before}
+
+    def questions_of(self, count: int, *, sleep_ms: int = 30, hooks: int = 0) -> list[Question]:
+        """So many new innocent questions, the first `hooks` of them with a webhook."""
+        url = self.receiver.url
+        return [Question(x=new_x(), sleep_ms=sleep_ms, hook=url if n < hooks else "") for n in range(count)]
+
+    def submitting(self, questions: Sequence[Question]) -> Future[None]:
+        """Hand questions in from a thread of its own."""
+        return self._pool.submit(self.submit, questions)
+
+    def submit(self, questions: Sequence[Question]) -> None:
+        """Hand questions in, one after the other, until all are accepted."""
+        submitter = Submitter(port=self.cluster.settings.api_port, history=self.history)
+        for question in questions:
+            submitter.submit(question)
+        submitter.close()
+
+    def finish(self, submitting: Future[None] | None = None) -> None:
+        """Wait until everything is accepted, has ended and was told, restarting what ended meanwhile."""
+        if submitting is not None:
+            self.until("all accepted", submitting.done)
+            submitting.result()
+        self.until("all ended and told", lambda: not self.open_jobs())
+
+    def until(self, what: str, is_so: Callable[[], bool], *, limit_s: float = _END_LIMIT_S) -> None:
+        """Wait, restarting what has ended."""
+        until = time.monotonic() + limit_s
+        while not is_so():
+            self.fleet.restart_ended()
+            assert time.monotonic() < until, f"not {what} after {limit_s:g} s: {self.open_jobs()[:5]}"
+            time.sleep(0.05)
+
+    def open_jobs(self) -> list[str]:
+        """Jobs that have not ended or were not told of."""
+        questions, store = self.questions, self.cluster.store
+        jobs = self.cluster.redis.run_all(store.read(member) for member in questions)
+        rows = zip(questions.items(), jobs, strict=True)
+        waiting = [member for (member, _), job in rows if job is not None and not job.status.is_terminal]
+        hooked = [member for member, question in questions.items() if question.hook]
+        return waiting or [member for member in hooked if not self.receiver.of(delivery_id_of(member))]
+
+    def evidence(self) -> Evidence:
+        """Everything since the beginning."""
+        return gather(self.cluster, self.questions, receiver=self.receiver, before=self._before)
+
+    def verify(self, bounds: Bounds | None = None) -> Evidence:
+        """All invariants hold."""
+        evidence = self.evidence()
+        verify(check(evidence, bounds))
+        return evidence
+
+    # --- looking
+
+    def recovery_s(self, step: str, evidence: Evidence) -> float:
+        """Seconds from what happened at a step to the end of the last job."""
+        (fired,) = self.cluster.armed.glob(f"{step}.fired-*")
+        last_ms = max(job.ended_ms or 0 for job in evidence.jobs.values())
+        return max(0.0, last_ms / 1000 - fired.stat().st_ctime)

@@ -1,0 +1,131 @@
+"""The kill matrix: a process dies, or stands still for longer than a lease, at every step of a job's way."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+import pytest
+
+from headrace.failpoints import FAILPOINTS
+from headrace.settings import as_environment
+from tests.faults.cluster import MODEL_FOLDER, poll
+from tests.faults.rig import Rig
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+JOBS = 24
+HOOKS = 4
+#: Long enough that the start of a pass is recorded.
+SLEEP_MS = 30
+#: Long enough to be caught in a pass.
+LONG_MS = 200
+#: Longer than a lease and the reaping after it.
+STOP_S = 3.0
+ACTS = ("kill9", f"stop({STOP_S:g})")
+PUSHING = ("registry.files_put", "registry.manifest_put")
+STEPS = [step for step in FAILPOINTS if step not in PUSHING]
+
+
+def _end_a_worker(rig: Rig) -> None:
+    """Have a worker drain while its batch runs."""
+    poll("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
+    os.kill(rig.fleet.pids["w0"], signal.SIGTERM)
+    rig.fleet.let_children_go_on()
+
+
+def _end_a_worker_without_a_child(rig: Rig) -> None:
+    """Have a worker drain that holds jobs of which none runs."""
+    poll("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
+    rig.fleet.kill_child("w0")
+    os.kill(rig.fleet.pids["w0"], signal.SIGTERM)
+
+
+def _kill_a_worker(rig: Rig) -> None:
+    """Leave leases behind that must be reaped."""
+    poll("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
+    rig.fleet.kill("w0")
+
+
+def _kill_a_child(rig: Rig) -> None:
+    """Have another child load the model."""
+    poll("a child is killed", lambda: rig.fleet.kill_child("w0") is not None)
+
+
+#: What makes a process reach a step that the way of a job does not pass.
+TRIGGERS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
+    {
+        "worker.draining": _end_a_worker,
+        "worker.before_release": _end_a_worker_without_a_child,
+        "scheduler.reaped": _kill_a_worker,
+        "child.before_load": _kill_a_child,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def recoveries(figure: Callable[[str], None]) -> Iterator[dict[str, float]]:
+    """Seconds from the fault to the end of the last job, by act and step; the worst of each act are printed."""
+    found: dict[str, float] = {}
+    yield found
+    for act in ACTS:
+        rows = sorted((seconds, name) for name, seconds in found.items() if name.startswith(act))
+        if rows:
+            worst_s, name = rows[-1]
+            figure(f"{act} at {len(rows)} steps: worst recovery {worst_s:.2f} s ({name}), median {_median(rows):.2f} s")
+
+
+def _median(rows: list[tuple[float, str]]) -> float:
+    return statistics.median(seconds for seconds, _ in rows)
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("matrix"))
+    yield rig
+    rig.close()
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_is_lost_wherever_a_process_dies_or_stands_still(
+    rig: Rig, recoveries: dict[str, float], step: str, act: str
+) -> None:
+    rig.begin()
+    rig.cluster.arm(step, f"{act}@2" if step == "worker.committed" else act)
+
+    submitting = rig.submitting(rig.questions_of(JOBS, hooks=HOOKS, sleep_ms=LONG_MS if step in TRIGGERS else SLEEP_MS))
+    if step in TRIGGERS:
+        TRIGGERS[step](rig)
+    rig.until(f"{step} reached", lambda: rig.cluster.fired(step) is not None)
+    rig.finish(submitting)
+
+    evidence = rig.verify()
+    assert len(evidence.questions) == JOBS
+    recoveries[f"{act} at {step}"] = rig.recovery_s(step, evidence)
+
+
+@pytest.mark.parametrize("step", PUSHING)
+def test_a_push_that_dies_half_way_is_pushed_again(rig: Rig, step: str) -> None:
+    rig.begin()
+    name = f"pushed-{PUSHING.index(step)}"
+    rig.cluster.arm(step, "kill9")
+    push = [sys.executable, "-m", "registry", "push", str(MODEL_FOLDER), "--name", name]
+    environment = {
+        **os.environ,
+        **as_environment(rig.cluster.settings),
+        "HEADRACE_FAILPOINTS": f"@{rig.cluster.armed}",
+    }
+
+    died = subprocess.run(push, env=environment, capture_output=True, check=False)
+    half = rig.cluster.registry.releases()
+    again = subprocess.run(push, env=environment, capture_output=True, check=False)
+
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert again.returncode == 0, again.stderr
+    assert name not in half
+    assert [1] == rig.cluster.registry.versions(name)
+    assert rig.cluster.registry.releases()[name].serves_only(1)
