@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import balance, drain, durability, latency, lengths, mixed, poison, tiers
+from bench import balance, drain, durability, embed, latency, lengths, mixed, poison, tiers
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
@@ -17,6 +17,7 @@ BENCHES: dict[str, ModuleType] = {
     "balance": balance,
     "drain": drain,
     "durability": durability,
+    "embed": embed,
     "latency": latency,
     "lengths": lengths,
     "mixed": mixed,

@@ -46,7 +46,7 @@ def _against_celery_batches(options: argparse.Namespace, folder: Path) -> Report
         ours = stack.enter_context(_headrace(options, folder, stack))
         ours.drain(jobs // 5)
         theirs.drain(their_jobs // 5)
-        runs = _repeat(options.pairs, lambda: _compare(ours.drain(jobs), theirs.drain(their_jobs)))
+        runs = repeat(options.pairs, lambda: _compare(ours.drain(jobs), theirs.drain(their_jobs)))
     figures, spread = summarize(runs)
     figures |= {"jobs": jobs, "celery_batches_jobs": their_jobs, "pairs": options.pairs}
     return Report(
@@ -84,7 +84,7 @@ def _against_ideal(options: argparse.Namespace, folder: Path) -> Report:
     with ExitStack() as stack:
         ours = stack.enter_context(_headrace(options, folder, stack))
         ours.drain(jobs // 5)
-        runs = _repeat(options.pairs, pair)
+        runs = repeat(options.pairs, pair)
     figures, spread = summarize(runs)
     figures |= {"forward_ms": options.forward_ms, "max_batch": options.max_batch, "jobs": jobs}
     return Report(bench="drain --model sleep", figures=figures, spread=spread)
@@ -108,7 +108,8 @@ def running_server(folder: Path) -> Iterator[EmbeddedServer]:
         server.stop()
 
 
-def _repeat(times: int, pair: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
+def repeat(times: int, pair: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
+    """Measure so many pairs, and say after each how it was."""
     runs = []
     for number in range(1, times + 1):
         runs.append(pair())

@@ -5,11 +5,11 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.meter import Drained, Meter
 from bench.service import Service, ServiceFailed
@@ -48,13 +48,16 @@ class HeadraceSide:
         worker: False if others start workers.
     """
 
+    #: Folders that are copied beside the model's own files, by the name that they have there.
+    additions: ClassVar[Mapping[str, Path]] = {}
+
     def __init__(
         self,
         *,
         folder: Path,
         server: EmbeddedServer,
         model: str,
-        parameters: Mapping[str, float],
+        parameters: Mapping[str, object],
         tiers: tuple[Tier, ...] = (Tier.STANDARD,),
         worker: bool = True,
     ) -> None:
@@ -67,6 +70,7 @@ class HeadraceSide:
             log_level="WARNING",
             worker_classes={"bench": WorkerClass(tiers=tiers, models=(model,))},
         )
+        self.registry = Registry(url=self.settings.registry_location)
         self.store = JobStore(Keys(cell=self.settings.cell))
         self.redis = SyncRedis(url=server.url, timeout_s=30)
         self._has_worker = worker
@@ -90,13 +94,17 @@ class HeadraceSide:
     ) -> None:
         self._resources.close()
 
-    def drain(self, jobs: int) -> Drained:
+    def drain(self, jobs: int | Sequence[bytes]) -> Drained:
         """Measure from the moment a backlog appears until nothing waits and nothing is leased.
+
+        Args:
+            jobs: the inputs, or how many of 200 bytes.
 
         Raises:
             ServiceFailed: if a job did not succeed.
         """
-        members = self._stage(jobs)
+        inputs = [_INPUT] * jobs if isinstance(jobs, int) else jobs
+        members = self._stage(inputs)
         presence = self._presence()
         assert presence is not None
         assert presence.child_pid is not None
@@ -104,7 +112,7 @@ class HeadraceSide:
         meter = Meter(client=self.redis.client, pids=pids)
         self._show()
         self._worker.wait_for("drained", self._is_drained, limit_s=_DRAIN_LIMIT_S, pause_s=0.005)
-        drained = meter.read(jobs)
+        drained = meter.read(len(inputs))
         self._check(members)
         return drained
 
@@ -145,8 +153,9 @@ class HeadraceSide:
         folder = self._folder / "source"
         shutil.copytree(_MODELS / self._model, folder)
         (folder / "parameters.json").write_text(json.dumps(self._parameters))
-        registry = Registry(url=self.settings.registry_location)
-        return registry.push(folder, name=self._model).manifest.ref
+        for name, source in self.additions.items():
+            shutil.copytree(source, folder / name)
+        return self.registry.push(folder, name=self._model).manifest.ref
 
     def _start_worker(self) -> Service:
         names = ("--worker-class", "bench", "--name", "bench-1")
@@ -170,19 +179,18 @@ class HeadraceSide:
         model = presence.models.get(str(self.ref)) if presence else None
         return model is not None and model.state is ModelState.READY
 
-    def _stage(self, jobs: int) -> list[str]:
+    def _stage(self, inputs: Sequence[bytes]) -> list[str]:
         """Submit to a tier that the worker does not serve."""
         key = b"bench"
         cell = self.store.keys.cell
-        ids = [new_job_id(cell=cell, tenant=_TENANT, key=key) for _ in range(jobs)]
-        for start in range(0, jobs, _CHUNK):
-            chunk = ids[start : start + _CHUNK]
-            self.redis.run_all([self._submission(job_id, cap=jobs + 1) for job_id in chunk])
+        ids = [new_job_id(cell=cell, tenant=_TENANT, key=key) for _ in inputs]
+        jobs = [
+            NewJob(id=job_id, tenant=_TENANT, ref=self.ref, tier=Tier.SPOT, input=raw)
+            for job_id, raw in zip(ids, inputs, strict=True)
+        ]
+        for start in range(0, len(jobs), _CHUNK):
+            self.redis.run_all([self.store.submit(job, cap=len(jobs) + 1) for job in jobs[start : start + _CHUNK]])
         return [f"{_TENANT}/{job_id}" for job_id in ids]
-
-    def _submission(self, job_id: str, *, cap: int) -> RedisOp:  # type: ignore[type-arg] # answers are not read
-        job = NewJob(id=job_id, tenant=_TENANT, ref=self.ref, tier=Tier.SPOT, input=_INPUT)
-        return self.store.submit(job, cap=cap)
 
     def _show(self) -> None:
         """Move the backlog to the tier that is served, at once, as the list of the other side is renamed."""

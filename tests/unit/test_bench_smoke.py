@@ -29,6 +29,15 @@ def test_drain_of_sleeping_jobs_compares_with_the_bare_sleep(capsys: pytest.Capt
     assert (figures["forward_ms"], figures["max_batch"]) == (5, 16)
 
 
+def test_embed_compares_with_the_bare_loop(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["embed"], capsys)["figures"]
+
+    assert (64, 8, 1) == (figures["jobs"], figures["batch"], figures["pairs"])
+    assert min(figures["ratio_to_bare"], figures["batched_over_single"], figures["headrace_jobs_per_s"]) > 0
+    assert 0 < figures["forward_share"] <= 1
+    assert 0 < figures["mean_batch"] <= 8
+
+
 def test_tiers_show_what_urgent_jobs_wait_beside_a_flood(capsys: pytest.CaptureFixture[str]) -> None:
     document = _smoke(["tiers"], capsys)
 
