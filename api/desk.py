@@ -16,12 +16,11 @@ from headrace.errors import (
     IdempotencyMismatch,
     JobExpired,
     JobNotFound,
-    QueueFull,
 )
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.store import SubmitOutcome, Submitted
-from headrace.submission import fingerprint, new_job, parse_submission, webhook_url
+from headrace.submission import fingerprint, new_job, parse_submission, queue_full, webhook_url
 from headrace.webhooks import Delivery, delivery_id_of
 
 #: Whose jobs all jobs are until callers have keys.
@@ -131,11 +130,7 @@ class JobDesk:
         submitted = await self._run(self._store.submit(job, cap=cap, idempotency_ttl_s=ttl_s))
         failpoint("api.submitted")
         if submitted.outcome is SubmitOutcome.FULL:
-            raise QueueFull(
-                f"{submitted.depth} jobs wait for {job.ref} in tier {job.tier}, as many as may;"
-                " try again later or in another tier",
-                retry_after_s=5,
-            )
+            raise queue_full(job, submitted.depth)
         if submitted.outcome is SubmitOutcome.MISMATCH:
             problem = "was used before with another body; use a new key for a new request"
             raise IdempotencyMismatch(

@@ -1,13 +1,9 @@
-"""The secret that seals job ids: made once per installation, kept in Redis, remembered by each process."""
+"""The secret that seals job ids, as one API process remembers it."""
 
-import secrets
-
+from headrace.id_key import offer_id_key, read_id_key
 from headrace.ids import is_authentic, new_job_id
 from headrace.keys import Keys
 from headrace.mux import Mux
-from headrace.redis_op import RedisOp
-
-_KEY_BYTES = 32
 
 
 class IdSeal:
@@ -32,8 +28,6 @@ class IdSeal:
         return is_authentic(job_id, tenant=tenant, key=self._key or await self._read())
 
     async def _read(self) -> bytes:
-        """Store a secret unless there is one, so that processes that start together agree."""
-        fresh = secrets.token_bytes(_KEY_BYTES)
-        await self._mux.run(RedisOp(bool, ("SET", self._keys.id_key, fresh, "NX")))
-        self._key = await self._mux.run(RedisOp(bytes, ("GET", self._keys.id_key)))
+        await self._mux.run(offer_id_key(self._keys))
+        self._key = await self._mux.run(read_id_key(self._keys))
         return self._key

@@ -7,7 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.addresses import Egress
-from headrace.errors import FieldError
+from headrace.errors import FieldError, QueueFull
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
@@ -96,6 +96,14 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
         not_before_ms=not_before_ms,
         start_by_ms=start_by_ms,
         deadline_ms=deadline_ms,
+    )
+
+
+def queue_full(job: NewJob, depth: int) -> QueueFull:
+    """The error for a job that is one too many."""
+    return QueueFull(
+        f"{depth} jobs wait for {job.ref} in tier {job.tier}, as many as may; try again later or in another tier",
+        retry_after_s=5,
     )
 
 

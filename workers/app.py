@@ -11,6 +11,7 @@ from headrace.settings import Settings, get_settings
 from headrace.webhooks import COURIER_CLASS
 from workers.requests import JOB_TASK
 from workers.step import JobStep
+from workers.submit_task import add_submit_task
 from workers.webhooks.step import CourierStep
 
 #: Queue of plain tasks.
@@ -21,8 +22,10 @@ COURIER_QUEUE = "headrace.courier"
 
 def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
     """Build the application for a worker of one class."""
-    app = Celery("headrace", broker=settings.redis_url)
+    app = Celery("headrace", broker=settings.redis_url, backend=settings.redis_url)
     app.conf.update(
+        # Results of the jobs that Celery producers submit; other plain tasks store none unless they say so.
+        result_expires=settings.result_ttl_s,
         accept_content=["json"],
         task_ignore_result=True,
         task_default_queue=PLAIN_QUEUE,
@@ -48,6 +51,7 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
     app.headrace_settings, app.headrace_worker_class = settings, worker_class
     app.steps["consumer"].add(CourierStep if worker_class == COURIER_CLASS else JobStep)
     app.task(name=JOB_TASK)(_job)
+    add_submit_task(app, settings)
     return app
 
 

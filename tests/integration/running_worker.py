@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,17 +69,29 @@ class RunningWorker:
         self.ref = Registry(url=self.settings.registry_location).push(source, name="obedient").manifest.ref
         self.app = make_app(self.settings)
         self._log = (folder / "worker.log").open("ab")
+        self._started: list[subprocess.Popen[bytes]] = []
         self.process = self.start()
 
     def start(self, *arguments: str, python: str = sys.executable) -> subprocess.Popen[bytes]:
-        """Start a worker process."""
-        self.process = subprocess.Popen(
-            [python, "-m", "workers", *(arguments or ("--name", "w1"))],
+        """Start a worker process; it is the one that is asked and signalled from now on."""
+        arguments = arguments or ("--name", "w1")
+        self.node = f"{arguments[-1]}@{socket.gethostname()}"
+        self.process = self._spawn(python, *arguments)
+        return self.process
+
+    def start_courier(self) -> None:
+        """Start a courier beside it."""
+        self._spawn(sys.executable, "--worker-class", "courier", "--name", "c1")
+
+    def _spawn(self, python: str, *arguments: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [python, "-m", "workers", *arguments],
             env=dict(os.environ) | as_environment(self.settings),
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
-        return self.process
+        self._started.append(process)
+        return process
 
     # --- jobs
 
@@ -125,7 +138,9 @@ class RunningWorker:
 
     def ask(self, command: str, /, **arguments: object) -> Any:
         """Ask the one worker; its answer."""
-        replies = self.app.control.broadcast(command, arguments=arguments, reply=True, limit=1, timeout=LIMIT_S)
+        replies = self.app.control.broadcast(
+            command, arguments=arguments, destination=[self.node], reply=True, limit=1, timeout=LIMIT_S
+        )
         [reply] = replies[0].values()
         return reply
 
@@ -154,8 +169,9 @@ class RunningWorker:
         wait_until(lambda: text in file.read_text(errors="replace"), limit_s=LIMIT_S)
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        for process in self._started:
+            process.kill()
+            process.wait()
         self._log.close()
         self.redis.close()
         self.app.close()

@@ -20,6 +20,10 @@ def refusal(text: str) -> Answer:
     return {"error": text}
 
 
+class RunsNoJobs(Exception):
+    """Raised in a courier by commands that are about jobs: who asks all workers means the others."""
+
+
 def explained(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Turn our errors into answers: Celery would send their `repr` and log a traceback."""
 
@@ -27,6 +31,8 @@ def explained(command: Callable[..., Answer]) -> Callable[..., Answer]:
     def answer(*args: Any, **kwargs: Any) -> Answer:
         try:
             return command(*args, **kwargs)
+        except RunsNoJobs:
+            return done("nothing to do: a courier runs no jobs")
         except HeadraceError as error:
             return refusal(error.detail)
 
@@ -43,9 +49,12 @@ def engine_of(state: Any) -> JobEngine:
     """The job engine of this worker.
 
     Raises:
-        InvalidInput: if it has none.
+        RunsNoJobs: in a courier.
+        InvalidInput: if it has none at the moment.
     """
+    if hasattr(state.consumer.controller, "headrace_courier"):
+        raise RunsNoJobs
     engine = find_engine(state)
     if engine is None:
-        raise InvalidInput("this worker runs no jobs: it is a courier, or starts or stops just now")
+        raise InvalidInput("this worker starts or stops just now; ask again")
     return engine

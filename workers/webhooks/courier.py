@@ -11,6 +11,7 @@ import random
 import signal
 import threading
 import time
+from http import HTTPStatus
 
 import redis
 
@@ -18,6 +19,7 @@ from headrace.addresses import Egress
 from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement
 from headrace.errors import RedisUnavailable
 from headrace.failpoints import failpoint
+from headrace.jobs import Job
 from headrace.keys import Keys
 from headrace.logs import about
 from headrace.metric_targets import MetricTarget
@@ -25,10 +27,12 @@ from headrace.metrics_port import MetricsPort
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
+from headrace.store import JobStore
 from headrace.trace import TRACEPARENT
 from headrace.webhooks import COURIER_CLASS, DeliveryState, DueDelivery, event_id_of
 from workers.backoff import Backoff
 from workers.metrics import CourierCollector, render_of
+from workers.task_results import TaskResults, marked_task
 from workers.webhooks.event import MOST_INLINE_BYTES, body_of
 from workers.webhooks.messenger import Messenger
 from workers.webhooks.schedule import Answer, judge
@@ -55,10 +59,13 @@ class Courier:
 
     Args:
         settings: of this process.
+        results: where ends are stored that Celery's producers wait for.
     """
 
-    def __init__(self, *, settings: Settings) -> None:
+    def __init__(self, *, settings: Settings, results: TaskResults | None = None) -> None:
         self._settings = settings
+        self._results = results
+        self._jobs = JobStore(Keys(cell=settings.cell))
         self._store = DeliveryStore(Keys(cell=settings.cell))
         self._room = settings.webhook_concurrency
         #: Longer than an attempt can take, so that nobody else makes it meanwhile.
@@ -174,7 +181,7 @@ class Courier:
         began = time.monotonic()
         self._tally.under_way += 1
         try:
-            answer = await self._post(due)
+            answer = await self._tell(due)
         except Exception:
             log.exception("delivery %s could not be attempted", due.id, extra=_about(due))
             answer = Answer("internal")
@@ -187,6 +194,17 @@ class Courier:
             words = (due.id, due.attempts, answer.outcome, verdict.state)
             log.info("delivery %s, attempt %d: %s (%s)", *words, extra=_about(due))
         await self._settle(Settlement(due.id, due.fence, verdict.state, answer.outcome, verdict.delay_ms))
+
+    async def _tell(self, due: DueDelivery) -> Answer:
+        task_id = marked_task(due.url)
+        return await (self._post(due) if task_id is None else self._store_result(task_id, due.job))
+
+    async def _store_result(self, task_id: str, job: Job) -> Answer:
+        if self._results is None:
+            return Answer("no_result_backend")
+        output = await self._mux.run(self._jobs.output(job.member))
+        await asyncio.to_thread(self._results.store, task_id, job, output)
+        return Answer("stored", HTTPStatus.OK)
 
     async def _post(self, due: DueDelivery) -> Answer:
         keys = await self._keys.of(due.job.tenant)

@@ -5,6 +5,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
 
+from workers.task_results import TaskResults
 from workers.webhooks.courier import Courier
 
 
@@ -20,7 +21,9 @@ class CourierStep(bootsteps.StartStopStep):
         """The consumer starts: for the first time, or again after a reconnect."""
         worker = consumer.controller
         if not hasattr(worker, "headrace_courier"):
-            worker.headrace_courier = Courier(settings=consumer.app.headrace_settings)
+            worker.headrace_courier = Courier(
+                settings=consumer.app.headrace_settings, results=TaskResults(consumer.app.backend)
+            )
             worker.headrace_courier.start()
 
     def stop(self, consumer: Any) -> None:

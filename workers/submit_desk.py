@@ -1,0 +1,104 @@
+"""SubmitDesk: takes jobs from Celery producers, under the rules of `POST /v1/jobs`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from headrace.errors import FieldError, IdempotencyMismatch
+from headrace.id_key import offer_id_key, read_id_key
+from headrace.ids import DEFAULT_TENANT, new_job_id
+from headrace.jobs import NewJob
+from headrace.keys import Keys
+from headrace.reading import invalid_fields
+from headrace.settings import Settings
+from headrace.store import JobStore, SubmitOutcome
+from headrace.submission import fingerprint, new_job, parse_submission, queue_full
+from headrace.sync_redis import SyncRedis
+from registry.registry import Registry
+from registry.served import ServedModel, ServedVersion, read_served, unknown_model, unknown_version
+from workers.task_results import task_mark
+
+#: A name that is not known makes the desk look again, at most once in this time.
+_LOOK_AGAIN_S = 1.0
+
+
+class SubmitDesk:
+    """One per process, for one thread.
+
+    Args:
+        settings: of this process.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = JobStore(Keys(cell=settings.cell))
+        self._redis = SyncRedis(url=settings.redis_url)
+        self._models: dict[str, ServedModel] = {}
+        self._looked_at = float("-inf")
+        self._id_key = b""
+
+    def submit(self, document: Mapping[str, Any], *, task_id: str, wants_result: bool) -> str:
+        """Store the job that a task asks for; the same task, delivered again, makes no other. Answers the job's id.
+
+        Raises:
+            HeadraceError: saying what is wrong; nothing was stored then.
+        """
+        raw = orjson.dumps(document)
+        body = parse_submission(raw)
+        if body.webhook is not None:
+            problem = "is not taken here: the end of the job is the task's result; drop it, or submit over HTTP"
+            raise invalid_fields([FieldError("/webhook", problem, "webhook_not_taken")])
+        job_id = new_job_id(cell=self._settings.cell, tenant=DEFAULT_TENANT, key=self._secret())
+        version = self._version_for(body.model, job_id)
+        version.check(body.input)
+        job = new_job(
+            body,
+            job_id=job_id,
+            tenant=DEFAULT_TENANT,
+            ref=version.ref,
+            max_attempts=self._settings.max_attempts,
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        mark = task_mark(task_id)
+        job = replace(job, idempotency_key=mark, request_hash=fingerprint(raw))
+        return self._enqueue(replace(job, webhook_url=mark) if wants_result else job)
+
+    def _enqueue(self, job: NewJob) -> str:
+        settings = self._settings
+        op = self._store.submit(job, cap=settings.queue_cap, idempotency_ttl_s=settings.idempotency_ttl_s)
+        submitted = self._redis.run(op)
+        if submitted.outcome is SubmitOutcome.FULL:
+            raise queue_full(job, submitted.depth)
+        if submitted.outcome is SubmitOutcome.MISMATCH:
+            raise IdempotencyMismatch("a task of the same id has made a job of other arguments; use a new task id")
+        return submitted.member.partition("/")[2]
+
+    def _secret(self) -> bytes:
+        if not self._id_key:
+            self._redis.run(offer_id_key(self._store.keys))
+            self._id_key = self._redis.run(read_id_key(self._store.keys))
+        return self._id_key
+
+    # --- what is released
+
+    def _version_for(self, text: str, job_id: str) -> ServedVersion:
+        name, at, number = text.partition("@")
+        self._look(self._settings.registry_poll_s)
+        if name not in self._models or (at and self._models[name].find(number) is None):
+            self._look(_LOOK_AGAIN_S)
+        if name not in self._models:
+            raise unknown_model(name, self._models)
+        model = self._models[name]
+        version = model.find(number) if at else model.pick(job_id)
+        if version is None:
+            raise unknown_version(text, model)
+        return version
+
+    def _look(self, most_age_s: float) -> None:
+        if time.monotonic() - self._looked_at < most_age_s:
+            return
+        self._models, _ = read_served(Registry(url=self._settings.registry_location), self._models)
+        self._looked_at = time.monotonic()
