@@ -134,3 +134,12 @@ def test_who_lost_the_lead_cannot_write_wishes(
     assert not written
     assert desired(connection, keys) == {}
     assert not connection.client.exists(keys.scaling, keys.scaling_log)
+
+
+def test_a_lead_that_would_never_end_is_no_lead(connection: SyncRedis, keys: Keys, first: Leadership) -> None:
+    connection.client.set(keys.leader, "somebody#7")
+
+    lead = connection.run(first.take())
+
+    assert lead.fence > 7
+    assert connection.client.pttl(keys.leader) > 0

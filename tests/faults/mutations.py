@@ -1,0 +1,327 @@
+"""Mistakes that somebody could make in the sources, each with an existing test that must find it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+_SOURCES = ("api", "bench", "examples", "headrace", "registry", "scheduler", "tests", "workers", "pyproject.toml")
+_LIMIT_S = 150.0
+
+_RUNNING = "tests/integration/test_scripts_running.py"
+_CLAIM = "tests/integration/test_scripts_claim.py"
+_CARE = "tests/integration/test_scripts_care.py"
+_SUBMIT = "tests/integration/test_scripts_submit.py"
+_INJECTED = "tests/integration/test_scripts_injected.py"
+_ENGINE = "tests/integration/test_engine.py"
+
+
+class Mutation(NamedTuple):
+    """A mistake: in `path`, where `right` stands once, stands `wrong`."""
+
+    name: str
+    path: str
+    right: str
+    wrong: str
+    #: The test that finds it.
+    found_by: str
+
+    def apply(self, tree: Path) -> None:
+        """Make the mistake in a copy of the sources.
+
+        Raises:
+            AssertionError: if the sources do not say any more what they said.
+        """
+        file = tree / self.path
+        text = file.read_text()
+        assert text.count(self.right) == 1, f"{self.name}: {self.path} no longer says once: {self.right}"
+        file.write_text(text.replace(self.right, self.wrong))
+
+
+_ZREM_FIRST = """for _, source in ipairs(sources) do
+  for _, queue in ipairs(source.queues) do
+    if #queue.taken > 0 then call_in_pieces('ZREM', READY .. source.group .. ':' .. queue.tenant, queue.taken) end
+  end
+end
+"""
+_LEASED = "call_in_pieces('ZADD', LEASES, leases)\n"
+_CHOSEN = "local reply, leases = "
+
+#: The mistakes that the design names; the sources are the real ones.
+NAMED = (
+    Mutation(
+        "no fence",
+        "headrace/lua/commit.lua",
+        "local ours = fields and fields[2] == fence and fields[4]",
+        "local ours = fields and fields[4]",
+        f"{_RUNNING}::test_a_late_result_cannot_replace_the_successors",
+    ),
+    Mutation(
+        "no state check",
+        "headrace/lua/commit.lua",
+        "elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then",
+        "elseif ours then",
+        f"{_RUNNING}::test_a_commit_sent_again_is_known_and_changes_nothing",
+    ),
+    Mutation(
+        "no lease",
+        "headrace/lua/claim.lua",
+        _LEASED,
+        "",
+        f"{_CLAIM}::test_a_claimed_job_is_leased_and_no_longer_ready",
+    ),
+    Mutation(
+        "fence reuse",
+        "headrace/lua/claim.lua",
+        "next_fence(fields[2], now_us)",
+        "string.format('%.0f', fields[2] + 1)",
+        f"{_CLAIM}::test_a_server_that_forgot_a_claim_gives_another_fence",
+    ),
+    Mutation(
+        "ready lost",
+        "headrace/lua/reap.lua",
+        "    enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])\n",
+        "",
+        f"{_CARE}::test_a_claimed_job_of_a_silent_worker_takes_its_old_place_and_is_charged_nothing",
+    ),
+    Mutation(
+        "no crash count",
+        "headrace/lua/reap.lua",
+        "state == 'running' and tonumber(fields[3]) >= tonumber(fields[4])",
+        "false",
+        f"{_CARE}::test_a_job_that_lost_its_worker_on_the_last_attempt_has_failed",
+    ),
+    Mutation(
+        "no solo lane",
+        "workers/job_path.py",
+        "[held for held in waiting if held.slot not in self.held.suspects]",
+        "waiting",
+        f"{_ENGINE}::test_an_input_that_kills_the_process_fails_alone",
+    ),
+    Mutation(
+        "idem ignored",
+        "headrace/lua/submit.lua",
+        "  if type(earlier) == 'string' then",
+        "  if false then",
+        f"{_SUBMIT}::test_the_same_idempotency_key_with_another_request_is_a_mismatch",
+    ),
+    Mutation(
+        "outbox out of transaction",
+        "headrace/lua/shared.lua",
+        "  if hook then post(member, now) end\n  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)\n",
+        "  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)\n  if hook then post(member, now) end\n",
+        f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
+    ),
+    Mutation(
+        "ack before commit",
+        "headrace/lua/commit.lua",
+        "  local answer = '0'\n",
+        "  local answer = '0'\n  redis.call('ZREM', LEASES, member .. '#' .. fence)\n",
+        f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
+    ),
+    Mutation(
+        "reap without grace",
+        "scheduler/reap_guard.py",
+        "        return now >= self._grace_until\n",
+        "        return True\n",
+        "tests/unit/test_scheduler_reap_guard.py::test_a_restart_between_two_looks_gets_a_lease",
+    ),
+    Mutation(
+        "shared result path",
+        "headrace/lua/commit.lua",
+        "redis.call('SET', OUTPUT .. member, body,",
+        "redis.call('SET', OUTPUT .. tenant_of(member), body,",
+        f"{_RUNNING}::test_a_committed_result_is_kept_and_the_job_has_succeeded",
+    ),
+    Mutation(
+        "ZPOPMIN first",
+        "headrace/lua/claim.lua",
+        _CHOSEN,
+        _ZREM_FIRST + _CHOSEN,
+        f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[claim-claiming]",
+    ),
+    Mutation(
+        "commit without allow-oom",
+        "headrace/lua/commit.lua",
+        "#!lua flags=allow-oom\n",
+        "#!lua\n",
+        "tests/integration/test_scripts_memory_full.py::test_what_was_accepted_is_worked_on_to_the_end",
+    ),
+)
+
+#: Further ones, most of them in what workers do with the answers.
+FURTHER = (
+    Mutation(
+        "leases are not renewed",
+        "workers/keeper.py",
+        "        if now < self._renew_at:\n            return\n",
+        "        return\n",
+        f"{_ENGINE}::test_a_pass_longer_than_the_lease_keeps_it",
+    ),
+    Mutation(
+        "a commit without an answer is forgotten",
+        "workers/committer.py",
+        "        for number in list(self._unanswered):\n",
+        "        for number in ():\n",
+        f"{_ENGINE}::test_a_commit_whose_connection_breaks_before_the_answer_is_sent_again",
+    ),
+    Mutation(
+        "nobody is called when a job comes back",
+        "headrace/lua/shared.lua",
+        "    tell(BELL .. group, 1, '*', 'r', 1)\n",
+        "",
+        f"{_CARE}::test_the_bell_rings_for_what_was_taken_back",
+    ),
+    Mutation(
+        "a batch that outlasts the grace is left behind",
+        "workers/engine.py",
+        "        path.give_back(path.held.all())\n",
+        "",
+        f"{_ENGINE}::test_a_batch_that_outlasts_the_grace_is_given_back_uncharged",
+    ),
+    Mutation(
+        "an attempt is charged again when the start is told again",
+        "headrace/lua/start.lua",
+        "  if ours and fields[1] == 'queued' then\n",
+        "  if ours and (fields[1] == 'queued' or fields[1] == 'running') then\n",
+        f"{_RUNNING}::test_a_start_sent_twice_charges_once",
+    ),
+    Mutation(
+        "an attempt is not given back with its job",
+        "headrace/lua/release.lua",
+        "fields[1] == 'running' and fields[3] - 1 or fields[3]",
+        "fields[3]",
+        f"{_RUNNING}::test_a_released_job_takes_its_old_place_and_is_charged_nothing",
+    ),
+    Mutation(
+        "whoever gave a job back may still finish it",
+        "headrace/lua/release.lua",
+        "'f', next_fence(fence, now_us), ",
+        "",
+        f"{_RUNNING}::test_who_gave_a_job_back_can_neither_finish_nor_fail_it",
+    ),
+    Mutation(
+        "a renewal takes a lease back",
+        "headrace/lua/renew.lua",
+        "  if redis.call('ZSCORE', LEASES, ARGV[i]) then\n    redis.call('ZADD', LEASES, 'XX', 'GT', ",
+        "  if true then\n    redis.call('ZADD', LEASES, ",
+        f"{_RUNNING}::test_a_renewal_names_the_leases_that_are_lost",
+    ),
+    Mutation(
+        "a pass may hang for ever",
+        "workers/executor.py",
+        '            self.kill("timeout")\n',
+        "            pass\n",
+        f"{_ENGINE}::test_an_input_that_hangs_the_process_fails_alone",
+    ),
+    Mutation(
+        "a model's process is not replaced",
+        "workers/executor.py",
+        "        self._respawn()\n        self.listener.child_died",
+        "        self.listener.child_died",
+        f"{_ENGINE}::test_an_idle_child_that_dies_is_replaced",
+    ),
+    Mutation(
+        "a silent server is waited for without end",
+        "workers/wire.py",
+        "        if self._connection is not None and self._waiting and ",
+        "        if False and self._connection is not None and self._waiting and ",
+        "tests/integration/test_wire.py::test_a_peer_that_stays_silent_is_given_up",
+    ),
+    Mutation(
+        "an answer that cannot be used ends the worker",
+        "workers/wire.py",
+        "            on_reply(reply)\n        except Exception:\n",
+        "            on_reply(reply)\n        except ZeroDivisionError:\n",
+        "tests/integration/test_wire.py::test_a_callback_that_raises_does_not_end_the_loop",
+    ),
+    Mutation(
+        "who lost the lead may write",
+        "scheduler/lua/desire.lua",
+        "if redis.call('GET', KEYS[1]) ~= ARGV[4] then return 0 end\n",
+        "",
+        "tests/integration/test_leader.py::test_who_lost_the_lead_cannot_write_wishes",
+    ),
+    Mutation(
+        "a lead that runs for ever is respected",
+        "scheduler/lua/lead.lua",
+        "if holder and redis.call('PTTL', KEYS[1]) > 0 then\n",
+        "if holder then\n",
+        "tests/integration/test_leader.py::test_a_lead_that_would_never_end_is_no_lead",
+    ),
+    Mutation(
+        "Celery's own transport",
+        "workers/app.py",
+        '        broker_transport="workers.celery_quarantine:QuarantineTransport",\n',
+        "",
+        "tests/faults/test_garbage.py::test_garbage_where_everybody_looks_stops_nobody",
+    ),
+    Mutation(
+        "nobody tidies",
+        "scheduler/loop.py",
+        "            _attempt(self._tidier.step)\n",
+        "            pass\n",
+        "tests/integration/test_tidier.py::test_a_key_of_another_type_is_set_apart_by_the_scheduler",
+    ),
+    Mutation(
+        "a silent courier's word counts",
+        "headrace/lua/settle_deliveries.lua",
+        "known[2] == fence and (known[1] == 'pending' or known[1] == state)",
+        "true",
+        f"{_INJECTED}::test_the_promises_hold_when_nothing_stops[a_silent_courier_comes_back]",
+    ),
+)
+
+
+def copy_sources(tree: Path) -> None:
+    """Copy everything that tests need."""
+    for name in _SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, tree / name)
+
+
+class Verdict(NamedTuple):
+    """What came of a run of tests."""
+
+    passed: bool
+    #: True if tests failed, rather than could not be run.
+    failed: bool
+    words: str
+
+
+def run_tests(tree: Path, tests: Sequence[str]) -> Verdict:
+    """Run tests of a copy in a process of its own."""
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        f"--timeout={_LIMIT_S - 30:g}",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    try:
+        ended = subprocess.run(
+            [*command, *tests],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=10 * _LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        return Verdict(passed=False, failed=False, words=str(error))
+    summary = re.findall(r"(?m)^(?:FAILED|ERROR).*$", ended.stdout)
+    return Verdict(ended.returncode == 0, ended.returncode == 1, "\n".join([*summary, *ended.stdout.splitlines()[-5:]]))
