@@ -51,9 +51,9 @@ def doctor(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASSED_ON, rich_help_panel="System")
 def models(context: typer.Context) -> None:
-    """Check, push, list and show models: check | push | ls | show, each with --help."""
-    if context.args[:1] == ["check"]:
-        _become("workers.check", context.args[1:])
+    """Check, tune, push, list and show models: check | tune | push | ls | show, each with --help."""
+    if context.args[:1] in (["check"], ["tune"]):
+        _become(f"workers.{context.args[0]}", context.args[1:])
     _become("registry", context.args or ["--help"])
 
 

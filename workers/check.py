@@ -4,7 +4,6 @@ A model that batches must not let items see one another: a batch of its examples
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +17,9 @@ from rich.table import Table
 
 from headrace.errors import HeadraceError, InvalidInput, InvalidModel
 from registry.additions import parse_additions
-from registry.description import SourceFile, describe, read_files
-from registry.manifest import Manifest
 from workers.failures import ItemResult
 from workers.runtime import Runtime
+from workers.tryout import from_folder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -70,33 +68,10 @@ def check(
     Raises:
         InvalidModel: if it cannot be published or loaded at all.
     """
-    files = read_files(folder, extra)
-    manifest = describe(folder, files, name="checked", entry=entry)
-    if not manifest.examples:
-        raise InvalidModel("the model has no examples; they are what it is checked and warmed up with")
-    with tempfile.TemporaryDirectory() as staged:
-        begun = time.monotonic()
-        runtime = _load(_stage(files, Path(staged)), manifest, device)
+    begun = time.monotonic()
+    with from_folder(folder, entry=entry, extra=extra or {}, device=device) as runtime:
         loaded = Finding("loads and warms up", True, f"{time.monotonic() - begun:.1f} s on {device}")
         return [loaded, *_compare(runtime, tolerance)]
-
-
-def _stage(files: Sequence[SourceFile], folder: Path) -> Path:
-    """Lay a version's files out as links, as a worker's cache would hold them."""
-    for entry, source in files:
-        target = folder / entry.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(source.resolve())
-    return folder
-
-
-def _load(folder: Path, manifest: Manifest, device: str) -> Runtime:
-    try:
-        return Runtime.load(folder=folder, manifest=manifest, device=device)
-    except HeadraceError:
-        raise
-    except Exception as error:
-        raise InvalidModel(f"load failed: {type(error).__name__}: {error}") from error
 
 
 def _compare(runtime: Runtime, tolerance: float) -> list[Finding]:
