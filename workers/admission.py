@@ -1,11 +1,12 @@
 """Admission: which of the waiting jobs of a model version share a batch with the head of the order. Pure.
 
 A batch is padded to its largest item, so company is not always cheap. A job joins while the batch with it costs less
-time than the batch and the job one after the other: what it saves (a batch takes time beyond the work of its items) must
-be clearly more than the filling that it causes. Jobs of about the head's cost are asked first.
+time than the batch and the job one after the other: what it saves (a batch takes time beyond the work of its items)
+must be clearly more than the filling that it causes. Jobs of about the head's cost are asked first.
 """
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 from workers.cost_model import CostModel
@@ -13,11 +14,13 @@ from workers.waiting import NEVER_S, Entry, Waiting
 
 #: So many batches' worth of waiting jobs are candidates for one batch.
 WINDOW_BATCHES = 8
-#: How much of the time that a job saves by not running alone its filling may cost. Less than all, because better company
-#: may come for it. On a measured curve anything from 0.4 to 1 is about as good; beyond that much is lost.
+#: How much of the time that a job saves by not running alone its filling may cost. Less than all, because better
+#: company may come for it. On a measured curve anything from 0.4 to 1 is about as good; beyond that much is lost.
 FAIR_SHARE = 0.5
 #: Until the cost model knows what padding costs, at most this share of a batch may be padding.
 BLIND_PADDING = 0.2
+
+_DEADLINE_S = attrgetter("job.deadline_s")
 
 
 class Limits(NamedTuple):
@@ -71,7 +74,7 @@ def _form_equal(head: Entry, waiting: Waiting, limits: Limits, now: float) -> Fo
     """Everything in order, up to the size that is best."""
     size = limits.costs.sizes.choose(max(int(min(limits.max_batch, limits.budget)), 1))
     entries = led_by(head, waiting.first(size), size)
-    if min(entry.job.deadline_s for entry in entries) == NEVER_S:
+    if min(map(_DEADLINE_S, entries)) == NEVER_S:
         return Formed(entries, float(len(entries)), wants_more=len(entries) < size)
     return _join(head, entries[1:], {}, limits._replace(max_batch=size), now)
 
@@ -111,7 +114,8 @@ def _join(head: Entry, candidates: Iterable[Entry], costs: Mapping[int, float], 
             return Formed(entries, padded, soonest_s)
         entries.append(entry)
         largest, useful, padded, soonest_s = max(largest, cost), useful + cost, grown, sooner_s
-    wants_more = len(entries) < limits.max_batch and padded < model.efficient_cost
+    fits_more = len(entries) < limits.max_batch and padded + largest <= budget
+    wants_more = fits_more and padded < model.efficient_cost
     return Formed(entries, padded, soonest_s, wants_more)
 
 

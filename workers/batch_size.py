@@ -7,6 +7,7 @@ the search goes on while the last halving cost little. After that the best size 
 so that neither one unlucky measurement nor a change of the machine decides for ever.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -79,8 +80,15 @@ class BatchSize:
         return [[size, batches, each] for size, (batches, each) in kept]
 
     def restore(self, state: list[list[float]]) -> None:
-        """Start from what `to_state` gave."""
-        self._tried = {int(size): (int(batches), float(each)) for size, batches, each in state}
+        """Start from what `to_state` gave.
+
+        Raises:
+            ValueError: if that is not what this is.
+        """
+        tried = {int(size): (int(batches), float(each_s)) for size, batches, each_s in state}
+        if not all(size > 0 and 0 < each_s < math.inf for size, (_, each_s) in tried.items()):
+            raise ValueError(state)
+        self._tried = tried
 
 
 def _gaps(known: dict[int, float]) -> Iterator[tuple[float, int]]:

@@ -60,9 +60,8 @@ class Batcher:
         waiting = self._waiting.get(ref)
         if waiting is None:
             waiting = self._waiting[ref] = Waiting()
-        for job in jobs:
-            self._arrivals += 1
-            waiting.append(Entry(self._arrivals, now, job))
+        waiting.extend(jobs, self._arrivals + 1, now)
+        self._arrivals += len(jobs)
 
     def prepared(self, slot: int, cost: float) -> None:
         """A job has been preprocessed, and this is its cost; nothing happens if it no longer waits."""

@@ -31,6 +31,10 @@ _COMPARABLE = 2
 _LOOK_BEYOND = 50
 #: Relative deviation while nothing better is known.
 _UNKNOWN_DEVIATION = 0.25
+#: That counts as much as so many batches.
+_PRIOR = 4
+#: A batch counts as at most so many times longer than expected.
+_STALL = 3.0
 #: Batches are believed to cost and to take no more or less than this; anything else is a broken `cost` or clock.
 LEAST_COST = 1e-6
 _COSTS, _SECONDS = (LEAST_COST, 1e12), (1e-9, 1e6)
@@ -55,6 +59,7 @@ class CostModel:
         self._seen = 0
         self._to_drop = WARM_UP
         self._variance = _UNKNOWN_DEVIATION**2
+        self._judged = 0
         self._hinge = Hinge(0.0, 0.0, 0.0)
         self._ceiling = math.inf
         self._refit_at = 1
@@ -67,12 +72,12 @@ class CostModel:
         if items < 1 or not (math.isfinite(cost) and math.isfinite(took_s)):
             return
         cost, took_s = _within(cost, _COSTS), _within(took_s, _SECONDS)
-        if (expected_s := self.t(cost)) > 0:
-            self._learn_deviation(took_s / expected_s - 1)
+        if self.known:
+            self._learn_deviation(took_s / self.t(cost) - 1)
         self._seen += 1
         index = _class_of(cost)
-        mean, seconds, batches, _ = self._classes.get(index, (cost, took_s, 0.0, 0))
-        batches = 1 + _FORGET * batches
+        mean, seconds, batches, seen = self._classes.get(index, (cost, took_s, 0.0, self._seen))
+        batches = 1 + batches * _FORGET ** (self._seen - seen)
         mean, seconds = mean + (cost - mean) / batches, seconds + (took_s - seconds) / batches
         self._classes[index] = _Class(mean, seconds, batches, self._seen)
         if cost == items:
@@ -128,8 +133,10 @@ class CostModel:
         return learned
 
     def _learn_deviation(self, error: float) -> None:
-        # A stall of many times the expected length says no more than one of three times.
-        self._variance += (1 - _FORGET) * (min(error, 3.0) ** 2 - self._variance)
+        self._judged += 1
+        follow = max(1 / (_PRIOR + self._judged), 1 - _FORGET)
+        # A stall of many times the expected length says no more than one of a few times.
+        self._variance += follow * (min(error, _STALL) ** 2 - self._variance)
 
     def _fit(self) -> None:
         """Fit anew; after many batches one more changes little, so not after each."""
@@ -166,7 +173,8 @@ def _class_of(cost: float) -> int:
 
 
 def _plausible(row: _Class) -> bool:
-    return _within(row.cost, _COSTS) == row.cost and _within(row.seconds, _SECONDS) == row.seconds and row.batches > 0
+    in_range = _within(row.cost, _COSTS) == row.cost and _within(row.seconds, _SECONDS) == row.seconds
+    return in_range and 0 < row.batches < math.inf and row.seen <= 0
 
 
 def _within(value: float, bounds: tuple[float, float]) -> float:

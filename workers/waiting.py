@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, count, islice, repeat
 from typing import NamedTuple
 
 #: Number of tiers; 0 is the most urgent one.
@@ -30,6 +31,10 @@ class Entry(NamedTuple):
     job: WaitingJob
 
 
+#: Like `Entry._make`, at a third of its cost: this happens to every job.
+_new_entry = partial(tuple.__new__, Entry)
+
+
 class Waiting:
     """What waits for one model version: higher tiers first, then by arrival. Costs become known later, or never."""
 
@@ -47,17 +52,20 @@ class Waiting:
         return chain.from_iterable(tier.values() for tier in self._tiers)
 
     def __contains__(self, slot: int) -> bool:
-        return any(slot in tier for tier in self._tiers)
+        urgent, standard, spot = self._tiers
+        return slot in standard or slot in urgent or slot in spot
 
     @property
     def mean_cost(self) -> float:
         """Mean of the known costs; 1 if none is known."""
         return self._known_cost / len(self.costs) if self.costs else 1.0
 
-    def append(self, entry: Entry) -> None:
-        """Put a job at the end of its tier."""
-        job = entry.job
-        self._tiers[job.tier][job.slot] = entry
+    def extend(self, jobs: list[WaitingJob], first_arrival: int, now: float) -> None:
+        """Put jobs at the ends of their tiers; their arrivals are numbered from `first_arrival`."""
+        tiers = self._tiers
+        for entry in map(_new_entry, zip(count(first_arrival), repeat(now), jobs)):
+            job = entry.job
+            tiers[job.tier][job.slot] = entry
 
     def price(self, slot: int, cost: float) -> None:
         """A job that waits here has this cost."""
@@ -72,9 +80,9 @@ class Waiting:
         """The job that came first, whatever its tier; there must be one."""
         return min(next(iter(tier.values())) for tier in self._tiers if tier)
 
-    def first(self, count: int) -> list[Entry]:
-        """The next `count` jobs in the order of service."""
-        return list(islice(self, count))
+    def first(self, most: int) -> list[Entry]:
+        """The next `most` jobs in the order of service."""
+        return list(islice(self, most))
 
     def unpriced(self, limit: int) -> list[WaitingJob]:
         """The next `limit` jobs whose cost is not known."""

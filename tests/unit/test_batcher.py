@@ -1,7 +1,9 @@
 """Which jobs run together."""
 
-from workers.batcher import Batch, Batcher, Limits, WaitingJob
-from workers.cost_model import CostModel
+import pytest
+
+from workers.batcher import PATIENCE, Batch, Batcher, Limits, WaitingJob
+from workers.cost_model import WARM_UP, CostModel
 
 
 def jobs(*slots: int) -> list[WaitingJob]:
@@ -88,3 +90,81 @@ def test_clear_forgets_everything() -> None:
     batcher.clear()
 
     assert slots_of_next(batcher, a=4) == []
+
+
+def test_higher_tiers_go_first_whatever_the_model() -> None:
+    batcher = Batcher()
+    batcher.add("a", [WaitingJob(1, b"", tier=2), WaitingJob(2, b"", tier=1)])
+    batcher.add("b", [WaitingJob(3, b"", tier=0)])
+
+    assert [3] == slots_of_next(batcher, a=1, b=1)
+    assert [2] == slots_of_next(batcher, a=1, b=1)
+    assert [1] == slots_of_next(batcher, a=1, b=1)
+
+
+def test_the_oldest_job_leads_a_batch_after_it_was_passed_over_often_enough() -> None:
+    batcher = Batcher()
+    batcher.add("b", [WaitingJob(0, b"", tier=2)])
+    order = []
+    for slot in range(1, PATIENCE + 2):
+        batcher.add("a", [WaitingJob(slot, b"", tier=0)])
+        order += slots_of_next(batcher, a=1, b=1)
+
+    assert [*range(1, PATIENCE + 1), 0] == order
+
+
+def test_a_model_without_limits_gets_batches_of_one() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2))
+
+    assert slots_of_next(batcher) == [1]
+
+
+def test_a_removed_job_does_not_run() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2, 3))
+    batcher.add("a", jobs(4), alone=True)
+    batcher.remove(2)
+    batcher.remove(4)
+    batcher.remove(99)
+
+    assert slots_of_next(batcher, a=4) == [1, 3]
+    assert batcher.is_empty
+
+
+def test_what_is_not_prepared_is_listed_in_the_order_in_which_it_is_wanted() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2))
+    batcher.add("b", [WaitingJob(3, b"", tier=0), WaitingJob(4, b"", tier=2)])
+    batcher.prepared(1, 10.0)
+    batcher.prepared(99, 10.0)
+
+    assert [3, 4, 2] == [job.slot for _, job in batcher.unprepared(5)]
+    assert [("b", 3)] == [(ref, job.slot) for ref, job in batcher.unprepared(1)]
+
+
+def test_before_a_batch_of_sized_jobs_as_many_as_may_run_together_should_be_prepared() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2, 3, 4))
+    batcher.prepared(2, 10.0)
+    sized = {"a": Limits(CostModel(), max_batch=3, sized=True)}
+
+    assert ("a", jobs(1, 3)) == batcher.wanted(sized)
+    assert batcher.wanted(limits(a=3)) is None
+
+    batcher.prepared(1, 10.0)
+    batcher.prepared(3, 10.0)
+    assert batcher.wanted(sized) is None
+
+
+def test_staged_work_is_told_in_seconds() -> None:
+    batcher, costs = Batcher(), CostModel()
+    for _ in range(WARM_UP + 1):
+        costs.observe(4, 4, 0.2)
+    batcher.add("a", jobs(*range(12)))
+    batcher.add("unknown", jobs(100))
+
+    staged_s = batcher.staged_s({"a": Limits(costs, max_batch=4)})
+
+    assert staged_s == pytest.approx(0.6)
+    assert Batcher().staged_s({}) == 0
