@@ -8,11 +8,14 @@ from typing import Self
 
 import orjson
 
+from workers.device_mark import DeviceMark
+
 #: Room left below a batch that failed.
 _BACK_OFF = 0.9
 #: How the limit comes back: so much more after so many clean passes that it held back.
 _RECOVERY = 1.05
 _CLEAN_PASSES = 200
+_NOWHERE = DeviceMark("", "", 0)
 
 
 class OomLimit:
@@ -26,6 +29,13 @@ class OomLimit:
         self.cost = math.inf
         self._failed_at = math.inf
         self._clean = 0
+        self._device: DeviceMark | None = None
+
+    def be_on(self, device: DeviceMark) -> None:
+        """The model runs on this device now; what was learnt on another one is forgotten."""
+        if self._device is not None and not self._device.is_like(device):
+            self.lift()
+        self._device = device
 
     def allows(self, cost: float) -> bool:
         """Tell whether a batch of several items of this cost, all together, may run."""
@@ -53,7 +63,7 @@ class OomLimit:
             self.cost = min(_RECOVERY * self.cost, math.nextafter(self._failed_at, 0.0))
 
     def lift(self) -> None:
-        """Forget everything: the model, the device, its driver or its free memory is another one."""
+        """Forget everything that failed."""
         self.cost = self._failed_at = math.inf
         self._clean = 0
 
@@ -61,7 +71,7 @@ class OomLimit:
         """Write it down for the next worker; empty if there is no limit."""
         if self.cost == math.inf:
             return b""
-        return orjson.dumps({"cost": self.cost, "failed_at": self._failed_at})
+        return orjson.dumps({"cost": self.cost, "failed_at": self._failed_at, "device": list(self._device or _NOWHERE)})
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
@@ -73,8 +83,8 @@ class OomLimit:
         limit = cls()
         if raw:
             match orjson.loads(raw):
-                case {"cost": float(cost) | int(cost), "failed_at": float(failed_at) | int(failed_at)}:
-                    limit.cost, limit._failed_at = float(cost), float(failed_at)
+                case {"cost": float(cost), "failed_at": float(failed_at), "device": [str(), str(), int()] as device}:
+                    limit.cost, limit._failed_at, limit._device = cost, failed_at, DeviceMark(*device)
                 case _:
-                    raise ValueError("not a memory limit: it has no cost and failed_at")
+                    raise ValueError("not a memory limit: it has no cost, failed_at and device")
         return limit

@@ -23,6 +23,7 @@ from workers.codec import decoder, encoder
 from workers.collate import collate, split
 from workers.compiled import Compiled
 from workers.device_copy import device_copy
+from workers.device_mark import device_mark
 from workers.failures import ItemResult, attempt, failed
 from workers.finite import refuse_not_finite
 from workers.isolation import Isolation
@@ -88,7 +89,9 @@ class Runtime:
             )
         model = model_class()
         model.load(folder, device)
-        runtime = cls(model=model, manifest=manifest, device=device, memory=memory or OomLimit())
+        memory = memory or OomLimit()
+        memory.be_on(device_mark(device))
+        runtime = cls(model=model, manifest=manifest, device=device, memory=memory)
         runtime.warm_up()
         return runtime
 

@@ -4,7 +4,11 @@ import math
 
 import pytest
 
+from workers.device_mark import DeviceMark, device_mark
 from workers.oom_limit import OomLimit
+
+GIB = 2**30
+GPU = DeviceMark("a card", "13.0", 80 * GIB)
 
 
 def failed_at(cost: float) -> OomLimit:
@@ -70,12 +74,44 @@ def test_a_pass_as_large_as_the_one_that_failed_lifts_it() -> None:
 
 
 def test_it_is_written_down_and_read_again() -> None:
-    again = OomLimit.from_bytes(failed_at(100).to_bytes())
+    limit = failed_at(100)
+    limit.be_on(GPU)
+
+    again = OomLimit.from_bytes(limit.to_bytes())
+    again.be_on(GPU)
+    same = again.cost
     again.passed(100, items=1)
 
-    assert 90 == OomLimit.from_bytes(failed_at(100).to_bytes()).cost
-    assert math.inf == again.cost
+    assert (90, math.inf) == (same, again.cost)
     assert math.inf == OomLimit.from_bytes(OomLimit().to_bytes()).cost
+
+
+@pytest.mark.parametrize(
+    ("device", "is_kept"),
+    [
+        (GPU, True),
+        (GPU._replace(memory_bytes=76 * GIB), True),
+        (GPU._replace(memory_bytes=60 * GIB), False),
+        (GPU._replace(driver="13.1"), False),
+        (GPU._replace(name="another"), False),
+    ],
+)
+def test_it_is_forgotten_on_another_device_driver_or_free_memory(device: DeviceMark, *, is_kept: bool) -> None:
+    limit = failed_at(100)
+    limit.be_on(GPU)
+
+    again = OomLimit.from_bytes(limit.to_bytes())
+    again.be_on(device)
+
+    assert is_kept is (again.cost == 90)
+
+
+def test_the_processor_has_a_mark() -> None:
+    mark = device_mark("cpu")
+
+    assert "cpu" == mark.name
+    assert mark.is_like(device_mark("cpu"))
+    assert mark.memory_bytes > GIB / 4
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b'{"cost": 1}', b'{"cost": "1", "failed_at": 2}'])
