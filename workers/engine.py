@@ -32,6 +32,7 @@ from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
 from workers.loop import Loop, SelectorLoop
 from workers.metrics import WorkerCollector, WorkerFigures, render_of
+from workers.nested_loop import NestedLoop
 from workers.offer import Offer
 from workers.view import JobView
 from workers.wire import Wire
@@ -71,7 +72,7 @@ class JobEngine:
         self._settings = settings
         self._identity = identity
         self._store = JobStore(Keys(cell=settings.cell))
-        self._loop: Loop | None = None
+        self._loop: NestedLoop | None = None
         self._view = view
         self._is_draining = False
         self._is_hurried = False
@@ -174,10 +175,16 @@ class JobEngine:
 
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; called again after each of Celery's reconnects."""
-        self._loop = loop
+        self._detach()
+        self._loop = NestedLoop(loop)
         for part in (self._executor, self._path, self._claimer, self._committer, self._links):
-            part.attach(loop)
+            part.attach(self._loop)
         self._tick()
+
+    def _detach(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
 
     def _tick(self) -> None:
         self._ticked_at = time.monotonic()
@@ -309,10 +316,10 @@ class JobEngine:
         loop.run_until(lambda: self._is_hurried or not path.held.running, limit_s=self._settings.shutdown_grace_s)
         path.give_back(path.held.all())
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)
-        self._loop = None
         self._catalog.stop()
         self._metrics.close()
         self._keeper.stop()
         self._executor.close()
         self._links.close()
+        self._detach()
         loop.close()

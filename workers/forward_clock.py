@@ -43,17 +43,21 @@ class ForwardClock:
         self._running = _Pass(number, ref, now, expected_s or self._estimate_s.get(ref, 0.0))
         return None if last is None else _idle(last[0], now, pass_s=last[1])
 
-    def ended(self, number: int, ref: str, *, took_s: float) -> Idle | None:
+    def ended(self, number: int, *, took_s: float) -> Idle | None:
         """It ended."""
-        known = self._estimate_s.get(ref)
-        self._estimate_s[ref] = took_s if known is None else min(took_s, 0.8 * known + 0.2 * took_s)
         running, untold = self._running, self._untold
         if running is not None and running.number == number:
+            self._learn(running.ref, took_s)
             self._last, self._running = (running.began + took_s, took_s), None
         elif running is not None and untold is not None and untold.number == number:
+            self._learn(untold.ref, took_s)
             self._untold = None
             return _idle(untold.began + took_s, running.began, pass_s=took_s)
         return None
+
+    def _learn(self, ref: str, took_s: float) -> None:
+        known = self._estimate_s.get(ref)
+        self._estimate_s[ref] = took_s if known is None else min(took_s, 0.8 * known + 0.2 * took_s)
 
     def forget_running(self) -> None:
         """It will not end: its process is gone."""

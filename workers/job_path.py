@@ -77,7 +77,7 @@ class JobPath:
         self.batches = 0
         self.tally = Tally()
         self.child_deaths = 0
-        self._starts = Starts(wire=parts.wire, store=parts.store)
+        self._starts = Starts(wire=parts.wire, store=parts.store, view=parts.view)
         #: When the last claim that brought jobs was decided on.
         self._planned_at = 0.0
         parts.executor.listener = self
@@ -125,7 +125,6 @@ class JobPath:
         self.models.chose(ref, jobs=len(slots), left=self.held.staged.jobs)
         self._starts.begun(slots[0], jobs)
         self._learn(idle)
-        self._view.started(jobs)
         self._on_room()
 
     def _learn(self, idle: Idle | None) -> None:
@@ -136,7 +135,8 @@ class JobPath:
     def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], report: PassReport) -> None:
         """A forward pass ended: commit it."""
         took_s = report.took_s
-        self._starts.ended(slots[0])
+        untold = self._starts.ended(slots[0])
+        idle = self.clock.ended(slots[0], took_s=took_s)
         jobs, outcomes, errors = [], [], []
         for slot, (ok, cause, body) in zip(slots, results, strict=True):
             held = self.held.remove(slot)
@@ -147,11 +147,12 @@ class JobPath:
                 errors.append(None if ok else body.decode())
         if jobs:
             self._committer.commit(outcomes, took_s=took_s)
-            self._learn(self.clock.ended(slots[0], jobs[0].ref, took_s=took_s))
+            self._learn(idle)
             self.models.ran(jobs[0].ref, report)
             self.models.waits(jobs[0].ref, jobs=self.held.staged.jobs, seconds=report.staged_s)
             self.jobs_done += len(jobs)
             self.batches += 1
+            self._view.started(untold)
             self._view.ended(jobs, errors, took_s)
             self._count(jobs[0].ref, outcomes, report)
             job_log.ended(jobs, errors, took_s)

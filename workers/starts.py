@@ -1,12 +1,14 @@
-"""Starts: says in the records that jobs are in a forward pass, if the pass lasts."""
+"""Starts: says in the records, and to whoever watches, that jobs are in a forward pass, if the pass lasts."""
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from headrace.failpoints import failpoint
 from headrace.store import JobStore
 from workers.held_jobs import HeldJob
 from workers.loop import Loop, Timer
+from workers.view import JobView
 from workers.wire import Wire
 
 log = logging.getLogger("headrace.path")
@@ -15,32 +17,47 @@ log = logging.getLogger("headrace.path")
 _DELAY_S = 0.02
 
 
+class _Untold(NamedTuple):
+    jobs: Sequence[HeldJob]
+    timer: Timer | None
+
+
+_NOBODY = _Untold((), None)
+
+
 class Starts:
     """Passes are known by a number; a pass may begin before the one before it was told to have ended."""
 
-    def __init__(self, *, wire: Wire, store: JobStore) -> None:
+    def __init__(self, *, wire: Wire, store: JobStore, view: JobView) -> None:
         self._wire = wire
         self._store = store
+        self._view = view
         self._loop: Loop | None = None
-        self._timers: dict[int, Timer] = {}
+        self._untold: dict[int, _Untold] = {}
 
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; timers of the one before are void."""
         self._loop = loop
-        self._timers.clear()
+        for number, (jobs, _) in list(self._untold.items()):
+            self.begun(number, jobs)
 
     def begun(self, number: int, jobs: Sequence[HeldJob]) -> None:
         """A pass begins with these."""
-        if self._loop is not None:
-            self._timers[number] = self._loop.call_later(_DELAY_S, lambda: self._tell(number, jobs))
+        timer = None if self._loop is None else self._loop.call_later(_DELAY_S, lambda: self._tell(number))
+        self._untold[number] = _Untold(jobs, timer)
 
-    def ended(self, number: int) -> None:
-        """It ended, or will never."""
-        if timer := self._timers.pop(number, None):
+    def ended(self, number: int) -> Sequence[HeldJob]:
+        """A pass ended; answers those of its jobs that nobody was told of."""
+        jobs, timer = self._untold.pop(number, _NOBODY)
+        if timer is not None:
             timer.cancel()
+        return jobs
 
-    def _tell(self, number: int, jobs: Sequence[HeldJob]) -> None:
-        self._timers.pop(number, None)
+    def _tell(self, number: int) -> None:
+        jobs = self.ended(number)
+        if not jobs:
+            return
+        self._view.started(jobs)
         failpoint("worker.before_start")
         self._wire.send(self._store.start([held.job.lease for held in jobs]), lambda _: None, self._failed)
 

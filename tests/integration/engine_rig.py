@@ -80,7 +80,7 @@ class EngineRig:
     def output(self, member: str) -> bytes:
         return self.redis.run(self.store.output(member)) or b""
 
-    def run_until(self, done: Callable[[], bool], *, limit_s: float = 20.0) -> None:
+    def run_until(self, done: Callable[[], bool], *, limit_s: float = 50.0) -> None:
         assert self.loop.run_until(done, limit_s=limit_s)
 
     def finish(self, *members: str) -> list[JobStatus]:
@@ -97,7 +97,7 @@ class EngineRig:
         self.loop.close()
 
 
-def wait_until(done: Callable[[], bool], *, limit_s: float = 20.0) -> None:
+def wait_until(done: Callable[[], bool], *, limit_s: float = 50.0) -> None:
     """Wait for something that other processes do."""
     end = time.monotonic() + limit_s
     while not done():

@@ -22,7 +22,7 @@ def test_the_child_says_how_long_a_pass_will_take() -> None:
 def test_without_its_word_a_pass_takes_as_long_as_the_one_before() -> None:
     clock = ForwardClock()
     clock.started(1, "a@1", now=1.0)
-    clock.ended(1, "a@1", took_s=0.5)
+    clock.ended(1, took_s=0.5)
 
     clock.started(2, "a@1", now=2.0)
 
@@ -40,7 +40,8 @@ def test_a_pass_of_an_unknown_model_is_expected_to_end_at_once() -> None:
 def test_a_shorter_pass_is_believed_at_once_and_a_longer_one_slowly() -> None:
     clock = ForwardClock()
     for number, took_s in enumerate((1.0, 0.5, 1.0)):
-        clock.ended(number, "a@1", took_s=took_s)
+        clock.started(number, "a@1", now=10.0 * number)
+        clock.ended(number, took_s=took_s)
 
     assert pytest.approx(0.6) == clock.longest_s
 
@@ -48,7 +49,7 @@ def test_a_shorter_pass_is_believed_at_once_and_a_longer_one_slowly() -> None:
 def test_the_time_between_two_passes_was_idle() -> None:
     clock = ForwardClock()
     first = clock.started(1, "a@1", now=1.0)
-    ended = clock.ended(1, "a@1", took_s=0.5)
+    ended = clock.ended(1, took_s=0.5)
 
     second = clock.started(2, "a@1", now=1.75)
 
@@ -60,7 +61,7 @@ def test_an_end_that_is_told_after_the_next_start_leaves_that_running_and_tells_
     clock.started(1, "a@1", now=1.0)
     second = clock.started(2, "a@1", now=1.6, expected_s=0.5)
 
-    ended = clock.ended(1, "a@1", took_s=0.5)
+    ended = clock.ended(1, took_s=0.5)
 
     assert second is None
     assert ended is not None
@@ -73,7 +74,7 @@ def test_a_pass_that_took_up_where_the_one_before_ended_was_not_idle() -> None:
     clock.started(1, "a@1", now=1.0)
     clock.started(2, "a@1", now=1.5)
 
-    ended = clock.ended(1, "a@1", took_s=0.6)
+    ended = clock.ended(1, took_s=0.6)
 
     assert Idle(since=1.6, seconds=0.0, pass_s=0.6) == ended
 
