@@ -43,7 +43,7 @@ class OomLimit:
 
     def failed(self, cost: float) -> None:
         """A pass of this cost ran out of memory, and not because of one of its items."""
-        self._failed_at = cost
+        self._failed_at = float(cost)
         self.cost = _BACK_OFF * cost
         self._clean = 0
 
