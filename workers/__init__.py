@@ -5,8 +5,8 @@ that: `claimer` (what to take, and when, by `claim_policy`), `bell` (how an idle
 parent's end of the child), `committer` (how results get back), `keeper` (leases and presence, in a thread), `catalog`
 (which models to serve), `links` and `wire` (connections to Redis that never block), `forward_clock` (when a pass will
 end), `starts` (tells that a pass runs), `cost_states` (what other workers learned), `nested_loop` (a lean loop inside
-Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower see
-of it.
+Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower
+see of it.
 `device_lease` gives each worker a GPU of its own (`devices`: of which ones).
 
 `webhooks` is another kind of worker: the courier, which tells ends of jobs and runs no model.
