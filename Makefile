@@ -2,8 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
+CANARY := .bench/canary
+CELERY_TESTS := $(addprefix tests/,integration/test_celery_worker.py integration/test_celery_control.py integration/test_submit_task.py faults/test_shutdown_ways.py faults/test_reconnects.py)
 
-.PHONY: help setup demo up test lint types layers pytest faults soak bench clean
+.PHONY: help setup demo up test lint types layers pytest canary faults soak bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -42,6 +44,13 @@ pytest: setup
 
 faults: setup  ## kill, freeze and cut off processes at every step (about 20 minutes)
 	@$(BIN)/python -m pytest tests/faults -m faults
+
+canary: setup  ## the tests of Celery's side against the newest Celery that pip finds; allowed to fail, loudly
+	@$(PYTHON) -m venv --clear $(CANARY)
+	@$(CANARY)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager 'celery[redis]' hiredis
+	@$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' > $$(echo $(CANARY)/lib/python3.*/site-packages)/headrace.pth
+	@$(CANARY)/bin/python -c 'import billiard, celery, kombu, redis; print("celery", celery.__version__, "kombu", kombu.__version__, "billiard", billiard.__version__, "redis", redis.__version__, celery.__file__)'
+	@$(CANARY)/bin/python -m pytest -m '' $(CELERY_TESTS)
 
 soak: setup  ## many jobs while processes are killed, with the table of what came of them (JOBS=100000 SEED=1)
 	@$(BIN)/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))

@@ -195,8 +195,10 @@ class Job:
         """Read the hash of `FIELDS`.
 
         Raises:
-            KeyError, ValueError: if the record is damaged.
+            KeyError, ValueError: if the record is damaged, or of a layout that came later.
         """
+        if int(record.get("v") or 1) > SCHEMA_VERSION:
+            raise ValueError(f"{member} has layout {record['v']}; this process knows {SCHEMA_VERSION}: upgrade it")
         tenant, _, job_id = member.partition("/")
 
         def optional(field: str) -> int | None:
