@@ -1,7 +1,6 @@
 """The desk where jobs are handed in, looked at, waited for and called off."""
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -19,6 +18,7 @@ from headrace.errors import (
 )
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.server_clock import ServerClock, ask_time
 from headrace.store import SubmitOutcome, Submitted
 from headrace.submission import fingerprint, new_job, parse_submission, queue_full, webhook_url
 from headrace.webhooks import Delivery, delivery_id_of
@@ -65,6 +65,7 @@ class JobDesk:
         self._services = services
         self._store = services.store
         self._run = services.mux.run
+        self._clock = ServerClock()
         self._egress = Egress(networks=services.settings.webhook_allow_networks)
 
     async def submit(self, raw: bytes, *, idempotency_key: str = "", traceparent: str = "", wait_s: float = 0) -> Seen:
@@ -74,7 +75,7 @@ class JobDesk:
             HeadraceError: saying what is wrong; nothing was stored then.
         """
         body = parse_submission(raw)
-        services, now_ms = self._services, time.time_ns() // 1_000_000
+        services, now_ms = self._services, await self._now_ms()
         job_id = await services.seal.new_id(TENANT)
         version = await services.catalog.version_for(body.model, job_id)
         version.check(body.input)
@@ -103,6 +104,12 @@ class JobDesk:
         delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
         return Seen(accepted, await self._waiting(accepted, submitted.depth), delivery=delivery)
 
+    async def _now_ms(self) -> int:
+        # Times that are given as spans count from now, and this machine's clock may be set to anything.
+        if not self._clock.is_known:
+            self._clock.learn(await self._run(ask_time()))
+        return self._clock.now_ms()
+
     async def _hand_in(self, job: NewJob, wait_s: float) -> tuple[Submitted, _Found | None]:
         """Store a job; with `wait_s`, one that is new is waited for and answered too."""
         if not wait_s:
@@ -128,6 +135,7 @@ class JobDesk:
         barrier.require()
         failpoint("api.before_submit")
         submitted = await self._run(self._store.submit(job, cap=cap, idempotency_ttl_s=ttl_s))
+        self._clock.learn(submitted.now_ms)
         failpoint("api.submitted")
         if submitted.outcome is SubmitOutcome.FULL:
             raise queue_full(job, submitted.depth)

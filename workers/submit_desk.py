@@ -13,6 +13,7 @@ from headrace.ids import DEFAULT_TENANT, new_job_id
 from headrace.jobs import NewJob
 from headrace.keys import Keys
 from headrace.reading import invalid_fields
+from headrace.server_clock import ask_time
 from headrace.settings import Settings
 from headrace.store import JobStore, SubmitOutcome
 from headrace.submission import fingerprint, new_job, parse_submission, queue_full
@@ -60,7 +61,7 @@ class SubmitDesk:
             tenant=DEFAULT_TENANT,
             ref=version.ref,
             max_attempts=self._settings.max_attempts,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=self._redis.run(ask_time()),
         )
         mark = task_mark(task_id)
         job = replace(job, idempotency_key=mark, request_hash=fingerprint(raw))

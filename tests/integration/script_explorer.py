@@ -155,8 +155,9 @@ class Explorer:
     def _world(memories: Memories, seen: Any) -> World:
         *records, one, two, ready, deadlines, leases, dump = seen
         jobs = [Job.from_record(member, _record(reply)) for member, reply in zip(JOBS, records, strict=True)]
-        names = [tuple(name.decode() for name in some) for some in (ready, deadlines, leases)]
-        return World(memories, (jobs[0], jobs[1]), (one, two), *names, dump=tuple(dump))
+        return World(
+            memories, (jobs[0], jobs[1]), (one, two), _texts(ready), _texts(deadlines), _texts(leases), tuple(dump)
+        )
 
     # --- steps ----------------------------------------------------------------------------------------------
 
@@ -170,7 +171,7 @@ class Explorer:
             if len(memory) < _MOST_HELD:
                 yield Step(f"{WORKERS[number]} claims", (self._claim(WORKERS[number]),), _claimed(number))
             if memory:
-                yield Step(f"{WORKERS[number]} crashes", (), lambda world, _, n=number: _remember(world, n, ()))
+                yield Step(f"{WORKERS[number]} crashes", (), _crashed(number))
             for held in memory:
                 yield from self._steps_of(number, held)
 
@@ -223,6 +224,10 @@ def _claimed(number: int) -> Settle:
         return _remember(world, number, world.memories[number] + new)
 
     return settle
+
+
+def _crashed(number: int) -> Settle:
+    return lambda world, _: _remember(world, number, ())
 
 
 def _begun(number: int, held: Held) -> Settle:
@@ -310,6 +315,10 @@ def body_of(lease: Lease) -> bytes:
 
 def _record(reply: Sequence[bytes]) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _texts(reply: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(name.decode() for name in reply)
 
 
 def _eval(script: str, keys: Sequence[str], args: Sequence[str | bytes] = ()) -> RedisOp[Any]:
