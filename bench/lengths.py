@@ -11,6 +11,7 @@ import argparse
 import random
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from bench.curve_simulation import Arrival, InOrder, Ours, Outcome, packed, padded, simulate
@@ -53,9 +54,10 @@ def run(options: argparse.Namespace) -> Report:
 
 
 def generated_requests(count: int) -> list[Request]:
-    """A trace for trying out: five requests a second, lengths as widely spread as people's."""
+    """A trace for trying out: random arrivals, 5.5 a second, and lengths as widely spread as people's."""
     rng = random.Random(0)
-    return [Request(i / 5, int(rng.lognormvariate(5.5, 1.0)) + 1) for i in range(count)]
+    arrivals_s = accumulate(rng.expovariate(5.5) for _ in range(count))
+    return [Request(at_s, int(rng.lognormvariate(6.5, 1.0)) + 1) for at_s in arrivals_s]
 
 
 def _on_encoder(options: argparse.Namespace, requests: Sequence[Request]) -> Report:

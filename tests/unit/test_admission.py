@@ -47,9 +47,9 @@ def slots(batcher: Batcher, limits: Limits, now: float = 0.0) -> list[int]:
     return [job.slot for job in next_of(batcher, limits, now).jobs]
 
 
-def sized(curve: Hinge | None = STEEP, **more: float) -> Limits:
+def sized(curve: Hinge | None = STEEP, *, max_cost: float = math.inf, memory_cost: float = math.inf) -> Limits:
     costs = CostModel() if curve is None else informed(curve)
-    return Limits(costs, max_batch=4, sized=True)._replace(**more)
+    return Limits(costs, max_batch=4, sized=True, max_cost=max_cost, memory_cost=memory_cost)
 
 
 def test_company_is_what_costs_about_as_much_as_the_head() -> None:
@@ -75,9 +75,9 @@ def test_while_nothing_is_known_of_the_time_a_fifth_may_be_filling(cost: float, 
     assert ([0, 1] if joins else [0]) == slots(waiting(100, cost), sized(None))
 
 
-@pytest.mark.parametrize("limit", ["max_cost", "memory_cost"])
-def test_the_padded_batch_stays_within_the_budget(limit: str) -> None:
-    batch = next_of(waiting(100, 100, 100, 100), sized(**{limit: 300.0}))
+@pytest.mark.parametrize("limits", [sized(max_cost=300.0), sized(memory_cost=300.0)])
+def test_the_padded_batch_stays_within_the_budget(limits: Limits) -> None:
+    batch = next_of(waiting(100, 100, 100, 100), limits)
 
     assert (3, 300.0) == (len(batch.jobs), batch.cost)
 
@@ -159,8 +159,8 @@ def test_by_default_nobody_waits_for_company() -> None:
     assert [0] == slots(waiting(100), sized())
 
 
-def patient(**more: float) -> Limits:
-    return sized(FLAT, **more)._replace(max_wait_s=(0.0, 0.05, 0.5))
+def patient(*, max_cost: float = math.inf) -> Limits:
+    return sized(FLAT, max_cost=max_cost)._replace(max_wait_s=(0.0, 0.05, 0.5))
 
 
 def test_a_lone_job_waits_for_company_if_its_tier_may() -> None:

@@ -92,6 +92,24 @@ def test_balance_compares_shares_with_speeds(capsys: pytest.CaptureFixture[str])
     assert figures["busy_max_over_min"] >= 1
 
 
+def test_lengths_compare_batches_by_length_with_batches_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["lengths"], capsys)["figures"]
+
+    assert figures["fifo_over_ours"] > 0
+    assert figures["padding_share"] < figures["fifo_padding_share"]
+
+
+def test_lengths_on_a_curve_come_close_to_batches_without_filling(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["lengths", "--model", "curve"], capsys)["figures"]
+
+    over_packed = [value for name, value in figures.items() if name.startswith("busy_over_packed")]
+    over_single = [value for name, value in figures.items() if name.startswith("busy_over_single")]
+    assert 2 == len(over_packed) == len(over_single)
+    assert 1 <= min(over_packed)
+    assert max(over_packed) <= 1.1
+    assert max(over_single) < 1
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 
