@@ -1,6 +1,6 @@
 """The contract of Headrace: what two processes must agree on, and the client that speaks it.
 
 Job records and their transitions (`jobs`, `store`, `lua/`), the order of service (`tiers`), every Redis key (`keys`),
-what a model author writes (`model`, `model_options`), settings, errors, and the HTTP client. Nothing here imports
-torch, Celery or FastAPI.
+what a model author writes (`model`, `model_options`), what a submission is (`submission`, read by `reading`, with
+`moments`), settings, errors, and the HTTP client. Nothing here imports torch, Celery or FastAPI.
 """

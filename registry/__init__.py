@@ -2,7 +2,8 @@
 
 `manifest` what a version is, `release` what serves, `object_store` where both lie, `source` finds the author's class,
 `signature` reads its type hints, `description` makes a manifest of a folder, `cache` brings a version's files here and
-verifies them, `registry` puts these together, `__main__` is the command line.
+verifies them, `registry` puts these together, `served` is what a submission needs of a release, `__main__` is the
+command line.
 
     files/sha256/<digest>                          a file, under its own digest
     models/<name>/versions/<n, 8 digits>/manifest.json

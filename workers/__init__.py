@@ -6,7 +6,8 @@ parent's end of the child), `committer` (how results get back), `keeper` (leases
 (which models to serve), `links` and `wire` (connections to Redis that never block), `forward_clock` (when a pass will
 end), `starts` (tells that a pass runs), `cost_states` (what other workers learned), `nested_loop` (a lean loop inside
 Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower
-see of it.
+see of it, `control` what remote control does to it (`offer`: which jobs are claimed). `launch` starts the process.
+`submit_task` (with `submit_desk`) takes jobs from Celery producers, and `task_results` tells them the ends.
 `device_lease` gives each worker a GPU of its own (`devices`: of which ones).
 
 `webhooks` is another kind of worker: the courier, which tells ends of jobs and runs no model.
