@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,7 +20,9 @@ from headrace.keys import Keys, group_of
 from headrace.store import CommitAnswer, Swept
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import FLOOR_MS, OFFSET_MS, Tier
+from headrace.webhooks import DeliveryState, delivery_id_of
 from tests.integration.script_cell import GROUPS, REF, Cell
+from tests.integration.script_ledger import HOOK
 
 KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.REFUSED
 QUEUED, RUNNING, CANCELING = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.CANCELING
@@ -44,6 +46,8 @@ class ModelJob:
     rescues: int = 0
     lease: Lease | None = None
     is_delayed: bool = False
+    #: Somebody is to be told of its end, and has not been yet.
+    has_listener: bool = False
 
     @property
     def is_ready(self) -> bool:
@@ -89,18 +93,28 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
     # --- rules ----------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.jobs) < MOST_JOBS)
-    @rule(tier=st.sampled_from(Tier), attempts=st.integers(1, 3), kind=st.sampled_from(["now", "later", "deadline"]))
+    @rule(
+        tier=st.sampled_from(Tier),
+        attempts=st.integers(1, 3),
+        kind=st.sampled_from(["now", "later", "deadline", "told"]),
+    )
     def submit(self, tier: Tier, attempts: int, kind: str) -> None:
         """A job arrives."""
         self._submit(tier, attempts, kind)
 
     def _submit(self, tier: Tier, attempts: int, kind: str) -> None:
         far = self.cell.now_ms() + FAR_MS
-        times = {"later": {"not_before_ms": far}, "deadline": {"deadline_ms": far}}.get(kind, {})
+        kinds: dict[str, dict[str, Any]] = {
+            "later": {"not_before_ms": far},
+            "deadline": {"deadline_ms": far},
+            "told": {"webhook_url": HOOK},
+        }
         number = len(self.jobs)
-        member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **times).member
+        member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **kinds.get(kind, {})).member
         score = OFFSET_MS[tier] + (FAR_MS if kind == "later" else 0)
-        self.jobs[member] = ModelJob(score, attempts, kind == "deadline", is_delayed=kind == "later")
+        self.jobs[member] = ModelJob(
+            score, attempts, kind == "deadline", is_delayed=kind == "later", has_listener=kind == "told"
+        )
 
     @precondition(lambda self: any(job.is_ready for job in self.jobs.values()))
     @rule(count=st.integers(1, 4), starts=st.booleans())
@@ -240,6 +254,38 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             if self.jobs[member].status in (QUEUED, RUNNING):
                 self.jobs[member].end(JobStatus.EXPIRED)
 
+    @precondition(lambda self: self.old)
+    @rule()
+    def renew(self) -> None:
+        """Every worker renews whatever it ever had: what it no longer holds is named, and stays lost."""
+        lost = [str(lease) for lease in self.old if self.jobs[lease.member].lease != lease]
+
+        assert lost == self.cell.run(self.cell.store.renew(self.old, lease_ms=60_000))
+
+    @rule()
+    def sweep(self) -> None:
+        """Nothing is out of order at any time."""
+        assert Swept(0, 0, 0) == self.cell.sweep()
+
+    def _untold(self) -> set[str]:
+        """What couriers should find."""
+        return {
+            delivery_id_of(member) for member, job in self.jobs.items() if job.has_listener and job.status.is_terminal
+        }
+
+    @precondition(lambda self: self._untold())
+    @rule(count=st.integers(0, 3), is_heard=st.booleans())
+    def tell(self, count: int, is_heard: bool) -> None:
+        """A courier tells of some ends; of those that nobody heard it tells again."""
+        self.cell.lapse_deliveries()
+        due = self.cell.claim_deliveries()
+
+        assert self._untold() == {delivery.id for delivery in due}
+        state = DeliveryState.DELIVERED if is_heard else DeliveryState.PENDING
+        assert [True] * len(due[:count]) == self.cell.settle(due[:count], state)
+        for delivery in due[:count]:
+            self.jobs[delivery.job.member].has_listener = not is_heard
+
     def teardown(self) -> None:
         """Nothing is out of order at the end."""
         assert Swept(0, 0, 0) == self.cell.sweep()
@@ -265,11 +311,16 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         assert {member for member, job in self.jobs.items() if job.is_delayed} == delayed
         assert {str(job.lease) for job in self.jobs.values() if job.lease} == leases
 
+    @invariant()
+    def whoever_is_to_be_told_of_an_end_is_in_the_outbox(self) -> None:
+        """From the end on, until it was told."""
+        assert self._untold() == {row.decode() for row in self.cell.redis.zrange(self.cell.keys.outbox, 0, -1)}
+
 
 def test_the_scripts_do_what_the_model_does(connection: SyncRedis, keys: Keys) -> None:
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", partial(ScriptsAgainstModel, connection, keys)),
-        settings=settings(max_examples=60, stateful_step_count=40, derandomize=True, database=None, deadline=None),
+        settings=settings(max_examples=40, stateful_step_count=40, derandomize=True, database=None, deadline=None),
     )
 
 
