@@ -14,7 +14,7 @@ from bench.service import Service
 from headrace.failpoints import FAILPOINTS
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
-from headrace.presence import ModelState, WorkerPresence
+from headrace.presence import ModelState, WorkerPresence, WorkerState
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
@@ -53,7 +53,7 @@ class Cluster:
         self.folder = folder
         # Never rewritten, the append-only file is a record of everything (see `audit`).
         every_option = {"auto-aof-rewrite-percentage": "0", **(options or {})}
-        self.server = FaultyServer(folder=folder / "redis", port=free_port(), options=every_option)
+        self.server: EmbeddedServer = FaultyServer(folder=folder / "redis", port=free_port(), options=every_option)
         api_port = free_port()
         self.settings = Settings(
             redis_url=self.server.url,
@@ -135,7 +135,9 @@ class Cluster:
     def serves(self, worker: Service, ref: ModelRef | None) -> bool:
         """Tell whether a worker serves `ref` (or, with None, only whether it speaks)."""
         presence = self.presence_of(worker)
-        return presence is not None and (ref is None or is_ready(presence, ref))
+        if presence is None or presence.state is WorkerState.DRAINING:
+            return False
+        return ref is None or is_ready(presence, ref)
 
     def spawn_courier(self) -> Service:
         """Start a courier and do not wait for it."""

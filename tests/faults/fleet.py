@@ -34,6 +34,7 @@ class Fleet:
     Args:
         schedulers: how many; one leads.
         with_courier: whether webhooks are delivered.
+        urls: where Redis is for a role that does not reach it directly.
     """
 
     def __init__(
@@ -44,19 +45,23 @@ class Fleet:
         workers: int = 2,
         schedulers: int = 1,
         with_courier: bool = False,
+        urls: Mapping[str, str] | None = None,
     ) -> None:
         self._cluster = cluster
+        self._urls = urls or {}
         self._refs = refs
         self._frozen: set[int] = set()
-        starts: dict[str, Callable[[], Service]] = {"api": lambda: cluster.spawn("api")}
-        starts |= {f"scheduler{number}": lambda: cluster.spawn("scheduler") for number in range(schedulers)}
-        starts |= {name: self._worker_start(name) for name in (f"w{number}" for number in range(workers))}
-        if with_courier:
-            starts["courier"] = cluster.spawn_courier
+        names = ["api", *(f"scheduler{number}" for number in range(schedulers)), *(f"w{n}" for n in range(workers))]
+        starts = {name: self._start(name) for name in [*names, *(["courier"] if with_courier else [])]}
         self.roles = {name: Role(start, self._serves(name), start()) for name, start in starts.items()}
 
-    def _worker_start(self, name: str) -> Callable[[], Service]:
-        return lambda: self._cluster.spawn_worker(name)
+    def _start(self, name: str) -> Callable[[], Service]:
+        url = self._urls.get(name, "")
+        if name == "courier":
+            return self._cluster.spawn_courier
+        if name.startswith("w"):
+            return lambda: self._cluster.spawn_worker(name, redis_url=url)
+        return lambda: self._cluster.spawn(name.rstrip("0123456789"), redis_url=url)
 
     def _serves(self, name: str) -> Callable[[Service], bool]:
         cluster = self._cluster
@@ -138,7 +143,8 @@ class Fleet:
 
     def wait_until_serving(self) -> None:
         """Wait until all serve; what ends meanwhile, because it was told to before, is started again."""
-        poll("everything serves", self._serves_everything, limit_s=_START_LIMIT_S)
+        poll("everything serves", self.serves_everything, limit_s=_START_LIMIT_S)
 
-    def _serves_everything(self) -> bool:
+    def serves_everything(self) -> bool:
+        """Tell whether all serve; what has ended is started."""
         return not self.restart_ended() and all(role.serves(role.service) for role in self.roles.values())

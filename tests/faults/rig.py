@@ -1,8 +1,11 @@
 """Rig: a cluster whose parts are all there and are kept alive, what was asked of it, and the check of it all."""
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from headrace.webhooks import delivery_id_of
@@ -11,6 +14,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.evidence import Evidence, gather
 from tests.faults.fleet import Fleet
 from tests.faults.history import History
+from tests.faults.proxy import Link
 from tests.faults.submitter import Question, Submitter, accepted, new_x
 from tests.integration.receivers import Receiver
 
@@ -27,6 +31,7 @@ class Rig:
         options: of the server.
         lease_ms: of jobs.
         workers: how many.
+        proxied: roles that reach Redis through a link of their own.
     """
 
     def __init__(
@@ -37,14 +42,23 @@ class Rig:
         lease_ms: int = 2_000,
         workers: int = 2,
         schedulers: int = 2,
-        with_courier: bool = True,
+        with_courier: bool = False,
+        proxied: Sequence[str] = (),
     ) -> None:
         self.cluster = Cluster(folder=folder, options={**ALWAYS, **(options or {})}, lease_ms=lease_ms)
         self.cluster.start_server()
         self.history = History(folder / "history.jsonl")
         self.receiver = Receiver()
         self.ref = self.cluster.push_model()
-        self.fleet = Fleet(self.cluster, (self.ref,), workers=workers, schedulers=schedulers, with_courier=with_courier)
+        self.links = {role: Link(target_port=self.cluster.server.port) for role in proxied}
+        self.fleet = Fleet(
+            self.cluster,
+            (self.ref,),
+            workers=workers,
+            schedulers=schedulers,
+            with_courier=with_courier,
+            urls={role: link.url for role, link in self.links.items()},
+        )
         self.fleet.wait_until_serving()
         self._before: dict[str, Question] = {}
         self._pool = ThreadPoolExecutor(max_workers=4)
@@ -53,12 +67,16 @@ class Rig:
         """End everything."""
         self.cluster.close()
         self._pool.shutdown(cancel_futures=True)
+        for link in self.links.values():
+            link.close()
         self.receiver.close()
         self.history.close()
 
     def begin(self) -> None:
         """All is well again, and what was asked before is not asked for any more."""
         self.cluster.disarm()
+        for link in self.links.values():
+            link.heal()
         self.fleet.heal()
         self._before = accepted(self.history)
 
@@ -72,11 +90,35 @@ class Rig:
         url = self.receiver.url
         return [Question(x=new_x(), sleep_ms=sleep_ms, hook=url if n < hooks else "") for n in range(count)]
 
-    def submitting(self, questions: Sequence[Question]) -> Future[None]:
+    def put(self, questions: Sequence[Question]) -> None:
+        """Store jobs without the API, all at once."""
+        store, cell = self.cluster.store, self.cluster.settings.cell
+        jobs = [question.job(self.ref, cell=cell) for question in questions]
+        self.cluster.redis.run_all(store.submit(job, cap=100_000) for job in jobs)
+        for job, question in zip(jobs, questions, strict=True):
+            self.history.note("accepted", member=job.member, **asdict(question))
+
+    @contextlib.contextmanager
+    def load(self, *, sleep_ms: int, pause_s: float = 0.0) -> Iterator[None]:
+        """Hand jobs in, one after the other, as long as the block lasts; then wait until all have ended."""
+        is_over = threading.Event()
+
+        def more() -> Iterator[Question]:
+            while not is_over.wait(pause_s):
+                yield Question(x=new_x(), sleep_ms=sleep_ms)
+
+        submitting = self.submitting(more())
+        try:
+            yield
+        finally:
+            is_over.set()
+        self.finish(submitting)
+
+    def submitting(self, questions: Iterable[Question]) -> Future[None]:
         """Hand questions in from a thread of its own."""
         return self._pool.submit(self.submit, questions)
 
-    def submit(self, questions: Sequence[Question]) -> None:
+    def submit(self, questions: Iterable[Question]) -> None:
         """Hand questions in, one after the other, until all are accepted."""
         submitter = Submitter(port=self.cluster.settings.api_port, history=self.history)
         for question in questions:

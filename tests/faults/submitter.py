@@ -6,8 +6,11 @@ import itertools
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
+from headrace.ids import new_job_id
+from headrace.jobs import NewJob
+from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from tests.faults.history import History
 from tests.faults.ledger import TENANT
@@ -43,6 +46,16 @@ class Question:
         }
         return json.dumps(document | ({"webhook": {"url": self.hook}} if self.hook else {})).encode()
 
+    def job(self, ref: ModelRef, *, cell: str) -> NewJob:
+        """The same, as the API would store it."""
+        return NewJob(
+            id=new_job_id(cell=cell, tenant=TENANT, key=b"test"),
+            tenant=TENANT,
+            ref=ref,
+            tier=self.tier,
+            input=json.dumps({"x": self.x, "sleep_ms": self.sleep_ms, "act": self.act}).encode(),
+        )
+
 
 def new_x() -> int:
     """A number that was not asked yet."""
@@ -56,19 +69,19 @@ class Submitter:
         self._history = history
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_LIMIT_S)
 
-    def submit(self, question: Question, *, limit_s: float = 60.0) -> str:
-        """Hand a job in, however often that takes; answers its member.
+    def submit(self, question: Question, *, key: str = "", limit_s: float = 90.0) -> str:
+        """Hand a job in, under a new key if none is given, however often that takes; answers its member.
 
         Raises:
             TimeoutError: if nobody took it within `limit_s`.
             ValueError: if it was refused for good.
         """
-        key, until = uuid.uuid4().hex, time.monotonic() + limit_s
+        key, until = key or uuid.uuid4().hex, time.monotonic() + limit_s
         while time.monotonic() < until:
             answer = self._try(question, key)
             if answer is not None:
                 member = f"{TENANT}/{answer}"
-                self._history.note("accepted", member=member, **asdict(question))
+                self._history.note("accepted", member=member, key=key, **asdict(question))
                 return member
             time.sleep(_PAUSE_S)
         raise TimeoutError(f"nobody took job {question.x} within {limit_s:g} s")
@@ -98,5 +111,13 @@ class Submitter:
 
 def accepted(history: History) -> dict[str, Question]:
     """What was accepted, by member."""
-    rows = (dict(event.fields) for event in history.events("accepted"))
-    return {row.pop("member"): Question(**row | {"tier": Tier(row["tier"])}) for row in rows}
+    names = [field.name for field in fields(Question)]
+    rows = (event.fields for event in history.events("accepted"))
+    return {
+        row["member"]: Question(**{name: row[name] for name in names} | {"tier": Tier(row["tier"])}) for row in rows
+    }
+
+
+def keys_of(history: History) -> dict[str, str]:
+    """Under which key each member was handed in."""
+    return {event.fields["member"]: event.fields["key"] for event in history.events("accepted")}

@@ -12,7 +12,7 @@ import pytest
 
 from headrace.failpoints import FAILPOINTS
 from headrace.settings import as_environment
-from tests.faults.cluster import MODEL_FOLDER, poll
+from tests.faults.cluster import MODEL_FOLDER
 from tests.faults.rig import Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -32,27 +32,27 @@ STEPS = [step for step in FAILPOINTS if step not in PUSHING]
 
 def _end_a_worker(rig: Rig) -> None:
     """Have a worker drain while its batch runs."""
-    poll("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
+    rig.until("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
     os.kill(rig.fleet.pids["w0"], signal.SIGTERM)
     rig.fleet.let_children_go_on()
 
 
 def _end_a_worker_without_a_child(rig: Rig) -> None:
     """Have a worker drain that holds jobs of which none runs."""
-    poll("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
+    rig.until("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
     rig.fleet.kill_child("w0")
     os.kill(rig.fleet.pids["w0"], signal.SIGTERM)
 
 
 def _kill_a_worker(rig: Rig) -> None:
     """Leave leases behind that must be reaped."""
-    poll("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
+    rig.until("a pass runs", lambda: rig.fleet.froze_child_in_a_pass("w0"))
     rig.fleet.kill("w0")
 
 
 def _kill_a_child(rig: Rig) -> None:
     """Have another child load the model."""
-    poll("a child is killed", lambda: rig.fleet.kill_child("w0") is not None)
+    rig.until("a child is killed", lambda: rig.fleet.kill_child("w0") is not None)
 
 
 #: What makes a process reach a step that the way of a job does not pass.
@@ -84,7 +84,7 @@ def _median(rows: list[tuple[float, str]]) -> float:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("matrix"))
+    rig = Rig(tmp_path_factory.mktemp("matrix"), with_courier=True)
     yield rig
     rig.close()
 
