@@ -56,6 +56,7 @@ def verify_failed(cluster: Cluster, ledger: Ledger, member: str, cause: Cause) -
     ("act", "cause"),
     [
         ("exit", Cause.WORKER_LOST),
+        ("early exit", Cause.WORKER_LOST),
         ("segfault", Cause.WORKER_LOST),
         ("hang", Cause.TIMEOUT),
         ("loop", Cause.TIMEOUT),

@@ -23,13 +23,21 @@ class Question(BaseModel):
 
     x: int
     sleep_ms: int = 0
-    act: Literal["answer", "raise", "large", "infinite", "exit", "segfault", "hang", "loop", "kill worker"] = "answer"
+    act: Literal[
+        "answer", "raise", "large", "infinite", "exit", "early exit", "segfault", "hang", "loop", "kill worker"
+    ] = "answer"
 
 
 class Guilty(Model, max_batch=32, finite=True):
     """Answers x² + 1."""
 
     examples = (Question(x=1),)
+
+    def preprocess(self, item: Question) -> Question:
+        """Bring the process down before any pass, if that is asked for."""
+        if item.act == "early exit":
+            os._exit(3)
+        return item
 
     def forward(self, batch: list[Question]) -> list[float]:
         """Sleep as long as the slowest question asks, then answer each."""
