@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     claim_lead_ms: float = Field(
         3.0, ge=0, description="how long before the end of a forward pass the next batch is claimed"
     )
-    claim_max_bytes: Positive = Field(8_388_608, description="most input bytes claimed at once")
+    claim_max_bytes: Positive = Field(8_388_608, description="most input bytes that wait in the model's process")
     shutdown_grace_s: float = Field(25.0, ge=0, description="how long a stopping worker may finish its batch")
 
     webhook_allow_networks: tuple[Network, ...] = Field(
