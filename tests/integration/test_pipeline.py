@@ -78,7 +78,9 @@ def test_a_backlog_is_finished_beside_the_passes(make_rig: MakeRig) -> None:
 
 
 @pytest.mark.parametrize(("when", "crash"), [("before", "exit"), ("after", "segfault"), ("before", "leave")])
-def test_an_input_that_kills_the_process_beside_a_pass_fails_alone(make_rig: MakeRig, when: str, crash: str) -> None:
+def test_an_input_that_kills_the_process_beside_a_pass_fails_alone(
+    make_rig: MakeRig, caplog: pytest.LogCaptureFixture, when: str, crash: str
+) -> None:
     rig = make_rig()
     words = [f"word {n}" for n in range(40)]
     words[29] = f"{when}:{crash}"
@@ -91,6 +93,8 @@ def test_an_input_that_kills_the_process_beside_a_pass_fails_alone(make_rig: Mak
     assert {JobStatus.SUCCEEDED} == set(statuses)
     assert rig.job(members[29]).cause == Cause.WORKER_LOST
     assert 0 == rig.leases()
+    # It was a suspect at once, and ran alone next.
+    assert 2 == len([r for r in caplog.records if r.name == "headrace.executor" and "died" in r.message])
 
 
 @pytest.mark.parametrize(("when", "hang"), [("before", "hang"), ("after", "hold the GIL")])
