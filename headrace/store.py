@@ -221,9 +221,12 @@ class JobStore:
         args = self._keyed(worker, least, most, ahead, CLAIM_SHARE, PRIORITY_LANE, most_bytes, lease_ms, *groups)
         return RedisOp(_claimed, args, load_script("claim"))
 
-    def start(self, leases: Sequence[Lease]) -> RedisOp[list[bool]]:
-        """A batch enters its forward pass: each job becomes running and is charged an attempt; False if not ours."""
-        args = self._keyed(*_flat(leases))
+    def start(self, leases: Sequence[Lease], *, ago_ms: float = 0) -> RedisOp[list[bool]]:
+        """A batch entered its forward pass `ago_ms` ago: each job becomes running and is charged an attempt.
+
+        False stands for a job that is not ours.
+        """
+        args = self._keyed(round(ago_ms, 3), *_flat(leases))
         return RedisOp(_flags, args, load_script("start"))
 
     def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> RedisOp[list[str]]:

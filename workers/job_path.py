@@ -119,11 +119,12 @@ class JobPath:
 
     def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
         """A forward pass begins: say so in the records if it lasts, and plan the next claim."""
-        idle = self.clock.started(slots[0], ref, now=time.monotonic(), expected_s=expected_s)
+        now = time.monotonic()
+        idle = self.clock.started(slots[0], ref, now=now, expected_s=expected_s)
         failpoint("worker.started")
         jobs = self.held.start(slots)
         self.models.chose(ref, jobs=len(slots), left=self.held.staged.jobs)
-        self._starts.begun(slots[0], jobs)
+        self._starts.begun(slots[0], jobs, now=now)
         self._learn(idle)
         self._on_room()
 

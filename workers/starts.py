@@ -1,6 +1,7 @@
 """Starts: says in the records, and to whoever watches, that jobs are in a forward pass, if the pass lasts."""
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,10 +20,11 @@ _DELAY_S = 0.02
 
 class _Untold(NamedTuple):
     jobs: Sequence[HeldJob]
+    began: float
     timer: Timer | None
 
 
-_NOBODY = _Untold((), None)
+_NOBODY = _Untold((), 0.0, None)
 
 
 class Starts:
@@ -38,28 +40,29 @@ class Starts:
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; timers of the one before are void."""
         self._loop = loop
-        for number, (jobs, _) in list(self._untold.items()):
-            self.begun(number, jobs)
+        for number, untold in list(self._untold.items()):
+            self.begun(number, untold.jobs, now=untold.began)
 
-    def begun(self, number: int, jobs: Sequence[HeldJob]) -> None:
-        """A pass begins with these."""
+    def begun(self, number: int, jobs: Sequence[HeldJob], *, now: float) -> None:
+        """A pass begins with these, at `now` in monotonic seconds."""
         timer = None if self._loop is None else self._loop.call_later(_DELAY_S, lambda: self._tell(number))
-        self._untold[number] = _Untold(jobs, timer)
+        self._untold[number] = _Untold(jobs, now, timer)
 
     def ended(self, number: int) -> Sequence[HeldJob]:
         """A pass ended; answers those of its jobs that nobody was told of."""
-        jobs, timer = self._untold.pop(number, _NOBODY)
-        if timer is not None:
-            timer.cancel()
-        return jobs
+        untold = self._untold.pop(number, _NOBODY)
+        if untold.timer is not None:
+            untold.timer.cancel()
+        return untold.jobs
 
     def _tell(self, number: int) -> None:
-        jobs = self.ended(number)
+        jobs, began, _ = self._untold.pop(number, _NOBODY)
         if not jobs:
             return
         self._view.started(jobs)
         failpoint("worker.before_start")
-        self._wire.send(self._store.start([held.job.lease for held in jobs]), lambda _: None, self._failed)
+        op = self._store.start([held.job.lease for held in jobs], ago_ms=(time.monotonic() - began) * 1000)
+        self._wire.send(op, lambda _: None, self._failed)
 
     def _failed(self, error: Exception) -> None:
         # The commit makes up for it.

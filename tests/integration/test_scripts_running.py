@@ -360,3 +360,13 @@ def test_a_bell_keeps_one_entry_however_often_it_rings(cell: Cell) -> None:
         cell.take()
 
     assert cell.redis.xlen(cell.keys.bell(STANDARD)) == 1
+
+
+def test_a_pass_that_is_told_late_began_when_it_began(cell: Cell) -> None:
+    cell.submit("j1")
+    leases = cell.take()
+    before_ms = cell.now_ms()
+
+    cell.run(cell.store.start(leases, ago_ms=5_000.5))
+
+    assert before_ms - 5_001 <= (cell.job("default/j1").started_ms or 0) <= cell.now_ms() - 5_000
