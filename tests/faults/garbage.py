@@ -118,6 +118,21 @@ def messages() -> list[bytes]:
     return [*VALUES, *(json.dumps(message).encode() for message in _broken_messages())]
 
 
+def fuzz(seed: int, count: int) -> Iterator[bytes]:
+    """Sound messages with bytes changed, lost or doubled, and with parts put where other parts belong."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        message = _sound_message()
+        for part in (message, message["headers"], message["properties"]):
+            if draw.random() < 0.4:
+                part[draw.choice(list(part))] = draw.choice([*part.values(), *_ODD])
+        text = bytearray(json.dumps(message).encode())
+        for _ in range(draw.choice((0, 0, 1, 5))):
+            at = draw.randrange(len(text))
+            text[at : at + draw.randrange(3)] = draw.randbytes(draw.randrange(3))
+        yield bytes(text)
+
+
 def _sound_message() -> dict[str, Any]:
     return {
         "body": base64.b64encode(b"[[], {}, {}]").decode(),

@@ -8,7 +8,7 @@ from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from tests.faults.cluster import Cluster, poll
-from tests.faults.garbage import KINDS, LARGE, VALUES, messages, our_keys, pour
+from tests.faults.garbage import KINDS, LARGE, VALUES, fuzz, messages, our_keys, pour
 from workers.app import PLAIN_QUEUE, make_app
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -75,6 +75,16 @@ def test_garbage_in_any_queue_of_celerys_stops_nobody(cluster: Cluster, processe
     verify_a_good_job_is_done(cluster, processes)
     verify_plain_tasks_are_taken(cluster)
     assert strays(cluster) >= len(messages())
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_message_stops_anybody(cluster: Cluster, processes: Processes, seed: int) -> None:
+    pour(cluster.redis.client, PLAIN_QUEUE, "list", list(fuzz(seed, 1_000)))
+
+    verify_plain_tasks_are_taken(cluster)
+    verify_a_good_job_is_done(cluster, processes)
+    assert strays(cluster) > 100
 
 
 def verify_a_good_job_is_done(cluster: Cluster, processes: Processes) -> None:
