@@ -73,19 +73,24 @@ class MetricsPort:
         self._server.serve_forever(poll_interval=_POLL_S)
 
     def _announce(self) -> None:
-        connection = SyncRedis(url=self._settings.redis_url, timeout_s=1.0)
-        while True:
-            try:
-                connection.run_all(self._targets.announce(self.target))
-            except (RedisUnavailable, redis.RedisError) as error:
-                log.debug("where the metrics are cannot be told: %s", error)
-            if self._ended.wait(ANNOUNCE_S):
-                break
         try:
-            connection.run(self._targets.withdraw(self.target))
-        except (RedisUnavailable, redis.RedisError) as error:
-            log.debug("no goodbye: %s", error)
+            connection = SyncRedis(url=self._settings.redis_url, timeout_s=1.0)
+        except ValueError as error:
+            log.debug("where the metrics are cannot be told: %s", error)
+            return
+        while not self._ended.is_set():
+            _try(lambda: connection.run_all(self._targets.announce(self.target)))
+            self._ended.wait(ANNOUNCE_S)
+        _try(lambda: connection.run(self._targets.withdraw(self.target)))
         connection.close()
+
+
+def _try(tell: Callable[[], object]) -> None:
+    """Nobody's work depends on it."""
+    try:
+        tell()
+    except (RedisUnavailable, redis.RedisError) as error:
+        log.debug("where the metrics are cannot be told: %s", error)
 
 
 def _listen(settings: Settings, render: Render) -> ThreadingHTTPServer | None:

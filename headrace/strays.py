@@ -54,7 +54,9 @@ def _set_apart(keys: Keys, rows: Sequence[Argument], subjects: Sequence[T]) -> R
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("stats", "desired"), "hash"),
-        **dict.fromkeys(("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "workers"), "zset"),
+        **dict.fromkeys(
+            ("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "targets", "workers"), "zset"
+        ),
         **dict.fromkeys(("events", "couriers", "scaling_log"), "stream"),
         **dict.fromkeys(("leader", "leader_fence", "scaling", "id_key"), "string"),
         "tenants": "set",
