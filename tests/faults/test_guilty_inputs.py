@@ -56,9 +56,9 @@ def verify_failed(cluster: Cluster, ledger: Ledger, member: str, cause: Cause) -
     ("act", "cause"),
     [
         ("exit", Cause.WORKER_LOST),
-        ("early exit", Cause.WORKER_LOST),
+        pytest.param("early exit", Cause.WORKER_LOST, marks=pytest.mark.faults),
         ("segfault", Cause.WORKER_LOST),
-        ("hang", Cause.TIMEOUT),
+        pytest.param("hang", Cause.TIMEOUT, marks=pytest.mark.faults),
         ("loop", Cause.TIMEOUT),
     ],
 )
@@ -78,6 +78,7 @@ def test_only_the_job_that_brings_the_process_down_fails(
     assert worker.is_running
 
 
+@pytest.mark.faults
 def test_several_guilty_among_many_are_found_without_harm_to_the_others(
     cluster: Cluster, guilty_ref: ModelRef, guilty: Ledger
 ) -> None:
