@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import balance, drain, durability, embed, latency, lengths, mixed, poison, tiers
+from bench import balance, drain, durability, embed, gpu, latency, lengths, mixed, poison, tiers
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
@@ -18,6 +18,7 @@ BENCHES: dict[str, ModuleType] = {
     "drain": drain,
     "durability": durability,
     "embed": embed,
+    "gpu": gpu,
     "latency": latency,
     "lengths": lengths,
     "mixed": mixed,

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch
+
 from bench.service import ROOT
 from headrace.model import Model
 from headrace.settings import child_environment
@@ -31,6 +33,9 @@ class BareLoop:
         self._decode = decoder(signature.input)
         self._encode = encoder(signature.output)
         self._is_collated = overrides(type(model), "preprocess")
+        wanted = model.options.autocast
+        kind = torch.device(device).type
+        self._precision = torch.autocast(kind, getattr(torch, wanted or "bfloat16"), enabled=wanted is not None)
 
     def run(self, inputs: Sequence[bytes], batch: int) -> list[bytes]:
         """Run all inputs; answers the results."""
@@ -42,7 +47,8 @@ class BareLoop:
     def _batch(self, inputs: Sequence[bytes]) -> list[bytes]:
         model = self._model
         items: list[Any] = [model.preprocess(self._decode(raw)) for raw in inputs]
-        rows = model.forward(collate(items, self._device) if self._is_collated else items)
+        with self._precision:
+            rows = model.forward(collate(items, self._device) if self._is_collated else items)
         return [self._encode(model.postprocess(row)) for row in split(rows, len(items))]
 
 
@@ -89,8 +95,6 @@ class BareProcess:
 
 def main(folder: Path, entry: str, inputs: Path, device: str) -> None:
     """Serve standard input."""
-    import torch
-
     _, kind = find_model(folder, entry=entry, digest="bare")
     model = kind()
     model.load(folder, device)

@@ -50,6 +50,8 @@ class HeadraceSide:
 
     #: Folders that are copied beside the model's own files, by the name that they have there.
     additions: ClassVar[Mapping[str, Path]] = {}
+    #: What the model is loaded onto.
+    device: ClassVar[str] = "cpu"
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class HeadraceSide:
             redis_url=server.url,
             data_dir=folder,
             log_level="WARNING",
-            worker_classes={"bench": WorkerClass(tiers=tiers, models=(model,))},
+            worker_classes={"bench": WorkerClass(tiers=tiers, models=(model,), device=self.device)},
         )
         self.registry = Registry(url=self.settings.registry_location)
         self.store = JobStore(Keys(cell=self.settings.cell))

@@ -38,6 +38,15 @@ def test_embed_compares_with_the_bare_loop(capsys: pytest.CaptureFixture[str]) -
     assert 0 < figures["mean_batch"] <= 8
 
 
+def test_gpu_says_that_there_is_none_or_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    document = _smoke(["gpu"], capsys)
+
+    if document["figures"]["cuda_devices"]:
+        assert min(document["figures"][f"{name}_ratio_to_bare"] for name in ("embedder", "convnet")) > 0
+    else:
+        assert "no CUDA device" in document["bench"]
+
+
 def test_tiers_show_what_urgent_jobs_wait_beside_a_flood(capsys: pytest.CaptureFixture[str]) -> None:
     document = _smoke(["tiers"], capsys)
 
