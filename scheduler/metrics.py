@@ -3,6 +3,7 @@
 Each is explained in docs/metrics.md. Two schedulers show the same numbers of the fleet, so queries take the largest.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
@@ -27,6 +28,8 @@ from headrace.sync_redis import SyncRedis
 from scheduler.fleet import Fleet, read_fleet
 from scheduler.loop import Scheduler
 from scheduler.observer import stage_of
+
+log = logging.getLogger("headrace.metrics")
 
 _QUEUE = ("model", "tier")
 #: Counter of `stats` -> metric and what it counts.
@@ -62,8 +65,8 @@ class SchedulerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Everything at this moment; without Redis only what needs none."""
-        fleet = self._look()
-        yield _gauge("headrace_redis_up", "1 if Redis answered this scrape.", fleet is not None)
+        is_up, fleet = self._look()
+        yield _gauge("headrace_redis_up", "1 if Redis answered this scrape.", is_up)
         yield _gauge("headrace_scheduler_leading", "1 if this scheduler leads.", self._scheduler.is_leading)
         tick = "Since this scheduler last did its round, standing by or leading."
         yield _gauge("headrace_scheduler_tick_age_seconds", tick, self._scheduler.tick_age_s)
@@ -73,11 +76,15 @@ class SchedulerCollector(Collector):
             for part in (_queues, _workers, _incidents, _webhooks, _redis):
                 yield from part(fleet)
 
-    def _look(self) -> Fleet | None:
+    def _look(self) -> tuple[bool, Fleet | None]:
+        """Whether Redis answers, and what it says, unless somebody else wrote there what cannot be understood."""
         try:
-            return read_fleet(self._store, self._connection)
-        except (RedisUnavailable, redis.RedisError):
-            return None
+            return True, read_fleet(self._store, self._connection)
+        except RedisUnavailable:
+            return False, None
+        except (redis.RedisError, ValueError) as error:
+            log.warning("what is in Redis cannot be shown: %s", error)
+            return True, None
 
 
 def render_of(collector: Collector) -> Callable[[str], tuple[str, bytes]]:

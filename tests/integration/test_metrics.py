@@ -196,6 +196,17 @@ def test_without_redis_the_scheduler_still_says_how_it_is(keys: Keys, connection
     assert not any(name.startswith("headrace_queue") for name in seen)
 
 
+def test_what_nobody_of_ours_wrote_hides_the_fleet_but_is_no_outage(
+    scheduler: SchedulerCollector, connection: SyncRedis, keys: Keys
+) -> None:
+    connection.client.set(keys.stats, "no hash")
+
+    seen = values(scheduler)
+
+    assert seen["headrace_redis_up"] == 1
+    assert not any(name.startswith("headrace_queue") for name in seen)
+
+
 def test_a_leading_scheduler_says_so(redis_url: str, keys: Keys, connection: SyncRedis) -> None:
     scheduler = Scheduler(settings=Settings(redis_url=redis_url, cell=keys.cell), connection=connection)
     collector = SchedulerCollector(scheduler=scheduler, store=JobStore(keys), connection=connection, classes={})
