@@ -246,6 +246,7 @@ class JobPath:
         self.held.remove(held.slot)
         self._committer.commit([Outcome(held.job.lease, JobStatus.FAILED, why, document)], took_s=0.0)
         self._view.ended([held], [document.decode()], 0.0)
+        self.tally.failed(held.ref, [why])
         job_log.ended([held], [document.decode()], 0.0)
 
     # --- back
