@@ -1,0 +1,69 @@
+"""How many jobs a worker holds: a real server, a real child."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.keys import Keys
+from headrace.store import CLAIM_SHARE
+from tests.integration.engine_rig import EngineRig
+
+MAX_BATCH = 4
+
+#: An input is a number of letters; a pass takes a while.
+SOURCE = '''
+import time
+from headrace.model import Model
+
+class Letters(Model, max_batch=4):
+    """Counts letters."""
+
+    def forward(self, batch: list[str]) -> list[int]:
+        time.sleep(0.05)
+        return [len(word) for word in batch]
+'''
+COSTS = """
+    def cost(self, item: str) -> int:
+        return len(item)
+"""
+
+
+@pytest.fixture
+def rig(redis_url: str, keys: Keys, tmp_path: Path) -> Iterator[EngineRig]:
+    rig = EngineRig(url=redis_url, keys=keys, folder=tmp_path)
+    yield rig
+    rig.close()
+
+
+def most_staged(rig: EngineRig, members: list[str]) -> int:
+    """The most jobs that were held at once and not in a pass, until all had ended."""
+    most = 0
+
+    def have_ended() -> bool:
+        nonlocal most
+        loads = rig.engine.presence().groups.values()
+        most = max(most, sum(load.held - load.running for load in loads))
+        return rig.job(members[-1]).status.is_terminal
+
+    rig.run_until(have_ended)
+    rig.finish(*members)
+    return most
+
+
+def test_where_all_jobs_cost_the_same_one_batch_is_staged(rig: EngineRig) -> None:
+    ref = rig.push("letters", SOURCE)
+    members = rig.submit(*("x" * (1 + n % 20) for n in range(80)), ref=ref)
+
+    rig.start()
+
+    assert most_staged(rig, members) <= MAX_BATCH
+
+
+def test_where_costs_differ_there_are_more_to_choose_from_and_none_is_forgotten(rig: EngineRig) -> None:
+    ref = rig.push("letters", SOURCE + COSTS)
+    members = rig.submit(*("x" * (1 + n % 20) for n in range(160)), ref=ref)
+
+    rig.start()
+
+    assert MAX_BATCH < most_staged(rig, members) <= MAX_BATCH + 160 // CLAIM_SHARE

@@ -1,0 +1,107 @@
+"""Claims as planned: of all tiers or of the urgent one, and the bell only after a claim that left nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.store import ClaimSize
+from headrace.tiers import Tier
+from tests.integration.script_cell import GROUPS, Cell
+from workers.bell import Bell
+from workers.claim_policy import NOTHING, ClaimPlan
+from workers.claimer import Claimer, ClaimTerms, Sent
+from workers.loop import SelectorLoop
+from workers.wire import Wire
+
+ALL = ClaimPlan(ClaimSize(10, 10, 10**6))
+URGENT = ALL._replace(is_urgent=True)
+
+
+class Rig:
+    """A claimer that follows a list of plans, with what it claimed."""
+
+    def __init__(self, *, url: str, cell: Cell) -> None:
+        self.loop = SelectorLoop()
+        self.wires = [Wire(url=url, on_lost=lambda _: None) for _ in range(2)]
+        for wire in self.wires:
+            wire.connect()
+            wire.attach(self.loop)
+        self.bell = Bell(wire=self.wires[1], keys=cell.keys, worker="w1", on_ring=lambda: None)
+        self.plans: list[ClaimPlan] = []
+        self.answers: list[tuple[list[str], Sent]] = []
+        self.claimer = Claimer(
+            wire=self.wires[0],
+            bell=self.bell,
+            store=cell.store,
+            terms=ClaimTerms(worker="w1", lease_ms=60_000),
+            plan=lambda: self.plans.pop(0) if self.plans else NOTHING,
+            on_jobs=lambda jobs, sent: self.answers.append(([job.member for job, _ in jobs], sent)),
+        )
+        self.claimer.attach(self.loop)
+        self.claimer.serve(GROUPS)
+
+    def carry_out(self, *plans: ClaimPlan) -> list[list[str]]:
+        """Answers the members that each of the planned claims brought."""
+        self.plans += plans
+        self.claimer.look()
+        assert self.loop.run_until(lambda: len(self.answers) == len(plans), limit_s=50)
+        return [members for members, _ in self.answers]
+
+
+@pytest.fixture
+def rig(redis_url: str, cell: Cell) -> Iterator[Rig]:
+    rig = Rig(url=redis_url, cell=cell)
+    yield rig
+    for wire in rig.wires:
+        wire.close()
+    rig.loop.close()
+
+
+def test_an_urgent_claim_takes_priority_jobs_only_and_does_not_park(rig: Rig, cell: Cell) -> None:
+    cell.submit("slow", tier=Tier.STANDARD)
+    cell.submit("fast", tier=Tier.PRIORITY)
+
+    assert [["default/fast"]] == rig.carry_out(URGENT)
+    assert not rig.bell.is_parked
+
+
+def test_after_an_urgent_claim_that_found_nothing_the_next_plan_is_carried_out(rig: Rig, cell: Cell) -> None:
+    cell.submit("slow", tier=Tier.STANDARD)
+
+    assert [[], ["default/slow"]] == rig.carry_out(URGENT, ALL)
+
+
+def test_a_claim_that_left_nothing_parks_at_the_bell(rig: Rig, cell: Cell) -> None:
+    cell.submit("last")
+
+    assert [["default/last"]] == rig.carry_out(ALL)
+    assert rig.bell.is_parked
+
+
+def test_a_claim_that_left_something_does_not_park(rig: Rig, cell: Cell) -> None:
+    cell.submit("first")
+    cell.submit("second")
+
+    assert [["default/first"]] == rig.carry_out(ALL._replace(size=ClaimSize(1, 1, 10**6)))
+    assert not rig.bell.is_parked
+
+
+def test_a_worker_of_other_tiers_looks_for_nothing_urgent(rig: Rig, cell: Cell) -> None:
+    cell.submit("slow", tier=Tier.SPOT)
+    rig.claimer.serve(GROUPS[2:])
+
+    rig.plans = [URGENT]
+    rig.claimer.look()
+
+    assert (False, 0) == (rig.claimer.is_claiming, rig.claimer.claims)
+
+
+def test_a_claim_says_when_it_was_planned_if_that_was_before_it_was_sent(rig: Rig, cell: Cell) -> None:
+    cell.submit("j1")
+
+    rig.plans = [ALL._replace(wait_s=0.05), ALL]
+    rig.claimer.look()
+    assert rig.loop.run_until(lambda: bool(rig.answers), limit_s=50)
+
+    [(members, sent)] = rig.answers
+    assert (["default/j1"], True) == (members, sent.planned_at < sent.at)
