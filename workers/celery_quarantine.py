@@ -6,6 +6,7 @@ wire, the consumer (`worker_consumer`) what its handlers do with it.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from queue import Empty
 from typing import Any, Final
@@ -25,6 +26,11 @@ log = logging.getLogger("headrace.quarantine")
 _BROKEN: Final = (redis.ConnectionError, redis.TimeoutError, OSError)
 #: What the loop expects besides: nothing was there to read.
 _EXPECTED: Final = (*_BROKEN, Empty)
+
+
+#: First words of replies by which a living server says that it cannot serve now: its disk or memory is full, it loads.
+_UNABLE: Final = ("MISCONF", "OOM", "LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY")
+_PAUSE_S = 0.25
 
 
 class NotAMessage(Exception):
@@ -118,7 +124,11 @@ class QuarantineTransport(kombu.transport.redis.Transport):
             raise
         except redis.ResponseError as error:
             log.error("Celery's queues cannot be used: %s", error)
-            self._set_keys_right()
+            if str(error).startswith(_UNABLE):
+                # It is asked again at once, so not without a pause; without it nothing else can be done either.
+                time.sleep(_PAUSE_S)
+            else:
+                self._set_keys_right()
         except Exception as error:  # noqa: BLE001 - anything may be wrong with what anybody wrote
             self._set_apart(error)
 
