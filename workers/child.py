@@ -111,7 +111,7 @@ class Child:
         failpoint("child.after_forward")
         staged_s = self.inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
-        if ended.took_s > _LONG_PASS_S and self.inbox.has_more and not is_alone:
+        if ended.took_s > _LONG_PASS_S and self.inbox.has_more and runtime.overlaps and not is_alone:
             self._finisher.hand_over(ended)
         else:
             self._finisher.finish(ended)
@@ -121,7 +121,7 @@ class Child:
 
     def _forward(self, runtime: Runtime, batch: Batch, *, is_alone: bool) -> Forwarded:
         staged = self._preparer.stage(runtime, batch.jobs)
-        is_company = batch.expected_s > _LONG_PASS_S and not is_alone
+        is_company = batch.expected_s > _LONG_PASS_S and runtime.overlaps and not is_alone
         with self._preparer.beside() if is_company else nullcontext(), runtime.inference():
             began = time.perf_counter()
             forwarded = runtime.forward(staged)

@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-import msgpack
+import orjson
 
 from headrace.jobs import Cause, error_document
 from headrace.model_ref import ModelRef
@@ -68,8 +68,9 @@ class LoadedModels:
         if now - self._told_at[ref] < _TELL_S:
             return None
         self._told_at[ref] = now
-        state: bytes = msgpack.packb([self.limits[ref].costs.to_bytes(), self._runtimes[ref].memory.to_bytes()])
-        return state
+        return orjson.dumps(
+            [self.limits[ref].costs.to_bytes().decode(), self._runtimes[ref].memory.to_bytes().decode()]
+        )
 
 
 def not_loaded(ref: str) -> ItemResult:
@@ -83,9 +84,9 @@ def _learned(ref: str, state: bytes) -> tuple[CostModel, OomLimit]:
     if not state:
         return CostModel(), OomLimit()
     try:
-        costs, memory = msgpack.unpackb(state)
-        return CostModel.from_bytes(costs), OomLimit.from_bytes(memory)
-    except (ValueError, TypeError, msgpack.UnpackException):
+        costs, memory = orjson.loads(state)
+        return CostModel.from_bytes(costs.encode()), OomLimit.from_bytes(memory.encode())
+    except (ValueError, TypeError, AttributeError):
         log.warning("what was learned of %s elsewhere cannot be read; it is learned anew", ref)
         return CostModel(), OomLimit()
 

@@ -54,7 +54,8 @@ class Forwarded(NamedTuple):
 class Runtime:
     """A loaded model. `max_batch` is the most inputs that `forward` should be given.
 
-    `is_sized` says that the author tells costs; else every item costs 1. `memory` is what is known of its limit.
+    `is_sized` says that the author tells costs; else every item costs 1. `overlaps`: stages may run side by side.
+    `memory` is what is known of its limit.
     """
 
     def __init__(self, *, model: Model, manifest: Manifest, device: str, memory: OomLimit) -> None:
@@ -63,6 +64,7 @@ class Runtime:
         self.manifest = manifest
         self.max_batch = manifest.max_batch
         self.is_sized = overrides(kind, "cost")
+        self.overlaps = manifest.options.overlap
         self.memory = memory
         self._model = model
         self._device = device

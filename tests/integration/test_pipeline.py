@@ -77,6 +77,17 @@ def test_a_backlog_is_finished_beside_the_passes(make_rig: MakeRig) -> None:
     assert b'"finisher"' in {rig.output(member) for member in members}
 
 
+def test_a_model_that_does_not_overlap_is_finished_by_its_main_thread(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    source = SOURCE.replace("max_batch=4", "max_batch=4, overlap=False")
+    members = rig.submit(*(f"word {n}" for n in range(64)), ref=rig.push("m", source))
+
+    rig.start()
+    finish(rig, members)
+
+    assert {b'"MainThread"'} == {rig.output(member) for member in members}
+
+
 @pytest.mark.parametrize(("when", "crash"), [("before", "exit"), ("after", "segfault"), ("before", "leave")])
 def test_an_input_that_kills_the_process_beside_a_pass_fails_alone(
     make_rig: MakeRig, caplog: pytest.LogCaptureFixture, when: str, crash: str

@@ -242,7 +242,7 @@ def test_what_was_learned_of_a_version_is_told_at_times_and_believed_elsewhere(
 
 
 def test_what_cannot_be_read_of_what_was_learned_is_learned_anew(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.models.load(REF, b"\xc1")
+    rig.models.load(REF, b"[1]")
 
     assert "learned anew" in caplog.text
     assert 0 == rig.models.limits[REF].costs.t(10.0)
