@@ -11,7 +11,7 @@ from api.desk import TENANT, JobDesk, Seen
 from api.services import Services
 from headrace.errors import JobExpired, NotADeadLetter
 from headrace.jobs import Cause, Job, JobStatus, NewJob
-from headrace.store import DeadLetter, SubmitOutcome
+from headrace.store_records import DeadLetter, SubmitOutcome
 
 #: No key of a caller begins like this, so sending a dead letter twice makes one job, and nothing else gets in its way.
 _KEY = "\0redrive:"

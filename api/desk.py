@@ -19,7 +19,7 @@ from headrace.errors import (
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.server_clock import ServerClock, ask_time
-from headrace.store import SubmitOutcome, Submitted
+from headrace.store_records import SubmitOutcome, Submitted
 from headrace.submission import fingerprint, new_job, parse_submission, queue_full, webhook_url
 from headrace.webhooks import Delivery, delivery_id_of
 

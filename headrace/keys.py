@@ -27,7 +27,7 @@ _FAMILIES = {
     "DEADLINES": "deadlines",  # zset of members by the time they expire
     "TENANTS": "tenants",  # set of tenants that ever submitted
     "GROUPS": "groups",  # zset of groups by last submission
-    "QUEUE": "q:",  # <group>: hash of what came and went, see `store.QueueCounts`
+    "QUEUE": "q:",  # <group>: hash of what came and went, see `store_records.QueueCounts`
     "EVENTS": "events",  # capped stream: what ended, one entry a batch
     "HOOK": "h:",  # <member>: string, the URL that is told of the job's end
     "OUTBOX": "outbox",  # zset of deliveries (member:number of the event) by when they are due

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from headrace.keys import split_group
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
-from headrace.store import JobStore, QueueCounts, QueueDepth
+from headrace.store import JobStore
+from headrace.store_records import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
 from scheduler.meters import JobTimes, RateMeter, StartMeter
 from scheduler.observation import ClassLoad, Observation, QueueLoad

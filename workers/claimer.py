@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.failpoints import failpoint
-from headrace.store import Claimed, ClaimedJob, JobStore
+from headrace.store import JobStore
+from headrace.store_records import Claimed, ClaimedJob
 from headrace.tiers import Tier
 from workers.bell import Bell
 from workers.claim_policy import ClaimPlan

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from headrace.failpoints import failpoint
 from headrace.jobs import Cause, JobStatus, error_document
-from headrace.store import ClaimedJob, JobStore, Outcome
+from headrace.store import JobStore
+from headrace.store_records import ClaimedJob, Outcome
 from workers import job_log
 from workers.circuit import Circuit
 from workers.claim_policy import ClaimPlan, ClaimPolicy

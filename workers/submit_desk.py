@@ -15,7 +15,8 @@ from headrace.keys import Keys
 from headrace.reading import invalid_fields
 from headrace.server_clock import ask_time
 from headrace.settings import Settings
-from headrace.store import JobStore, SubmitOutcome
+from headrace.store import JobStore
+from headrace.store_records import SubmitOutcome
 from headrace.submission import fingerprint, new_job, parse_submission, queue_full
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry

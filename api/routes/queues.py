@@ -15,7 +15,7 @@ from api.services import Services, services_of
 from headrace.keys import group_of, split_group
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingChange, ScalingReport
-from headrace.store import QueueCounts, QueueDepth
+from headrace.store_records import QueueCounts, QueueDepth
 from headrace.tiers import Tier
 from headrace.timestamps import rfc3339
 

@@ -25,7 +25,8 @@ from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument
 from headrace.settings import Settings
-from headrace.store import ClaimedJob, ClaimSize, CommitAnswer, JobStore, Outcome
+from headrace.store import JobStore
+from headrace.store_records import ClaimedJob, ClaimSize, CommitAnswer, Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 from headrace.cli import app, exit_code
 from headrace.errors import HeadraceError
 from headrace.jobs import Cause, JobStatus, error_document
-from headrace.store import JobStore, Outcome
+from headrace.store import JobStore
+from headrace.store_records import Outcome
 from headrace.sync_redis import SyncRedis
 from tests.contract.conftest import HandWorker
 

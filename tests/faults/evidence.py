@@ -73,6 +73,7 @@ def gather(
         records = redis.run_all(store.read(member) for member in some)
         jobs |= {member: job for member, job in zip(some, records, strict=True) if job is not None}
         outputs |= zip(some, redis.run_all(store.output(member) for member in some), strict=True)
+    asked = {question.x for question in questions.values()}
     hooked = [member for member, question in questions.items() if question.hook]
     index = redis.run(RedisOp(list[bytes], ("ZRANGE", store.keys.index(TENANT), 0, -1)))
     return Evidence(
@@ -80,7 +81,7 @@ def gather(
         jobs=jobs,
         outputs=outputs,
         stories=read_audit(cluster.server.folder, store.keys),
-        executions=read_executions(cluster.executions),
+        executions=[execution for execution in read_executions(cluster.executions) if execution.x in asked],
         told=_told(receiver, hooked) if receiver else {},
         untold=_untold(cluster, hooked),
         indexed=frozenset(member.decode() for member in index) - frozenset(before),

@@ -37,6 +37,7 @@ class Link:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         #: Connections that were ever made.
         self.connections = 0
+        self._abandoned = 0
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"link {self.port}", daemon=True)
@@ -69,6 +70,10 @@ class Link:
                 self._open[way].clear()
 
         self._call(hold)
+
+    def abandon(self) -> None:
+        """Forget all connections without a word, as a router does that was restarted; new ones pass."""
+        self._abandoned = self.connections
 
     def delay(self, seconds: float) -> None:
         """Let everything arrive so much later."""
@@ -129,29 +134,35 @@ class Link:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        number = self.connections
         self._writers.add(writer)
         try:
             await self._open[Way.TO_SERVER].wait()
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             _abort(writer)
             self._writers.discard(writer)
             return
         self._writers.add(far_writer)
-        ways = (self._pump(reader, far_writer, Way.TO_SERVER), self._pump(far_reader, writer, Way.TO_CLIENT))
+        ways = (
+            self._pump(reader, far_writer, Way.TO_SERVER, number),
+            self._pump(far_reader, writer, Way.TO_CLIENT, number),
+        )
         try:
             await asyncio.gather(*ways)
+        except asyncio.CancelledError:
+            pass  # the link is closed; asyncio's server would report it
         finally:
             for end in (writer, far_writer):
                 _abort(end)
                 self._writers.discard(end)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way, number: int) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
-                await self._open[way].wait()
+                await self._pass(way, number)
                 self._left[way] -= len(data)
                 if self._left[way] < 0:
                     self._left[way] = float("inf")
@@ -159,10 +170,15 @@ class Link:
                     return
                 writer.write(data)
                 await writer.drain()
-        await self._open[way].wait()
+        await self._pass(way, number)
         # One side has ended: so does the other, as soon as the link lets it know.
         with contextlib.suppress(OSError):
             writer.close()
+
+    async def _pass(self, way: Way, number: int) -> None:
+        await self._open[way].wait()
+        if number <= self._abandoned:
+            await asyncio.Event().wait()
 
     def _abort_all(self) -> None:
         for writer in list(self._writers):

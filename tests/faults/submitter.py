@@ -17,7 +17,8 @@ from tests.faults.ledger import TENANT
 
 _ANSWER_LIMIT_S = 4.0
 _PAUSE_S = 0.1
-_numbers = itertools.count(1)
+#: Above what the model is warmed up with.
+_numbers = itertools.count(1_000)
 
 
 @dataclass(frozen=True, kw_only=True)

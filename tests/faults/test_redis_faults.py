@@ -134,7 +134,8 @@ def test_a_redis_without_memory_refuses_the_new_and_finishes_the_old(make_rig: M
     assert not submitting.done()
     for worker in rig.fleet.workers:
         os.kill(worker.pid, signal.SIGCONT)
-    # What has ended makes room for the rest.
+    rig.until("the accepted ones ended", lambda: not rig.open_jobs())
+    client.config_set("maxmemory", 0)
     rig.finish(submitting)
 
     rig.verify()

@@ -9,13 +9,13 @@ from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp, Script
-from headrace.store import (
+from headrace.store import JobStore
+from headrace.store_records import (
     Claimed,
     ClaimSize,
     CommitAnswer,
     Failure,
     Forgotten,
-    JobStore,
     Outcome,
     Reaped,
     Submitted,

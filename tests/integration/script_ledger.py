@@ -9,7 +9,7 @@ import redis
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
-from headrace.store import CommitAnswer, SubmitOutcome
+from headrace.store_records import CommitAnswer, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
 from tests.integration.script_cell import GROUPS, Cell

@@ -15,7 +15,8 @@ from headrace.jobs import Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, WorkerClass, as_environment
-from headrace.store import ClaimSize, JobStore
+from headrace.store import JobStore
+from headrace.store_records import ClaimSize
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from scheduler.embedded_server import EmbeddedServer, free_port

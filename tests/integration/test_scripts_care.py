@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.jobs import JobStatus
-from headrace.store import Reaped, Swept
+from headrace.store_records import Reaped, Swept
 from headrace.tiers import Tier
 from tests.integration.script_cell import GROUPS, STANDARD, TTL_S, Cell
 

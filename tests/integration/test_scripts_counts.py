@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.keys import group_of
-from headrace.store import QueueCounts
+from headrace.store_records import QueueCounts
 from headrace.tiers import Tier
 from tests.integration.script_cell import REF, STANDARD, Cell
 

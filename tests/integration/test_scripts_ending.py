@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.jobs import JobStatus
-from headrace.store import CommitAnswer
+from headrace.store_records import CommitAnswer
 from tests.integration.script_cell import TTL_S, Cell
 
 KEPT, ALREADY_KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.ALREADY_KEPT, CommitAnswer.REFUSED

@@ -8,7 +8,7 @@ import redis
 
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
-from headrace.store import CommitAnswer, Reaped
+from headrace.store_records import CommitAnswer, Reaped
 from headrace.sync_redis import SyncRedis
 from scheduler.embedded_server import EmbeddedServer, free_port
 from tests.integration.script_cell import Cell

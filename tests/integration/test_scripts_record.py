@@ -3,7 +3,7 @@
 from headrace.jobs import FIELDS, MAX_VALUE_BYTES, Cause, JobStatus, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.store import Failure
+from headrace.store_records import Failure
 from headrace.tiers import Tier
 from tests.integration.script_cell import TTL_S, Cell, new_job
 

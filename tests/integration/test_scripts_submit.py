@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.jobs import JobStatus
-from headrace.store import SubmitOutcome
+from headrace.store_records import SubmitOutcome
 from headrace.tiers import Tier
 from tests.integration.script_cell import GROUPS, STANDARD, Cell
 

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.keys import Keys
 from headrace.settings import Settings
-from headrace.store import SubmitOutcome
+from headrace.store_records import SubmitOutcome
 from headrace.sync_redis import SyncRedis
 from scheduler.loop import Scheduler
 from scheduler.tidier import Tidier

@@ -225,6 +225,20 @@ def test_a_link_resets_its_connections_and_takes_new_ones(link: Link) -> None:
         assert b"b" == _asked(client, b"b")
 
 
+def test_an_abandoned_connection_stays_silent_and_new_ones_pass(link: Link) -> None:
+    with _connected(link) as client, _connected(link) as other:
+        assert b"a" == _asked(client, b"a")
+        assert b"a" == _asked(other, b"a")
+        link.abandon()
+        client.sendall(b"b")
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(10)
+
+        with _connected(link) as fresh:
+            assert b"c" == _asked(fresh, b"c")
+
+
 def test_a_link_is_cut_after_so_many_bytes(link: Link) -> None:
     with _connected(link) as client:
         assert b"a" == _asked(client, b"a")

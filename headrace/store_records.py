@@ -1,0 +1,267 @@
+"""The records that the store's operations take and answer, and how the server's replies become them."""
+
+import math
+from enum import StrEnum
+from typing import NamedTuple
+
+from headrace.jobs import Cause, JobStatus, Lease
+from headrace.keys import is_group
+from headrace.redis_op import Reply
+
+#: A mean over jobs that ended longer ago than this is not recent any more.
+_LATELY_MS = 60_000
+#: Fields of a queue's hash, in the order of `QueueCounts`.
+COUNT_FIELDS = ("arrived", "ended", "wait_ms", "run_ms", "lately", "lately_wait_ms", "at")
+
+
+class SubmitOutcome(StrEnum):
+    """How a submission ended."""
+
+    ACCEPTED = "accepted"
+    #: The idempotency key had made a job of the same request before.
+    REPLAYED = "replayed"
+    #: The idempotency key had made a job of another request.
+    MISMATCH = "mismatch"
+    #: As many jobs wait as may.
+    FULL = "full"
+
+
+class Submitted(NamedTuple):
+    """Answer to a submission."""
+
+    outcome: SubmitOutcome
+    #: `tenant/id` of the new or the earlier job; empty if there is none.
+    member: str
+    #: Jobs that waited before this one in its tenant's ready set.
+    depth: int
+    #: Milliseconds on Redis's clock, which all times of a record are from.
+    now_ms: int
+
+
+class ClaimedJob(NamedTuple):
+    """A job handed to a worker under a lease."""
+
+    member: str
+    fence: int
+    #: Forward passes begun before.
+    attempts: int
+    max_attempts: int
+    #: Index into the groups that were claimed from.
+    group: int
+    input: bytes
+    #: W3C Trace Context; empty for most.
+    traceparent: str = ""
+    #: Workers that were lost while they held it.
+    rescues: int = 0
+    #: Milliseconds from the claim to its deadline, if it has one; not above 0 if that has passed.
+    deadline_in_ms: int | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """What the worker renews and commits with."""
+        return Lease(self.member, self.fence)
+
+
+class ClaimSize(NamedTuple):
+    """How much to claim: `least` jobs if they are there, more up to `most` only as a share of what waits beyond."""
+
+    least: int
+    most: int
+    #: Of input; one job is claimed however large it is.
+    most_bytes: int
+    #: Jobs that the worker has already, beyond those it needs next: they are part of its share.
+    ahead: int = 0
+
+
+class Claimed(NamedTuple):
+    """Answer to a claim."""
+
+    jobs: list[ClaimedJob]
+    #: True if some of the groups still hold jobs.
+    more: bool
+    #: Milliseconds until a delayed job is due; 0 if none is.
+    come_back_ms: int
+
+
+class Outcome(NamedTuple):
+    """How one job of a batch ended: `body` is the result, or the error document of a failed one."""
+
+    lease: Lease
+    status: JobStatus
+    cause: Cause | None
+    body: bytes
+
+
+class CommitAnswer(StrEnum):
+    """What became of one outcome."""
+
+    KEPT = "1"
+    #: The same commit had come before its answer was lost.
+    ALREADY_KEPT = "2"
+    #: The lease had been lost, or the job canceled: the result is discarded.
+    REFUSED = "0"
+
+
+class Failure(NamedTuple):
+    """An attempt that did not come to a result and may be repeated after `backoff_ms`."""
+
+    lease: Lease
+    cause: Cause
+    backoff_ms: int
+    body: bytes
+
+
+class Reaped(NamedTuple):
+    """Answer to a reaping."""
+
+    requeued: int
+    dead: int
+
+
+class Swept(NamedTuple):
+    """Answer to a sweep of part of a tenant's index."""
+
+    #: Where to go on; 0 when the end was reached.
+    cursor: int
+    #: Entries removed because their records are gone.
+    forgotten: int
+    #: Jobs found in no set and put back, and finished records given their time to live.
+    mended: int
+
+
+class Forgotten(NamedTuple):
+    """Answer to `forget`."""
+
+    #: Where to go on; 0 when the end was reached.
+    cursor: int
+    forgotten: int
+
+
+class DeadLetter(NamedTuple):
+    """A job that was given up, by when it ended."""
+
+    member: str
+    #: Microseconds on Redis's clock, no two alike.
+    ended_us: int
+
+
+class QueueDepth(NamedTuple):
+    """What waits in one group."""
+
+    group: str
+    depth: int
+    #: Milliseconds since the oldest waiting job was accepted; 0 if none waits.
+    oldest_age_ms: int
+
+
+class QueueCounts(NamedTuple):
+    """What came to one group and what was done for it, since ever and lately (about half a minute)."""
+
+    #: Jobs accepted.
+    arrived: int
+    #: Jobs that a worker brought to an end.
+    ended: int
+    #: Sum of the time from ready to begun, over the jobs that ended.
+    wait_ms: float
+    #: Sum of the jobs' shares in forward passes.
+    run_ms: float
+    #: Jobs that ended lately, faded by age at `at_ms`.
+    lately: float
+    #: Sum of their waits, faded likewise.
+    lately_wait_ms: float
+    #: When the last batch ended; 0 if none did.
+    at_ms: int
+
+    def recent_wait_ms(self, now_ms: int) -> float | None:
+        """Mean wait of the jobs that ended lately; None if none did."""
+        if not self.lately or now_ms - self.at_ms > _LATELY_MS:
+            return None
+        return self.lately_wait_ms / self.lately
+
+
+def read_dead_letters(reply: Reply) -> list[DeadLetter]:
+    """Members and when they ended."""
+    return [DeadLetter(reply[i].decode(), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+
+def read_counts(reply: Reply) -> QueueCounts:
+    """The fields of `COUNT_FIELDS`."""
+    arrived, ended, wait_ms, run_ms, lately, lately_wait_ms, at_ms = map(_number, reply)
+    return QueueCounts(int(arrived), int(ended), wait_ms, run_ms, lately, lately_wait_ms, int(at_ms))
+
+
+def _number(value: bytes | None) -> float:
+    # Counts are for watching: what somebody else wrote there stops nobody.
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def read_submitted(reply: Reply) -> Submitted:
+    """The reply of `submit`."""
+    outcome, member, depth, now_ms = reply
+    return Submitted(SubmitOutcome(outcome.decode()), member.decode(), depth, now_ms)
+
+
+def read_claimed(reply: Reply) -> Claimed:
+    """The reply of `claim`."""
+    more, come_back_ms, traces, rescues, dues = reply[:5]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(5, len(reply), 6)]
+    for i in range(0, len(traces), 2):
+        place = traces[i] - 1
+        jobs[place] = jobs[place]._replace(traceparent=traces[i + 1].decode())
+    for i in range(0, len(rescues), 2):
+        place = rescues[i] - 1
+        jobs[place] = jobs[place]._replace(rescues=rescues[i + 1])
+    for i in range(0, len(dues), 2):
+        place = dues[i] - 1
+        jobs[place] = jobs[place]._replace(deadline_in_ms=dues[i + 1])
+    return Claimed(jobs, bool(more), come_back_ms)
+
+
+def read_flags(reply: Reply) -> list[bool]:
+    """One character a job."""
+    return [flag == "1" for flag in reply.decode()]
+
+
+def read_commit_answers(reply: Reply) -> list[CommitAnswer]:
+    """One character a job."""
+    return [CommitAnswer(answer) for answer in reply.decode()]
+
+
+def read_texts(reply: Reply) -> list[str]:
+    """Any list of names."""
+    # Names that nobody of ours has written lead nowhere, but must be readable.
+    return [text.decode(errors="replace") for text in reply]
+
+
+def read_groups(reply: Reply) -> list[str]:
+    """Names of groups; others are left out."""
+    return [group for group in read_texts(reply) if is_group(group)]
+
+
+def read_status(reply: Reply) -> JobStatus | None:
+    """A state, or nothing."""
+    return JobStatus(reply.decode()) if reply else None
+
+
+def read_raw_bytes(reply: Reply) -> bytes | None:
+    """A value as it is, or nothing."""
+    return reply if reply is None else bytes(reply)
+
+
+def read_optional_int(reply: Reply) -> int | None:
+    """A number, or nothing."""
+    return reply if reply is None else int(reply)
+
+
+def read_reaped(reply: Reply) -> Reaped:
+    """The reply of `reap`."""
+    return Reaped(*reply)
+
+
+def read_swept(reply: Reply) -> Swept:
+    """The reply of `sweep`."""
+    return Swept(*reply)
