@@ -103,14 +103,19 @@ def test_the_data_has_enough_distinct_sentences() -> None:
     assert not any(sentence.startswith("#") for sentence in sentences)
 
 
-@pytest.mark.parametrize(
-    ("name", "costs"),
-    [
-        ("embedder", "examples cost 16, 4, 21"),
-        ("numpy_scorer", "examples cost 1, 1"),
-        ("digits", "examples cost 1, 1"),
-    ],
-)
+#: What the check says of each example's costs.
+COSTS = {
+    "embedder": "examples cost 16, 4, 21",
+    "numpy_scorer": "examples cost 1, 1",
+    "digits": "examples cost 1, 1",
+}
+
+
+def test_every_example_is_checked() -> None:
+    assert COSTS.keys() == {source.parent.name for source in EXAMPLES.glob("*/model.py")}
+
+
+@pytest.mark.parametrize(("name", "costs"), COSTS.items())
 def test_an_example_conforms_and_costs_what_it_says(name: str, costs: str, extras: Extras) -> None:
     findings = check(EXAMPLES / name, extra=extras(name))
 
