@@ -63,6 +63,8 @@ _PARTS = {
     "delivery_id": "default/stray:1",
     "worker": "stray",
     "device": "stray",
+    "ref": "exact@1",
+    "device_type": "cpu",
 }
 
 

@@ -74,21 +74,21 @@ def test_garbage_in_any_queue_of_celerys_stops_nobody(cluster: Cluster, processe
 
     verify_a_good_job_is_done(cluster, processes)
     verify_plain_tasks_are_taken(cluster)
-    assert strays(cluster) >= len(messages())
+    assert strays(cluster) >= 100
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_no_message_stops_anybody(cluster: Cluster, processes: Processes, seed: int) -> None:
-    pour(cluster.redis.client, PLAIN_QUEUE, "list", list(fuzz(seed, 1_000)))
+    pour(cluster.redis.client, PLAIN_QUEUE, "list", list(fuzz(seed, 300)))
 
     verify_plain_tasks_are_taken(cluster)
     verify_a_good_job_is_done(cluster, processes)
-    assert strays(cluster) > 100
+    assert strays(cluster) > 30
 
 
 def verify_a_good_job_is_done(cluster: Cluster, processes: Processes) -> None:
-    poll("a good job done", lambda: answer(cluster, 7) == 50)
+    poll("a good job done", lambda: answer(cluster, 7) == 50, limit_s=60)
     assert dict.fromkeys(processes, True) == {name: process.is_running for name, process in processes.items()}
 
 
@@ -108,7 +108,7 @@ def verify_plain_tasks_are_taken(cluster: Cluster) -> None:
     poll("the queue is one", lambda: redis.type(PLAIN_QUEUE) in (b"list", b"none"))
     with make_app(cluster.settings) as app:
         app.send_task("headrace.job", queue=PLAIN_QUEUE)
-    poll("plain tasks taken", lambda: redis.llen(PLAIN_QUEUE) == 0)
+    poll("plain tasks taken", lambda: redis.llen(PLAIN_QUEUE) == 0, limit_s=90)
 
 
 def strays(cluster: Cluster) -> int:
