@@ -34,4 +34,3 @@ def test_a_rolling_restart_of_all_workers_fails_no_job_and_burns_no_attempt(rig:
     evidence = rig.verify(Bounds(runs_once_a_fence=True))
     assert [0] * len(WORKERS) == codes
     assert {(JobStatus.SUCCEEDED, 1)} == {(job.status, job.attempts) for job in evidence.jobs.values()}
-    assert len(evidence.questions) == len(evidence.executions)
