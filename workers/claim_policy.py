@@ -99,8 +99,9 @@ class ClaimPolicy:
 
     def plan(self, *, staged: Staged, window: Window, running: RunningPass | None, now: float) -> ClaimPlan:
         """Decide, given what waits in the child, how much should, and the running pass (None: nothing runs)."""
-        room, room_bytes = window.most - staged.jobs, self._most_bytes - staged.bytes
-        least = window.batch - staged.jobs
+        waiting = staged.jobs if self._comes_in_time(running, now) else max(staged.jobs - window.batch, 0)
+        room, room_bytes = window.most - waiting, self._most_bytes - staged.bytes
+        least = window.batch - waiting
         is_full = room <= 0 or room_bytes <= 0
         if running is None:
             return NOTHING if is_full or least <= 0 else ClaimPlan(ClaimSize(least, room, room_bytes))
@@ -109,6 +110,14 @@ class ClaimPolicy:
             size = ClaimSize(max(least, 0), room, room_bytes, ahead=max(-least, 0))
             return ClaimPlan(size, wait_s, number=running.number)
         return self._look(staged, window, running, now)
+
+    def _comes_in_time(self, running: RunningPass | None, now: float) -> bool:
+        """Tell whether a claim would be with the child before the running pass ends.
+
+        If not, what is staged now has entered the next pass by then. Counted as waiting still, a batch that was once cut
+        in two would stay in two for ever.
+        """
+        return running is None or now + self._trip_s < running.ends_at
 
     def _look(self, staged: Staged, window: Window, running: RunningPass, now: float) -> ClaimPlan:
         """See to it that a claim's share of urgent jobs is there when the next batch is formed."""

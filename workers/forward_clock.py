@@ -5,6 +5,10 @@ from typing import NamedTuple
 from workers.claim_policy import RunningPass
 
 
+#: Number of a pass that has not begun.
+_NOT_BEGUN = 0
+
+
 class Idle(NamedTuple):
     """The model did nothing for `seconds` from `since` (monotonic), after a pass of `pass_s`."""
 
@@ -70,6 +74,10 @@ class ForwardClock:
             return None
         number, _, began, expected_s = self._running
         return RunningPass(number, began, began + expected_s)
+
+    def next_pass(self, now: float) -> RunningPass | None:
+        """The pass that begins any moment, as far as the one before tells; None if nothing ran before."""
+        return None if self._last is None else RunningPass(_NOT_BEGUN, now, now + self._last[1])
 
     @property
     def longest_s(self) -> float:

@@ -91,9 +91,9 @@ class JobPath:
 
     def plan(self) -> ClaimPlan:
         """How many jobs to claim, and when."""
-        return self._policy.plan(
-            staged=self.held.staged, window=self.models.window(), running=self.clock.running, now=time.monotonic()
-        )
+        staged, now = self.held.staged, time.monotonic()
+        running = self.clock.running or (self.clock.next_pass(now) if staged.jobs else None)
+        return self._policy.plan(staged=staged, window=self.models.window(), running=running, now=now)
 
     def take(self, claimed: list[tuple[ClaimedJob, str]], sent: Sent) -> None:
         """Hold what a claim brought, each job with its group, and send it to the child."""
