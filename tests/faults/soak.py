@@ -66,7 +66,7 @@ class SoakTerms:
         for x in range(1, self.jobs + 1):
             act = "answer" if chance.random() >= 0.01 else chance.choices(("raise", "exit"), (9, 1))[0]
             model, tier = chance.choice(MODELS), chance.choice(TIERS)
-            yield Question(x=x, model=model, tier=tier, act=act, sleep_ms=chance.choice((0, 2, 5)))
+            yield Question(x=x, model=model, tier=tier, act=act, sleep_ms=chance.choice((2, 20, 50)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Outcome:
         return not any(verdict.violations for verdict in self.verdicts)
 
     def __str__(self) -> str:
-        table = [f"  {name:<28}{value}" for name, value in self.rows]
+        table = [f"  {name:<32}{value}" for name, value in self.rows]
         return "\n".join([*table, "", *(f"  {verdict}" for verdict in self.verdicts)])
 
 

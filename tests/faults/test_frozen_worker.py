@@ -33,3 +33,23 @@ def test_a_frozen_workers_jobs_run_elsewhere_and_end_once(cluster: Cluster, ref:
     assert outcome == {member: (ledger.jobs()[member].worker, ledger.jobs()[member].fence) for member in outcome}
     ledger.verify_all_succeeded()
     assert frozen.is_running
+
+
+def test_results_of_a_worker_frozen_before_its_commit_are_refused_and_counted(
+    cluster: Cluster, ref: ModelRef, ledger: Ledger
+) -> None:
+    cluster.start_scheduler()
+    frozen = cluster.start_worker("w0", serving=ref)
+    cluster.arm("worker.before_commit", "stop")
+    ledger.submit(range(8))
+    poll("frozen before its commit", lambda: cluster.fired("worker.before_commit") == frozen.pid)
+    cluster.start_worker("w1", serving=ref)
+    ledger.wait_until_ended()
+    outcome = {member: (job.worker, job.fence) for member, job in ledger.jobs().items()}
+
+    os.kill(frozen.pid, signal.SIGCONT)
+    poll("its late results are refused and counted", lambda: ledger.stat("late_refused") >= 1)
+
+    assert outcome == {member: (job.worker, job.fence) for member, job in ledger.jobs().items()}
+    ledger.verify_all_succeeded()
+    assert frozen.is_running
