@@ -52,6 +52,23 @@ class SoundMessage(kombu.transport.redis.Channel.Message):
 class QuarantineQoS(kombu.transport.redis.QoS):
     """What was delivered and not acknowledged; a record of it that cannot be read is dropped."""
 
+    def ack(self, delivery_tag: Any) -> None:
+        """Forget a message that was taken."""
+        self._on_sound_keys(super().ack, delivery_tag)
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        """Forget a message, or put it back."""
+        self._on_sound_keys(super().reject, delivery_tag, requeue=requeue)
+
+    def _on_sound_keys(self, act: Callable[..., None], *args: Any, **options: Any) -> None:
+        # Called from the worker's loop, where no error of Redis's but a broken connection may arrive.
+        try:
+            act(*args, **options)
+        except redis.ResponseError as error:
+            log.error("Celery's queues cannot be used: %s", error)
+            self.channel.set_keys_right()
+            act(*args, **options)
+
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put a message back; called for every record that has been there for long."""
         try:
