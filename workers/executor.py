@@ -153,6 +153,10 @@ class Executor:
         """Kill the child if its pass or its load takes too long; `now` is monotonic seconds."""
         if self._process is None:
             return
+        if self._hanging(now):
+            # The loop may have stood still, as while Celery reconnects: the end of the pass may lie here unread.
+            while self._on_readable():
+                pass
         hanging = self._hanging(now)
         if hanging:
             log.error("%s took too long: killing child %s", hanging, self.pid)
