@@ -9,6 +9,15 @@ from headrace.model_ref import ModelRef
 from tests.faults.cluster import Cluster
 from tests.faults.ledger import Ledger
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long one test is to last."""
+    parser.addoption("--kills", type=int, default=KILLS, help="kills of Redis in the middle of a drain")
+
+
+#: A minute and a half; `--kills 100` takes four.
+KILLS = 40
+
 _FIGURES = pytest.StashKey[list[str]]()
 
 

@@ -159,6 +159,11 @@ class Rig:
         verify(check(evidence, bounds))
         return evidence
 
+    def verify_everything(self, bounds: Bounds | None = None) -> Evidence:
+        """All invariants hold of everything that was ever asked."""
+        self._before = {}
+        return self.verify(bounds)
+
     # --- looking
 
     def recovery_s(self, step: str, evidence: Evidence) -> float:
