@@ -74,7 +74,7 @@ def _form_equal(head: Entry, waiting: Waiting, limits: Limits, now: float) -> Fo
     """Everything in order, up to the size that is best."""
     size = limits.costs.sizes.choose(max(int(min(limits.max_batch, limits.budget)), 1))
     entries = led_by(head, waiting.first(size), size)
-    if min(map(_DEADLINE_S, entries)) == NEVER_S:
+    if not waiting.has_deadlines or min(map(_DEADLINE_S, entries)) == NEVER_S:
         return Formed(entries, float(len(entries)), wants_more=len(entries) < size)
     return _join(head, entries[1:], {}, limits._replace(max_batch=size), now)
 

@@ -21,7 +21,7 @@ _HOPE_BELOW = 1.2
 #: A size counts as measured after so many batches; the quicker one counts, because disturbances only slow.
 _TRIALS = 2
 #: After so many batches at the best size one is spent on a neighbour.
-_LOOK_AROUND = 50
+_LOOK_AROUND = 400
 #: How fast the estimate of a size follows its batches.
 _FOLLOW = 0.1
 #: A batch counts as at most so many times slower than expected: a stall says nothing about the size.

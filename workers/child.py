@@ -58,6 +58,8 @@ class Child:
         self.inbox = Inbox()
         self._preparer = Preparer(inbox=self.inbox, models=models, marks=marks)
         self._finisher = Finisher(up=up, marks=marks)
+        #: A pass whose rows are finished beside the next one.
+        self._unfinished: Ended | None = None
 
     def serve(self) -> None:
         """Work until the parent ends this process."""
@@ -67,6 +69,8 @@ class Child:
         while True:
             limits = self._models.limits
             task = self.inbox.take(limits)
+            if not isinstance(task, Batch):
+                self._finish()
             if task is None:
                 self._up.flush()
                 task = self.inbox.wait(limits)
@@ -98,6 +102,7 @@ class Child:
         slots = [job.slot for job in batch.jobs]
         is_alone = self.inbox.runs_alone(batch)
         if is_alone:
+            self._finish()
             self._finisher.wait()
         self._say(Frame.STARTED, batch.ref, slots, batch.expected_s)
         # Before the pass, or a crash in it had no suspects. What the pass before said goes out in the same write.
@@ -111,10 +116,10 @@ class Child:
         failpoint("child.after_forward")
         staged_s = self.inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
-        if ended.took_s > _LONG_PASS_S and self.inbox.has_more and runtime.overlaps and not is_alone:
-            self._finisher.hand_over(ended)
-        else:
-            self._finisher.finish(ended)
+        is_company = ended.took_s > _LONG_PASS_S and self.inbox.has_more and runtime.overlaps and not is_alone
+        self._unfinished = ended
+        if not (is_company and runtime.finishing.is_worth_a_thread(len(slots))):
+            self._finish()
         if (state := self._models.state_to_tell(batch.ref)) is not None:
             self._say(Frame.LEARNED, batch.ref, state)
         return None
@@ -122,11 +127,22 @@ class Child:
     def _forward(self, runtime: Runtime, batch: Batch, *, is_alone: bool) -> Forwarded:
         staged = self._preparer.stage(runtime, batch.jobs)
         is_company = batch.expected_s > _LONG_PASS_S and runtime.overlaps and not is_alone
-        with self._preparer.beside() if is_company else nullcontext(), runtime.inference():
+        is_beside = is_company and runtime.staging.is_worth_a_thread(len(staged))
+        if self._unfinished is not None:
+            # Not earlier: between two passes the thread would only be in the way.
+            self._finisher.hand_over(self._unfinished)
+            self._unfinished = None
+        with self._preparer.beside() if is_beside else nullcontext(), runtime.inference():
             began = time.perf_counter()
             forwarded = runtime.forward(staged)
             self._models.learn(batch.ref, forwarded, time.perf_counter() - began)
         return forwarded
+
+    def _finish(self) -> None:
+        """Finish in this thread what was left for the next pass to go beside."""
+        if self._unfinished is not None:
+            self._finisher.finish(self._unfinished)
+            self._unfinished = None
 
     def _refuse(self, batch: Batch) -> None:
         results = [not_loaded(batch.ref)] * len(batch.jobs)

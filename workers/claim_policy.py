@@ -114,8 +114,8 @@ class ClaimPolicy:
     def _comes_in_time(self, running: RunningPass | None, now: float) -> bool:
         """Tell whether a claim would be with the child before the running pass ends.
 
-        If not, what is staged now has entered the next pass by then. Counted as waiting still, a batch that was once cut
-        in two would stay in two for ever.
+        If not, what is staged now has entered the next pass by then. Counted as waiting still, a batch that was once
+        cut in two would stay in two for ever.
         """
         return running is None or now + self._trip_s < running.ends_at
 

@@ -42,7 +42,7 @@ class ExecutorListener(Protocol):
     def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
         """A forward pass begins, so the one before has ended; 0 s if nobody knows how long it takes."""
 
-    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], report: PassReport) -> None:
+    def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
         """The results of a forward pass are here; the next one may have begun."""
 
     def model_learned(self, ref: str, state: bytes) -> None:

@@ -1,6 +1,7 @@
 """Finisher: turns rows into results (postprocess, encode) and tells the parent, beside the next forward pass."""
 
 import queue
+import time
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -42,8 +43,10 @@ class Finisher:
         """Finish a pass in this thread, after those that were handed over; it is told with the next flush."""
         self._ended.join()
         with ended.runtime.inference():
+            began = time.perf_counter()
             # Without marks: the parent knows that this batch is in hand.
             self._tell(ended, [ended.runtime.finish(row) for row in ended.forwarded.rows])
+            ended.runtime.finishing.took(len(ended.slots), time.perf_counter() - began)
 
     def wait(self) -> None:
         """Wait until the thread has nothing in its hands."""
@@ -58,16 +61,17 @@ class Finisher:
 
     def _finish_beside(self, ended: Ended) -> None:
         results = []
+        began = time.perf_counter()
         with ended.runtime.inference():
             for slot, row in zip(ended.slots, ended.forwarded.rows, strict=True):
                 self._marks.at(Stage.FINISH, slot)
                 results.append(ended.runtime.finish(row))
         self._tell(ended, results)
+        ended.runtime.finishing.took(len(results), time.perf_counter() - began)
         self._marks.clear(Stage.FINISH)
 
     def _tell(self, ended: Ended, results: Sequence[ItemResult]) -> None:
-        ends = [(ok, cause or "", body) for ok, cause, body in results]
-        self._up.write(encode(Frame.DONE, ended.slots, ends, _report(ended)))
+        self._up.write(encode(Frame.DONE, ended.slots, results, _report(ended)))
 
 
 def _report(ended: Ended) -> PassReport:

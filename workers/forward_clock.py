@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from workers.claim_policy import RunningPass
 
-
 #: Number of a pass that has not begun.
 _NOT_BEGUN = 0
 

@@ -10,7 +10,7 @@ Up, child to parent:
     LOADED  [ref, max_batch]
     REFUSED [ref, error]                            could not be loaded
     STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
-    DONE    [[slot, …], [[ok, cause, body], …], report]   their ends, and a `PassReport`
+    DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`
     LEARNED [ref, state]                            what is known of a version's speed by now
 The results of one pass may come after the next one has begun. Deadlines are monotonic seconds, of this machine.
 Inputs and results stay bytes throughout; nothing is ever pickled.

@@ -134,7 +134,7 @@ class JobPath:
         if idle is not None and self._planned_at < idle.since:
             self._policy.idled(idle.seconds, pass_s=idle.pass_s)
 
-    def batch_done(self, slots: list[int], results: list[tuple[bool, str, bytes]], report: PassReport) -> None:
+    def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
         """A forward pass ended: commit it."""
         took_s = report.took_s
         untold = self._starts.ended(slots[0])

@@ -1,6 +1,7 @@
 """Preparer: stages inputs (decode, check, preprocess) beside the forward pass, for the next one."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -45,8 +46,11 @@ class Preparer:
         """The prepared inputs of a batch, in order; what nobody has prepared is prepared now."""
         with self._hooks, runtime.inference():
             claimed = self._inbox.claim(jobs)
+            began = time.perf_counter()
             # Without a mark: these are in the running batch, of which the parent knows.
-            return [staged or runtime.stage(job.input) for staged, job in zip(claimed, jobs, strict=True)]
+            staged = [ready or runtime.stage(job.input) for ready, job in zip(claimed, jobs, strict=True)]
+            runtime.staging.took(claimed.count(None), time.perf_counter() - began)
+            return staged
 
     def stage_waiting(self, ref: str, jobs: Sequence[WaitingJob]) -> None:
         """Prepare jobs that wait, so that a batch can be chosen among them."""
@@ -72,6 +76,8 @@ class Preparer:
             return self._inbox.keep(job.slot, not_loaded(ref))
         with runtime.inference():
             self._marks.at(Stage.PREPARE, job.slot)
+            began = time.perf_counter()
             self._inbox.keep(job.slot, runtime.stage(job.input))
+            runtime.staging.took(1, time.perf_counter() - began)
             self._marks.clear(Stage.PREPARE)
         return None

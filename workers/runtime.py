@@ -28,6 +28,7 @@ from workers.failures import ItemResult, attempt, failed
 from workers.finite import refuse_not_finite
 from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
+from workers.stage_time import StageTime
 
 
 class Staged(NamedTuple):
@@ -65,6 +66,8 @@ class Runtime:
         self.max_batch = manifest.max_batch
         self.is_sized = overrides(kind, "cost")
         self.overlaps = manifest.options.overlap
+        #: What `stage` and `finish` take here.
+        self.staging, self.finishing = StageTime(), StageTime()
         self.memory = memory
         self._model = model
         self._device = device
@@ -133,7 +136,7 @@ class Runtime:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
         """
         good = [staged for staged in batch if type(staged) is Staged]
-        costs = [staged.cost for staged in good]
+        costs = [staged.cost for staged in good] if self.is_sized else [1.0] * len(good)
         isolated = self._isolation.run([staged.item for staged in good], costs)
         rows = isolated.rows
         if len(good) < len(batch):

@@ -43,6 +43,8 @@ class Waiting:
         #: Costs of the jobs that have been preprocessed, by slot.
         self.costs: dict[int, float] = {}
         self._known_cost = 0.0
+        #: True once a job with a deadline has come.
+        self.has_deadlines = False
 
     def __len__(self) -> int:
         urgent, standard, spot = self._tiers
@@ -66,6 +68,8 @@ class Waiting:
         for entry in map(_new_entry, zip(count(first_arrival), repeat(now), jobs)):
             job = entry.job
             tiers[job.tier][job.slot] = entry
+            if job.deadline_s != NEVER_S:
+                self.has_deadlines = True
 
     def price(self, slot: int, cost: float) -> None:
         """A job that waits here has this cost."""

@@ -26,10 +26,14 @@ def obey(word):
     if word == "hold the GIL":
         ctypes.PyDLL(None).sleep(3600)
 
+#: To be worth a thread.
+LONG_ENOUGH_S = 0.001
+
 class Obedient(Model, max_batch=4):
     """Does what its input says, before or after the pass."""
 
     def preprocess(self, item: str) -> str:
+        time.sleep(LONG_ENOUGH_S)
         when, _, word = item.partition(":")
         if when == "before":
             obey(word)
@@ -40,6 +44,7 @@ class Obedient(Model, max_batch=4):
         return batch
 
     def postprocess(self, row: str) -> str:
+        time.sleep(LONG_ENOUGH_S)
         when, _, word = row.partition(":")
         if when == "after":
             obey(word)

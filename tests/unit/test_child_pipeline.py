@@ -162,7 +162,7 @@ def test_an_input_that_is_refused_gets_its_result_with_its_batch(rig: Rig) -> No
         for _, slots, rows, _ in rig.told()
         for slot, row in zip(slots, rows, strict=True)  # type: ignore[call-overload] # a message is a list of anything
     }
-    assert {0: "", 1: "input"} == results
+    assert {0: None, 1: "input"} == results
 
 
 def test_passes_that_were_handed_over_are_told_in_order_and_before_the_next(threads: Rig) -> None:
