@@ -98,6 +98,8 @@ class Batcher:
         """
         if not self._waiting or (self._alone and self._alone_is_next):
             return None
+        if not any(ref in limits and limits[ref].sized for ref in self._waiting):
+            return None
         ref, head = self._lead()
         bounds = limits.get(ref)
         if bounds is None or not bounds.sized:

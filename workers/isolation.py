@@ -56,7 +56,7 @@ class Isolation:
         search = _Search(costs=costs or [1.0] * len(items), limit=self.limit)
         rows: list[Any] = [None] * len(items)
         while (part := search.next_part()) is not None:
-            found = self._pass([items[i] for i in part])
+            found = self._pass(list(items[part.start : part.stop]))
             search.ended(part, found.cause if isinstance(found, ItemResult) else None)
             rows[part.start : part.stop] = [found] * len(part) if isinstance(found, ItemResult) else found
         search.conclude()
