@@ -277,6 +277,7 @@ class JobEngine:
         gone = [held for held in self._path.held.all() if held.job.member in members and not held.running]
         for held in gone:
             self._path.held.remove(held.slot)
+        self._executor.drop([held.slot for held in gone])
         self._view.canceled(gone)
 
     def renew_child(self) -> None:
