@@ -26,6 +26,8 @@ from scheduler.tidier import Tidier
 
 log = logging.getLogger("headrace.scheduler")
 
+#: Tidying looks at the type of every shared key, so it comes no oftener than this.
+_TIDY_S = 1.0
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 2.0
 
@@ -80,6 +82,7 @@ class Scheduler:
         self._failures = 0
         self._ticked_at = clock()
         self._house_turn = Turn(every_s=settings.reap_interval_ms / 1000)
+        self._tidy_turn = Turn(every_s=max(_TIDY_S, settings.reap_interval_ms / 1000))
         self._scaling_turn = Turn(every_s=settings.scaling_interval_ms / 1000)
 
     @property
@@ -131,8 +134,7 @@ class Scheduler:
         view = self._connection.run(RedisOp(_server_view, ("INFO", "server")))
         if reason := self._guard.observe(view, now):
             log.info("%s: workers may renew their leases before any job is taken back", reason)
-        is_house_turn = self._house_turn.has_come(now)
-        if is_house_turn:
+        if self._tidy_turn.has_come(now):
             # Not only by the leader: the mark that it leads by may be what has to be set right.
             _attempt(self._tidier.step)
         self._note(self._connection.run(self._leadership.take()))
@@ -140,7 +142,7 @@ class Scheduler:
         if self.is_leading:
             if self._scaling_turn.has_come(now):
                 _attempt(lambda: self._scaler.step(self._lead, now))
-            if is_house_turn:
+            if self._house_turn.has_come(now):
                 self._keep_house(now)
         self._ticked_at = self._clock()
 

@@ -1,6 +1,6 @@
 """ClaimPolicy: how many jobs to claim, of which tiers, and when. Pure."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from headrace.store_records import ClaimSize
 from headrace.tiers import PRIORITY_LANE
@@ -37,6 +37,10 @@ class RunningPass(NamedTuple):
     number: int
     began: float
     ends_at: float
+
+    def followed(self) -> Self:
+        """The pass after it, if that takes as long."""
+        return self._replace(began=self.ends_at, ends_at=2 * self.ends_at - self.began)
 
 
 class ClaimPlan(NamedTuple):
@@ -99,25 +103,21 @@ class ClaimPolicy:
 
     def plan(self, *, staged: Staged, window: Window, running: RunningPass | None, now: float) -> ClaimPlan:
         """Decide, given what waits in the child, how much should, and the running pass (None: nothing runs)."""
-        waiting = staged.jobs if self._comes_in_time(running, now) else max(staged.jobs - window.batch, 0)
+        waiting, until = staged.jobs, running
+        if running is not None and waiting and running.began < running.ends_at <= now + self._trip_s:
+            # Too late for the next pass: that takes what is staged, and this claim is for the pass after it. Counted as
+            # waiting still, a batch that was once cut in two would stay in two for ever.
+            waiting, until = max(waiting - window.batch, 0), running.followed()
         room, room_bytes = window.most - waiting, self._most_bytes - staged.bytes
         least = window.batch - waiting
         is_full = room <= 0 or room_bytes <= 0
-        if running is None:
+        if running is None or until is None:
             return NOTHING if is_full or least <= 0 else ClaimPlan(ClaimSize(least, room, room_bytes))
         if not is_full and (least > 0 or self._filled != running.number):
-            wait_s = self._wait_s(running, now, early_s=self._head_start_s)
+            wait_s = self._wait_s(until, now, early_s=self._head_start_s)
             size = ClaimSize(max(least, 0), room, room_bytes, ahead=max(-least, 0))
             return ClaimPlan(size, wait_s, number=running.number)
         return self._look(staged, window, running, now)
-
-    def _comes_in_time(self, running: RunningPass | None, now: float) -> bool:
-        """Tell whether a claim would be with the child before the running pass ends.
-
-        If not, what is staged now has entered the next pass by then. Counted as waiting still, a batch that was once
-        cut in two would stay in two for ever.
-        """
-        return running is None or now + self._trip_s < running.ends_at
 
     def _look(self, staged: Staged, window: Window, running: RunningPass, now: float) -> ClaimPlan:
         """See to it that a claim's share of urgent jobs is there when the next batch is formed."""

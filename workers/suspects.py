@@ -11,13 +11,13 @@ from headrace.store_records import ClaimedJob
 
 #: Processes that may die with a job before it is given up; the last of them with nobody else in it.
 CRASHES = 2
-#: Workers that may be lost with a job that waits before it runs alone; one is enough for a job that had begun.
+#: Workers that may be lost with a job before it runs alone; fewer if its last attempt has come.
 _RESCUES = 2
 
 
 def is_suspect(job: ClaimedJob) -> bool:
     """Tell whether a job that was just claimed has to run alone, after what befell the workers that had it before."""
-    return job.rescues >= _RESCUES or (job.rescues > 0 and job.attempts > 0)
+    return job.rescues >= _RESCUES or (job.rescues > 0 and job.attempts >= job.max_attempts - 1)
 
 
 class Suspects:

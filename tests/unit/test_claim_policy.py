@@ -144,3 +144,28 @@ def test_nobody_looks_for_urgent_jobs_in_vain(urgent: int, pass_s: float) -> Non
     plan = make_policy().plan(staged=Staged(512, 0, urgent), window=WIDE, running=running, now=10.0)
 
     assert NOTHING == plan
+
+
+def test_a_claim_that_comes_too_late_for_the_next_pass_is_for_the_one_after_it() -> None:
+    policy = make_policy()
+    policy.trip_took(0.010)
+
+    plan = policy.plan(staged=Staged(32, 0, 0), window=BATCH, running=RUNNING, now=10.095)
+
+    assert ClaimSize(64, 64, ROOM) == plan.size
+    assert pytest.approx(0.2 - 0.095 - 0.003 - 0.010) == plan.wait_s
+
+
+def test_between_passes_shorter_than_the_way_to_the_child_a_whole_batch_is_claimed_at_once() -> None:
+    policy = make_policy()
+    policy.trip_took(0.010)
+
+    plan = policy.plan(staged=Staged(32, 0, 0), window=BATCH, running=RunningPass(7, 10.0, 10.0001), now=10.0)
+
+    assert ClaimPlan(ClaimSize(64, 64, ROOM), number=7) == plan
+
+
+def test_a_pass_of_unknown_length_takes_nothing_of_what_is_staged() -> None:
+    plan = make_policy().plan(staged=Staged(64, 0, 0), window=BATCH, running=RunningPass(7, 10.0, 10.0), now=10.0)
+
+    assert 0 == plan.size.least

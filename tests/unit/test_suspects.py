@@ -18,7 +18,7 @@ def anybody(slot: int) -> bool:
 
 @pytest.mark.parametrize(
     ("attempts", "rescues", "suspected"),
-    [(0, 0, False), (2, 0, False), (0, 1, False), (1, 1, True), (0, 2, True)],
+    [(0, 0, False), (2, 0, False), (0, 1, False), (1, 1, False), (2, 1, True), (0, 2, True)],
 )
 def test_a_job_is_suspected_for_the_workers_lost_with_it_not_for_attempts(
     attempts: int, rescues: int, suspected: bool
