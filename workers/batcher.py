@@ -138,8 +138,9 @@ class Batcher:
         self._alone.clear()
 
     def staged_s(self, limits: Mapping[str, Limits]) -> float:
-        """Seconds of work that wait here, in batches as large as they may be, as far as the cost models know."""
-        return sum(_work_s(waiting, limits[ref]) for ref, waiting in self._waiting.items() if ref in limits)
+        """Seconds of work that wait here, in batches as large as they may be, as far as authors tell costs."""
+        sized = ((waiting, limits[ref]) for ref, waiting in self._waiting.items() if ref in limits)
+        return sum(_work_s(waiting, bounds) for waiting, bounds in sized if bounds.sized)
 
     def _lead(self) -> tuple[str, Entry]:
         """Who goes first: the head of the order, or the job that came first if it was passed over too often."""

@@ -42,6 +42,8 @@ log = logging.getLogger("headrace.child")
 
 _PR_SET_PDEATHSIG = 1
 _BUFFER_BYTES = 1 << 20
+#: New objects after which the collector looks for cycles: Python's 700 are made by every batch, and hold none.
+_YOUNG_OBJECTS = 20_000
 #: Other threads are woken for a pass of at least this length; it takes some 0.1 ms.
 _LONG_PASS_S = 0.002
 #: How long a thread that comes back from C, as the pass does from each of its operations, waits before it asks the one
@@ -95,6 +97,7 @@ class Child:
         # What a model brings along stays; no collection should walk through it in the middle of a pass.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS)
         log.info("%s loaded in %.1f s", ref, time.monotonic() - began)
         return self._say(Frame.LOADED, ref, runtime.max_batch)
 

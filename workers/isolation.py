@@ -53,12 +53,23 @@ class Isolation:
         Raises:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
         """
-        search = _Search(costs=costs or [1.0] * len(items), limit=self.limit)
+        failure = None
+        if items and self.limit.cost == math.inf:
+            # The usual way; a failure on it is the first pass of the search.
+            found = self._pass(list(items))
+            if not isinstance(found, ItemResult):
+                return Isolated(list(found), 1)
+            failure = found
+        return self._search(items, costs or [1.0] * len(items), failure)
+
+    def _search(self, items: Sequence[Any], costs: Sequence[float], known: ItemResult | None) -> Isolated:
+        """Find out which items make a batch fail; `known` is how the whole of it failed, if it has run."""
+        search = _Search(costs=costs, limit=self.limit)
         rows: list[Any] = [None] * len(items)
         while (part := search.next_part()) is not None:
-            found = self._pass(list(items[part.start : part.stop]))
-            search.ended(part, found.cause if isinstance(found, ItemResult) else None)
-            rows[part.start : part.stop] = [found] * len(part) if isinstance(found, ItemResult) else found
+            ended, known = known or self._pass(list(items[part.start : part.stop])), None
+            search.ended(part, ended.cause if isinstance(ended, ItemResult) else None)
+            rows[part.start : part.stop] = [ended] * len(part) if isinstance(ended, ItemResult) else ended
         search.conclude()
         return Isolated(rows, search.runs)
 

@@ -20,6 +20,8 @@ log = logging.getLogger("headrace.child")
 
 #: What was learned is told at most so often.
 _TELL_S = 5.0
+#: So many passes are all learned from; of those that are like the one before only each fourth afterwards.
+_LEARNING, _NOW_AND_THEN = 100, 4
 
 
 class LoadedModels:
@@ -31,6 +33,8 @@ class LoadedModels:
         self._device = device
         self._runtimes: dict[str, Runtime] = {}
         self._told_at: dict[str, float] = {}
+        #: Passes since the load, and the size of the last one.
+        self._passes: dict[str, tuple[int, int]] = {}
         self.limits: dict[str, Limits] = {}
 
     def get(self, ref: str) -> Runtime | None:
@@ -57,10 +61,16 @@ class LoadedModels:
     def learn(self, ref: str, forwarded: Forwarded, took_s: float) -> None:
         """A pass of a version took so long. One that failed on the way says nothing about time."""
         limits, runtime = self.limits[ref], self._runtimes[ref]
-        if forwarded.runs == 1:
+        if forwarded.runs == 1 and self._is_news(ref, forwarded.items):
             limits.costs.observe(forwarded.cost, forwarded.items, took_s)
         if runtime.memory.cost != limits.memory_cost:
             self.limits[ref] = limits._replace(memory_cost=runtime.memory.cost)
+
+    def _is_news(self, ref: str, items: int) -> bool:
+        """Tell whether a pass should be learned from: always at first, later if it is unlike the one before."""
+        passes, last = self._passes.get(ref, (0, 0))
+        self._passes[ref] = passes + 1, items
+        return passes < _LEARNING or items != last or passes % _NOW_AND_THEN == 0
 
     def state_to_tell(self, ref: str) -> bytes | None:
         """What is known of a version by now, for others; None if that was told a moment ago."""

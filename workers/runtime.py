@@ -30,7 +30,6 @@ from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
 from workers.stage_time import StageTime
 
-
 #: What it costs a pass that another thread works beside it: item by item on the next inputs, or once on the last rows.
 _PREPARER_S, _FINISHER_S = 0.5e-3, 0.1e-3
 

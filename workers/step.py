@@ -16,6 +16,9 @@ from workers.job_events import JobEvents
 
 log = logging.getLogger("headrace.step")
 
+#: New objects after which the collector looks for cycles: Python's 700 are made by every batch, and hold none.
+_YOUNG_OBJECTS = 20_000
+
 _STATS = {"jobs_done", "jobs_held", "batches", "forward_ms", "models", "paused", "state"}
 
 
@@ -40,6 +43,7 @@ class JobStep(bootsteps.StartStopStep):
             worker.headrace_engine.start()
             # What start-up made stays; walking through it in every full collection was 40 % of the loop's time.
             gc.freeze()
+            gc.set_threshold(_YOUNG_OBJECTS)
         engine = worker.headrace_engine
         worker.headrace_view.follow(consumer, JobEvents(wire=engine.wire, dispatcher=consumer.event_dispatcher))
         engine.attach(hub)

@@ -164,7 +164,8 @@ def test_staged_work_is_told_in_seconds() -> None:
     batcher.add("a", jobs(*range(12)))
     batcher.add("unknown", jobs(100))
 
-    staged_s = batcher.staged_s({"a": Limits(costs, max_batch=4)})
+    staged_s = batcher.staged_s({"a": Limits(costs, max_batch=4, sized=True)})
 
     assert staged_s == pytest.approx(0.6)
+    assert batcher.staged_s({"a": Limits(costs, max_batch=4)}) == 0
     assert Batcher().staged_s({}) == 0
