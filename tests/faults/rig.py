@@ -32,6 +32,7 @@ class Rig:
         lease_ms: of jobs.
         workers: how many.
         proxied: roles that reach Redis through a link of their own.
+        durability: as in the settings.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Rig:
         schedulers: int = 2,
         with_courier: bool = False,
         proxied: Sequence[str] = (),
+        durability: str = "everysec",
     ) -> None:
         self.cluster = Cluster(folder=folder, options={**ALWAYS, **(options or {})}, lease_ms=lease_ms)
+        self.cluster.settings = self.cluster.settings.model_copy(update={"durability": durability})
         self.cluster.start_server()
         self.history = History(folder / "history.jsonl")
         self.receiver = Receiver()

@@ -43,8 +43,9 @@ def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
         rig.close()
 
 
-def test_twenty_kills_of_redis_under_load_end_no_process_and_lose_nothing(make_rig: MakeRig) -> None:
-    rig, chance = make_rig(), random.Random(20)
+@pytest.mark.parametrize("durability", ["everysec", "strict"])
+def test_twenty_kills_of_redis_under_load_end_no_process_and_lose_nothing(make_rig: MakeRig, durability: str) -> None:
+    rig, chance = make_rig(durability=durability), random.Random(20)
     before = rig.fleet.pids
 
     with rig.load(sleep_ms=10):
