@@ -27,7 +27,13 @@ if idem ~= '' then
     return {'replayed', known, 0, now}
   end
 end
-local depth = redis.call('ZCARD', ready)
+local depth = redis.pcall('ZCARD', ready)
+if type(depth) ~= 'number' then
+  -- Somebody else's value lies there. It is set apart once tenant and group are known, whatever became of their keys.
+  redis.pcall('SADD', TENANTS, tenant)
+  redis.pcall('ZADD', GROUPS, now, group)
+  return depth
+end
 local again = redis.call('EXISTS', JOB .. member) == 1 -- the same submission, sent again after its answer was lost
 if not again then
   if depth >= cap then return {'full', '', depth, now} end

@@ -100,18 +100,27 @@ def test_no_message_stops_anybody(cluster: Cluster, processes: Processes, seed: 
 
 
 def verify_a_good_job_is_done(cluster: Cluster, processes: Processes) -> None:
-    poll("a good job done", lambda: answer(cluster, 7) == 50, limit_s=60)
+    answers: list[object] = []
+
+    def is_done() -> bool:
+        answers.append(answer(cluster, 7))
+        return answers[-1] == 50
+
+    try:
+        poll("a good job done", is_done, limit_s=60)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the last answers: {answers[-3:]}") from None
     assert dict.fromkeys(processes, True) == {name: process.is_running for name, process in processes.items()}
 
 
 def answer(cluster: Cluster, x: int) -> object:
-    """What a new job comes to; None if it was not accepted or takes longer than a second."""
+    """What a new job comes to: its result, else what came instead of one within a second."""
     body = {"model": "exact", "input": {"x": x}}
     try:
         reply = httpx2.post(f"{cluster.settings.url}/v1/jobs", json=body, headers={"Prefer": "wait=1"}, timeout=10)
-        return reply.json().get("result") if reply.status_code == 200 else None
-    except (httpx2.TransportError, ValueError):
-        return None
+        return reply.json().get("result") if reply.status_code == 200 else f"{reply.status_code}: {reply.text}"
+    except (httpx2.TransportError, ValueError) as error:
+        return error
 
 
 def verify_plain_tasks_are_taken(cluster: Cluster) -> None:

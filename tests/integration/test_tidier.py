@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from redis import ResponseError
 
 from headrace.keys import Keys
 from headrace.settings import Settings
@@ -41,6 +42,19 @@ def test_keys_of_groups_and_tenants_are_looked_after_too(cell: Cell, tidier: Tid
 
     assert cell.submit("second").outcome is SubmitOutcome.ACCEPTED
     assert cell.take() != []
+
+
+def test_a_queue_that_nobody_knows_any_more_is_looked_after_once_a_job_was_refused_there(
+    cell: Cell, tidier: Tidier
+) -> None:
+    cell.redis.set(cell.keys.ready(STANDARD, "default"), "not ours")
+    with pytest.raises(ResponseError):
+        cell.submit("refused")
+
+    tidier.step()
+    tidier.step()
+
+    assert cell.submit("accepted").outcome is SubmitOutcome.ACCEPTED
 
 
 def test_what_is_no_name_is_taken_out_of_the_names(cell: Cell, tidier: Tidier) -> None:
