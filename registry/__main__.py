@@ -1,27 +1,29 @@
-"""Command line of the registry: push a folder, list models, show one version."""
+"""Command line of the registry: push a folder, list models, show one version; `release_commands` has the traffic."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from headrace.errors import HeadraceError, InvalidInput, ModelNotFound
+from headrace.errors import ModelNotFound
 from headrace.model_ref import ModelRef
-from headrace.settings import get_settings
+from registry import release_commands
 from registry.additions import parse_additions
+from registry.command_line import (
+    AsJson,
+    describe_release,
+    describe_traffic,
+    open_registry,
+    out,
+    print_json,
+    said_plainly,
+)
 from registry.manifest import Manifest
 from registry.registry import Registry
 from registry.release import Release
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console()
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 
 @app.callback()
@@ -39,8 +41,8 @@ def push(
     as_json: AsJson = False,
 ) -> None:
     """Publish a folder as the next version of a model, and release it."""
-    with _said_plainly():
-        registry = _registry()
+    with said_plainly():
+        registry = open_registry()
         pushed = registry.push(
             folder,
             name=name or folder.resolve().name.lower(),
@@ -51,26 +53,28 @@ def push(
         manifest = pushed.manifest
         release = registry.releases().get(manifest.name)
     if as_json:
-        _print_json({**_row(manifest.name, manifest, release), "is_new": pushed.is_new})
+        print_json({**_row(manifest.name, manifest, release), "is_new": pushed.is_new})
         return
     verb = "published" if pushed.is_new else "unchanged"
     out.print(f"{verb} [bold]{manifest.ref}[/]: {len(manifest.files)} files, {_megabytes(manifest)}")
-    out.print(f"{_released(release)}; digest {manifest.digest[:12]}")
+    out.print(f"{describe_release(release)}; digest {manifest.digest[:12]}")
 
 
 @app.command()
 def ls(as_json: AsJson = False) -> None:
     """List the released models."""
-    with _said_plainly():
-        registry = _registry()
+    with said_plainly():
+        registry = open_registry()
         releases = registry.releases()
         rows = [(name, registry.manifest(release.current), release) for name, release in sorted(releases.items())]
     if as_json:
-        _print_json([_row(*row) for row in rows])
+        print_json([_row(*row) for row in rows])
         return
     table = Table("model", "serves", "max batch", "size", "description", box=None)
     for name, manifest, release in rows:
-        table.add_row(name, _traffic(release), str(manifest.max_batch), _megabytes(manifest), manifest.description)
+        table.add_row(
+            name, describe_traffic(release), str(manifest.max_batch), _megabytes(manifest), manifest.description
+        )
     out.print(table if rows else "no model is released; publish one with: headrace models push DIR")
 
 
@@ -80,16 +84,16 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one version of a model: the released one unless a version is given."""
-    with _said_plainly():
-        registry = _registry()
+    with said_plainly():
+        registry = open_registry()
         release = registry.releases().get(model.partition("@")[0])
         manifest = registry.manifest(_resolve(registry, model, release))
         versions = registry.versions(manifest.name)
     if as_json:
-        _print_json({**manifest.model_dump(mode="json"), "digest": manifest.digest, "versions": versions})
+        print_json({**manifest.model_dump(mode="json"), "digest": manifest.digest, "versions": versions})
         return
     out.print(f"[bold]{manifest.ref}[/]  {manifest.description}")
-    out.print(f"{_released(release)}; versions {', '.join(map(str, versions))}; published {manifest.created}")
+    out.print(f"{describe_release(release)}; versions {', '.join(map(str, versions))}; published {manifest.created}")
     out.print(f"entry {manifest.entry}, batches of up to {manifest.max_batch}, digest {manifest.digest}")
     for title, document in (
         ("input", manifest.input_schema),
@@ -102,10 +106,6 @@ def show(
     for file in manifest.files:
         table.add_row(file.path, str(file.size_bytes), file.sha256)
     out.print(table)
-
-
-def _registry() -> Registry:
-    return Registry(url=get_settings().registry_location)
 
 
 def _resolve(registry: Registry, model: str, release: Release | None) -> ModelRef:
@@ -131,33 +131,11 @@ def _row(name: str, manifest: Manifest, release: Release | None) -> dict[str, ob
     }
 
 
-def _traffic(release: Release) -> str:
-    total = sum(release.routes.values())
-    shares = [f"@{v} {100 * weight // total}%" for v, weight in sorted(release.routes.items()) if weight]
-    return ", ".join(shares)
-
-
-def _released(release: Release | None) -> str:
-    return f"serving {_traffic(release)}" if release else "not released: push it again without --no-release"
-
-
 def _megabytes(manifest: Manifest) -> str:
     return f"{manifest.size_bytes / 1e6:.1f} MB"
 
 
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    """Print an error of ours as one sentence and leave with 1, or 2 if the command was spelled wrong."""
-    try:
-        yield
-    except HeadraceError as error:
-        typer.echo(f"headrace models: {error.detail}", err=True)
-        raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from error
-
+release_commands.install(app)
 
 if __name__ == "__main__":
     app(prog_name="headrace models")

@@ -1,8 +1,6 @@
 """Registry: push a model, say which versions exist and which serve, bring a version's files."""
 
-import getpass
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +16,8 @@ from registry.description import SourceFile, describe, read_files
 from registry.manifest import Manifest, canonical_json
 from registry.object_store import CHUNK_BYTES, ObjectStore
 from registry.release import Release
-
-log = logging.getLogger(__name__)
+from registry.release_log import ReleaseLog
+from registry.traffic import Traffic, promoted, with_alias, with_canary, withdrawn
 
 
 class Pushed(NamedTuple):
@@ -35,7 +33,8 @@ class Registry:
     def __init__(self, *, url: str) -> None:
         self._store = ObjectStore(url=url)
         self._manifests: dict[ModelRef, Manifest] = {}
-        self._releases: dict[str, Release] = {}
+        #: Which versions serve, since ever.
+        self.log = ReleaseLog(store=self._store)
 
     def push(
         self,
@@ -67,22 +66,48 @@ class Registry:
             ModelNotFound: if there is no such version.
         """
         self.manifest(ref)
-        while True:
-            last_seq, head = self._release_head(ref.name)
-            if head and head.serves_only(ref.version):
-                return head
-            release = Release(
-                seq=last_seq + 1,
-                model=ref.name,
-                routes={ref.version: 100},
-                aliases=head.aliases if head else {},
-                by=_user(),
-                why=why,
-                at=_now(),
-            )
-            path, body = _release_path(ref.name, release.seq), canonical_json(release.document())
-            if self._store.put_new(path, body):
-                return release
+        return self.log.append(ref.name, lambda table: promoted(table or Traffic({}, {}), ref.version), why=why)
+
+    def canary(self, ref: ModelRef, *, percent: int, why: str = "") -> Release:
+        """Send so many of a hundred new jobs to a version, the rest where they went.
+
+        Raises:
+            ModelNotFound: if there is no such version.
+            InvalidInput: if it cannot be a canary.
+        """
+        self.manifest(ref)
+        return self.log.append(
+            ref.name,
+            lambda table: with_canary(table or Traffic({}, {}), ref.version, percent=percent),
+            why=why or f"canary of {percent} %",
+        )
+
+    def withdraw(self, ref: ModelRef, *, why: str = "") -> Release:
+        """Send no more new jobs to a version; the others share its part.
+
+        Raises:
+            InvalidInput: if it gets none, or all of them.
+        """
+        return self.log.append(
+            ref.name, lambda table: withdrawn(table or Traffic({}, {}), ref.version), why=why or "withdrawn"
+        )
+
+    def alias(self, name: str, alias: str, version: int | None, *, why: str = "") -> Release:
+        """Let `name@alias` mean a version, or nothing any more.
+
+        Raises:
+            ModelNotFound: if there is no such version, or the model was never released.
+            InvalidInput: if the alias cannot be called so.
+        """
+        if version is not None:
+            self.manifest(ModelRef(name, version))
+
+        def change(table: Traffic | None) -> Traffic:
+            if table is None:
+                raise ModelNotFound(f"'{name}' was never released, so it has no aliases; push or release it first")
+            return with_alias(table, alias, version)
+
+        return self.log.append(name, change, why=why or f"@{alias}")
 
     def manifest(self, ref: ModelRef) -> Manifest:
         """What a version is.
@@ -101,8 +126,7 @@ class Registry:
 
     def releases(self) -> dict[str, Release]:
         """The release in force of each model that has one, by name."""
-        heads = {name: self._release_head(name)[1] for name in self._store.names("models")}
-        return {name: release for name, release in heads.items() if release}
+        return self.log.heads()
 
     def fetch(self, ref: ModelRef, cache_dir: Path) -> Path:
         """Answer the folder with a version's verified files, below `cache_dir`.
@@ -163,27 +187,9 @@ class Registry:
             raise ModelFilesError(f"{ref}: its manifest says that it is {manifest.ref}")
         return manifest
 
-    def _release_head(self, name: str) -> tuple[int, Release | None]:
-        """The last number of a model's release log, and the release in force."""
-        known = self._releases.get(name)
-        last_known = f"{known.seq:08d}.json" if known else ""
-        later = self._store.names_after(f"models/{name}/releases", last_known)
-        body = self._store.get(f"models/{name}/releases/{later[-1]}") if later else None
-        if body is None:
-            return (known.seq if known else 0), known
-        try:
-            self._releases[name] = Release.model_validate_json(body)
-        except ValidationError:
-            log.exception("release %s of %s is damaged; the one before stays", later[-1], name)
-        return int(later[-1].removesuffix(".json")), self._releases.get(name)
-
 
 def _manifest_path(ref: ModelRef) -> str:
     return f"models/{ref.name}/versions/{ref.version:08d}/manifest.json"
-
-
-def _release_path(name: str, seq: int) -> str:
-    return f"models/{name}/releases/{seq:08d}.json"
 
 
 def _unchanged(file: SourceFile) -> Iterator[bytes]:
@@ -195,13 +201,6 @@ def _unchanged(file: SourceFile) -> Iterator[bytes]:
             yield chunk
     if digest.hexdigest() != file.entry.sha256:
         raise InvalidModel(f"{file.source} changed while it was pushed; push again")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
 
 
 def _now() -> str:

@@ -1,10 +1,11 @@
-"""Release: an entry of a model's append-only log, whose newest entry is the whole traffic table."""
+"""Release: an entry of a model's append-only log; the newest entry is the whole traffic table."""
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headrace.model_ref import ModelRef
+from registry.traffic import Traffic
 
 
 class Release(BaseModel):
@@ -16,6 +17,8 @@ class Release(BaseModel):
     model: str
     routes: dict[int, int]
     aliases: dict[str, int] = {}
+    #: The entry whose table was put in force again, if this one goes back.
+    restores: int | None = None
     by: str
     why: str = ""
     at: str
@@ -33,9 +36,10 @@ class Release(BaseModel):
         version = max(self.routes, key=lambda version: (self.routes[version], version))
         return ModelRef(self.model, version)
 
-    def serves_only(self, version: int) -> bool:
-        """Tell whether all traffic goes to this version."""
-        return {version} == {v for v, weight in self.routes.items() if weight > 0}
+    @property
+    def traffic(self) -> Traffic:
+        """The table that it puts in force."""
+        return Traffic(self.routes, self.aliases)
 
     def document(self) -> dict[str, Any]:
         """As it is kept: JSON with the versions as text."""

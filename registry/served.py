@@ -73,7 +73,9 @@ class ServedModel:
         return self._served[bisect_right(self._limits, point)]
 
     def find(self, version: str) -> ServedVersion | None:
-        """A released version by its number as callers write it."""
+        """A released version by its number or alias as callers write it."""
+        if (meant := self.release.aliases.get(version)) is not None:
+            return self.versions.get(meant)
         return next((served for number, served in self.versions.items() if str(number) == version), None)
 
     @property
@@ -119,7 +121,8 @@ def unknown_model(name: str, known: Iterable[str]) -> ModelNotFound:
 
 def unknown_version(text: str, model: ServedModel) -> ModelNotFound:
     """The error for a version that is not released."""
-    released = ", ".join(f"{model.release.model}@{number}" for number in sorted(model.versions))
+    names = [*map(str, sorted(model.versions)), *sorted(model.release.aliases)]
+    released = ", ".join(f"{model.release.model}@{name}" for name in names)
     return _not_found(f"'{text[:80]}' is not released; released are {released}")
 
 

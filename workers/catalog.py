@@ -17,7 +17,7 @@ _TIMEOUT_S = 2.0
 
 
 class Catalog:
-    """Every version that gets traffic, and every older one that jobs still wait for.
+    """Every version that gets traffic or has an alias, and every older one that jobs still wait for.
 
     Args:
         serves: tells, by its name, whether a model is served here; called from the thread.
@@ -62,8 +62,8 @@ class Catalog:
         return {
             str(ModelRef(release.model, version))
             for release in registry.releases().values()
-            for version, weight in release.routes.items()
-            if weight > 0 and self._serves(release.model)
+            for version in {*release.traffic.shares, *release.aliases.values()}
+            if self._serves(release.model)
         }
 
     def _waited_for(self, redis: SyncRedis) -> set[str]:

@@ -174,3 +174,46 @@ def test_check_says_why_a_model_cannot_be_loaded(tmp_path: Path, source: str, sa
 )
 def test_difference_is_the_smaller_of_absolute_and_relative(one: object, other: object, apart: float) -> None:
     assert difference(one, other) == pytest.approx(apart)
+
+
+@pytest.fixture
+def two_versions(folder: Path) -> Path:
+    run("push", folder)
+    write_model(folder, DOUBLER.replace("max_batch=8", "max_batch=9"))
+    run("push", folder, "--no-release")
+    return folder
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_a_canary_is_promoted_and_rolled_back_with_one_command_each() -> None:
+    said = [
+        run("canary", "doubler@2", "--percent", 10)[1],
+        run("promote", "doubler@2", "--why", "no complaints")[1],
+        run("rollback", "doubler")[1],
+    ]
+
+    assert said == [
+        "doubler release 2: serving @1 90%, @2 10%\n",
+        "doubler release 3: serving @2 100%\n",
+        "doubler release 4: serving @1 90%, @2 10%\n",
+    ]
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_the_log_says_what_served_who_said_so_and_why() -> None:
+    run("alias", "doubler", "stable", 1)
+    run("promote", "doubler@2", "--why", "faster")
+
+    entries = json.loads(run("log", "doubler", "--json")[1])
+
+    assert [("faster", {"1": 0, "2": 100}), ("@stable", {"1": 100}), ("pushed", {"1": 100})] == [
+        (entry["why"], entry["routes"]) for entry in entries
+    ]
+    assert "stable=1" in run("log", "doubler")[1]
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_a_change_of_traffic_that_makes_no_sense_is_wrong_usage() -> None:
+    assert run("withdraw", "doubler@1")[0] == 2
+    assert run("canary", "doubler@2", "--percent", 100)[0] == 2
+    assert run("promote", "doubler@7")[0] == 1
