@@ -2,7 +2,7 @@
 
 `manifest` what a version is, `release` what serves (`traffic`: how that changes, `release_log`: all of it since ever),
 `object_store` where both lie, `source` finds the author's class,
-`signature` reads its type hints, `description` makes a manifest of a folder, `cache` brings a version's files here and
+`signature` reads its type hints, `description` makes a manifest of a folder, `file_check` refuses what no version may hold, `cache` brings a version's files here and
 verifies them, `registry` puts these together, `served` is what a submission needs of a release, `__main__` is the
 command line with `release_commands` (`command_line`: what they share).
 

@@ -37,6 +37,9 @@ def push(
     name: Annotated[str, typer.Option(help="Name of the model; else that of the folder.")] = "",
     entry: Annotated[str, typer.Option(help="Source file and class, as model.py:Embedder.")] = "",
     add: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="Add a file or folder.")] = None,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="Let pickles and compiled programs through: they are code.")
+    ] = False,
     no_release: Annotated[bool, typer.Option("--no-release", help="Publish without sending traffic.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +52,7 @@ def push(
             entry=entry or None,
             extra=parse_additions(add or []),
             release=not no_release,
+            trusted=trusted,
         )
         manifest = pushed.manifest
         release = registry.releases().get(manifest.name)

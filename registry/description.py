@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from headrace.errors import InvalidModel
 from headrace.model import Model
 from headrace.model_ref import NAME_PATTERN, valid_name
+from registry.file_check import Content, check_files
 from registry.manifest import FileEntry, Manifest, canonical_json, contained
 from registry.signature import Signature, signature_of
 from registry.source import find_model
@@ -35,12 +36,15 @@ def read_files(folder: Path, extra: Mapping[str, Path] | None = None) -> tuple[S
     return tuple(_read(path, source) for path, source in _sources(folder, extra or {}))
 
 
-def describe(folder: Path, files: Sequence[SourceFile], *, name: str, entry: str | None = None) -> Manifest:
+def describe(
+    folder: Path, files: Sequence[SourceFile], *, name: str, entry: str | None = None, trusted: bool = False
+) -> Manifest:
     """Import a folder's source and make the manifest of its `files`; version and time are still to be set.
 
     Raises:
-        InvalidModel: if the name, the source, a hint or an example cannot be used.
+        InvalidModel: if the name, a file, the source, a hint or an example cannot be used.
     """
+    check_files((Content(file.entry.path, file.source) for file in files), trusted=trusted)
     if not valid_name(name):
         raise InvalidModel(f"'{name}' cannot be a model's name: it must match {NAME_PATTERN}; set it with --name")
     entries = tuple(file.entry for file in files)
@@ -56,6 +60,7 @@ def describe(folder: Path, files: Sequence[SourceFile], *, name: str, entry: str
         output_schema=signature.output_schema(),
         max_batch=model.max_batch,
         options=model.options,
+        trusted=trusted,
         examples=_examples(model, signature),
         description=_summary(model),
         created="",
@@ -82,7 +87,11 @@ def _tree(prefix: str, source: Path) -> Iterator[tuple[str, Path]]:
         yield prefix, source
     for path in source.rglob("*") if source.is_dir() else ():
         parts = path.relative_to(source).parts
-        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+        if any(part.startswith(".") or part == "__pycache__" for part in parts):
+            continue
+        if path.is_symlink():
+            raise InvalidModel(f"{path} is a link, which may lead out of the folder; put the file itself there")
+        if path.is_file():
             yield _contained("/".join((prefix, *parts) if prefix else parts)), path
 
 

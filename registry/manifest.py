@@ -51,6 +51,8 @@ class Manifest(BaseModel):
     output_schema: dict[str, Any]
     max_batch: int = Field(ge=1)
     options: ModelOptions = ModelOptions()
+    #: True if who pushed it vouches for files that are code: pickles, compiled programs.
+    trusted: bool = False
     examples: list[Any]
     description: str
     created: str

@@ -13,6 +13,7 @@ from headrace.failpoints import failpoint
 from headrace.model_ref import ModelRef
 from registry import cache
 from registry.description import SourceFile, describe, read_files
+from registry.file_check import Content, check_files
 from registry.manifest import Manifest, canonical_json
 from registry.object_store import CHUNK_BYTES, ObjectStore
 from registry.release import Release
@@ -44,16 +45,21 @@ class Registry:
         entry: str | None = None,
         extra: Mapping[str, Path] | None = None,
         release: bool = True,
+        trusted: bool = False,
     ) -> Pushed:
         """Publish a folder as the next version, and with `release` send all traffic to it.
 
-        Pushing what the newest version holds makes no new one, but mends files that the store has lost.
+        Pushing what the newest version holds makes no new one, but mends files that the store has lost. `trusted` lets
+        files through that are code besides the source: pickles, compiled programs.
 
         Raises:
             InvalidModel: if the folder holds no model that can be served.
         """
         files = read_files(folder, extra)
-        pushed = self._unchanged_version(name, files, entry) or self._publish(folder, files, name=name, entry=entry)
+        pushed = self._unchanged_version(name, files, entry)
+        if pushed is None:
+            draft = describe(folder, files, name=name, entry=entry, trusted=trusted)
+            pushed = self._publish(draft, files)
         failpoint("registry.manifest_put")
         if release:
             self.release(pushed.manifest.ref, why="pushed")
@@ -134,12 +140,16 @@ class Registry:
         Raises:
             ModelNotFound: if there is no such version.
             ModelFilesError: if a file is missing or not what the manifest says; it names file, expected and actual.
+            InvalidModel: if a file is one that no version may have (`registry.file_check`).
         """
-        return cache.fetch(self._store, self.manifest(ref), cache_dir)
+        manifest = self.manifest(ref)
+        folder = cache.fetch(self._store, manifest, cache_dir)
+        check_files((Content(file.path, folder / file.path) for file in manifest.files), trusted=manifest.trusted)
+        return folder
 
-    def _publish(self, folder: Path, files: Sequence[SourceFile], *, name: str, entry: str | None) -> Pushed:
+    def _publish(self, draft: Manifest, files: Sequence[SourceFile]) -> Pushed:
         """Files first, manifest last: a version is there entirely or not at all. Who loses a number takes the next."""
-        draft = describe(folder, files, name=name, entry=entry)
+        name = draft.name
         self._upload(files)
         failpoint("registry.files_put")
         while True:
