@@ -60,7 +60,7 @@ def make_services(settings: Settings) -> Services:
     keys = Keys(cell=settings.cell)
     mux = Mux(url=settings.redis_url)
     waiters = Waiters()
-    registry = Registry(url=settings.registry_location)
+    registry = Registry(url=settings.registry_location, signers=settings.signers)
     return Services(
         settings=settings,
         store=JobStore(keys),

@@ -11,7 +11,7 @@ import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -95,6 +95,10 @@ class Settings(BaseSettings):
         "",
         description="object store of the models (file:///…, s3://…); empty means data_dir/registry",
     )
+    require_signatures: bool = Field(False, description="serve only model versions that a trusted signer has signed")
+    trusted_signers: list[Annotated[str, Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]] = Field(
+        [], description="public keys of those who may publish (`headrace models keygen`), as a JSON list"
+    )
     registry_poll_s: float = Field(2.0, gt=0, description="how often processes look for new releases")
 
     api_host: str = Field("127.0.0.1", description="address that the API binds; loopback, unless api_insecure_bind")
@@ -173,6 +177,12 @@ class Settings(BaseSettings):
             raise ValueError(f"'{COURIER_CLASS}' is the class that delivers webhooks; choose another name")
         return classes
 
+    @model_validator(mode="after")
+    def _knows_whom_to_trust(self) -> Self:
+        if self.require_signatures and not self.trusted_signers:
+            raise ValueError("require_signatures needs trusted_signers: the public keys that `models keygen` prints")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -220,6 +230,11 @@ class Settings(BaseSettings):
     def registry_location(self) -> str:
         """The registry's object store as a URL."""
         return self.registry_url or (self.data_dir.absolute() / "registry").as_uri()
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Public keys one of which must have signed a version; empty if none need be signed."""
+        return tuple(self.trusted_signers) if self.require_signatures else ()
 
     @property
     def model_cache_dir(self) -> Path:

@@ -22,6 +22,7 @@ from registry.command_line import (
 from registry.manifest import Manifest
 from registry.registry import Registry
 from registry.release import Release
+from registry.signing import Signer, make_key
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -40,6 +41,7 @@ def push(
     trusted: Annotated[
         bool, typer.Option("--trusted", help="Let pickles and compiled programs through: they are code.")
     ] = False,
+    sign: Annotated[Path | None, typer.Option(metavar="FILE", help="Sign it with the key in this file.")] = None,
     no_release: Annotated[bool, typer.Option("--no-release", help="Publish without sending traffic.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -53,6 +55,7 @@ def push(
             extra=parse_additions(add or []),
             release=not no_release,
             trusted=trusted,
+            signer=Signer(key_file=sign) if sign else None,
         )
         manifest = pushed.manifest
         release = registry.releases().get(manifest.name)
@@ -62,6 +65,27 @@ def push(
     verb = "published" if pushed.is_new else "unchanged"
     out.print(f"{verb} [bold]{manifest.ref}[/]: {len(manifest.files)} files, {_megabytes(manifest)}")
     out.print(f"{describe_release(release)}; digest {manifest.digest[:12]}")
+
+
+@app.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Gets the private key; keep it secret.")],
+) -> None:
+    """Make a key to sign versions with, and print its public part for HEADRACE_TRUSTED_SIGNERS."""
+    with said_plainly():
+        typer.echo(make_key(file))
+
+
+@app.command()
+def sign(
+    version: Annotated[str, typer.Argument(metavar="NAME@VERSION")],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key, made by `keygen`.")],
+) -> None:
+    """Sign a version that is published already."""
+    with said_plainly():
+        signer = Signer(key_file=key)
+        open_registry().sign(ModelRef.parse(version), signer)
+    out.print(f"signed [bold]{version}[/] by {signer.public_key}")
 
 
 @app.command()

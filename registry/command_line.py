@@ -20,7 +20,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 def open_registry() -> Registry:
     """The registry of the settings."""
-    return Registry(url=get_settings().registry_location)
+    settings = get_settings()
+    return Registry(url=settings.registry_location, signers=settings.signers)
 
 
 def describe_traffic(release: Release) -> str:

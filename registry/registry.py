@@ -18,6 +18,7 @@ from registry.manifest import Manifest, canonical_json
 from registry.object_store import CHUNK_BYTES, ObjectStore
 from registry.release import Release
 from registry.release_log import ReleaseLog
+from registry.signing import Signer, verify
 from registry.traffic import Traffic, promoted, with_alias, with_canary, withdrawn
 
 
@@ -29,10 +30,16 @@ class Pushed(NamedTuple):
 
 
 class Registry:
-    """The models in one object store. Safe to share between threads: it remembers immutable things only."""
+    """The models in one object store. Safe to share between threads: it remembers immutable things only.
 
-    def __init__(self, *, url: str) -> None:
+    Args:
+        url: of the store.
+        signers: public keys, one of which must have signed a version; without any, none need be signed.
+    """
+
+    def __init__(self, *, url: str, signers: Sequence[str] = ()) -> None:
         self._store = ObjectStore(url=url)
+        self._signers = tuple(signers)
         self._manifests: dict[ModelRef, Manifest] = {}
         #: Which versions serve, since ever.
         self.log = ReleaseLog(store=self._store)
@@ -46,11 +53,12 @@ class Registry:
         extra: Mapping[str, Path] | None = None,
         release: bool = True,
         trusted: bool = False,
+        signer: Signer | None = None,
     ) -> Pushed:
         """Publish a folder as the next version, and with `release` send all traffic to it.
 
         Pushing what the newest version holds makes no new one, but mends files that the store has lost. `trusted` lets
-        files through that are code besides the source: pickles, compiled programs.
+        files through that are code besides the source: pickles, compiled programs. `signer` signs the version.
 
         Raises:
             InvalidModel: if the folder holds no model that can be served.
@@ -61,6 +69,8 @@ class Registry:
             draft = describe(folder, files, name=name, entry=entry, trusted=trusted)
             pushed = self._publish(draft, files)
         failpoint("registry.manifest_put")
+        if signer is not None:
+            self.sign(pushed.manifest.ref, signer)
         if release:
             self.release(pushed.manifest.ref, why="pushed")
         return pushed
@@ -120,11 +130,23 @@ class Registry:
 
         Raises:
             ModelNotFound: if there is no such version.
-            ModelFilesError: if its manifest is damaged.
+            ModelFilesError: if its manifest is damaged, or not signed by whom it must be.
         """
         if ref not in self._manifests:
-            self._manifests[ref] = self._read_manifest(ref)
+            manifest = self._read_manifest(ref)
+            if self._signers:
+                verify(self._store, manifest, self._signers)
+            self._manifests[ref] = manifest
         return self._manifests[ref]
+
+    def sign(self, ref: ModelRef, signer: Signer) -> None:
+        """Sign a version, as it lies in the store.
+
+        Raises:
+            ModelNotFound: if there is no such version.
+            ModelFilesError: if its manifest is damaged.
+        """
+        signer.sign(self._store, self._read_manifest(ref))
 
     def versions(self, name: str) -> list[int]:
         """Numbers of a model's versions, rising; none if the model is unknown."""

@@ -109,7 +109,7 @@ class JobEngine:
         limits = ExecutorLimits(
             forward_s=settings.forward_limit_s, load_s=settings.load_limit_s, threads=worker_class.threads
         )
-        registry = (settings.registry_location, str(settings.model_cache_dir))
+        registry = (settings.registry_location, ",".join(settings.signers), str(settings.model_cache_dir))
         arguments = (*registry, worker_class.device, settings.log_level, settings.log_format)
         return Executor(arguments=arguments, limits=limits)
 

@@ -102,5 +102,6 @@ class SubmitDesk:
     def _look(self, most_age_s: float) -> None:
         if time.monotonic() - self._looked_at < most_age_s:
             return
-        self._models, _ = read_served(Registry(url=self._settings.registry_location), self._models)
+        registry = Registry(url=self._settings.registry_location, signers=self._settings.signers)
+        self._models, _ = read_served(registry, self._models)
         self._looked_at = time.monotonic()

@@ -35,7 +35,8 @@ def from_registry(name: str, *, device: str) -> Iterator[Runtime]:
         ModelNotFound: if there is none.
         InvalidModel: if it cannot be loaded, or has no examples.
     """
-    registry = Registry(url=get_settings().registry_location)
+    settings = get_settings()
+    registry = Registry(url=settings.registry_location, signers=settings.signers)
     ref = ModelRef.parse(name) if "@" in name else _released(registry, name)
     with tempfile.TemporaryDirectory() as cache:
         yield _load(registry.fetch(ref, Path(cache)), registry.manifest(ref), device)

@@ -17,7 +17,7 @@ _ADVICE = "`headrace models check DIR` says more; the version before can be rele
 
 def try_models(settings: Settings) -> Iterator[Finding]:
     """Try the version of each model that gets most jobs, on each device of the classes that serve it."""
-    registry = Registry(url=settings.registry_location)
+    registry = Registry(url=settings.registry_location, signers=settings.signers)
     for name, release in registry.releases().items():
         kinds = [kind for kind in settings.worker_classes.values() if serves(kind, name)]
         for device in sorted({kind.device for kind in kinds}):

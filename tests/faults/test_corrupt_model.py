@@ -1,6 +1,7 @@
-"""A corrupt model file in the registry: it is refused by name, its jobs wait and say why, nothing runs hot."""
+"""A corrupt model file or an unsigned version: refused by name, its jobs wait and say why, nothing runs hot."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 from headrace.jobs import Reason
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState
+from registry.signing import Signer, make_key
 from tests.faults.cluster import Cluster, poll
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -38,6 +40,21 @@ def test_a_corrupt_model_is_refused_and_its_jobs_wait(cluster: Cluster, ref: Mod
     # While it is tried again, the reason is for a moment that the model loads.
     poll("explained", lambda: _is_explained(_read(f"{url}/{accepted['id']}")))
     assert _read(f"{url}/{accepted['id']}")["status"] == "queued"
+
+
+def test_a_version_that_no_trusted_signer_signed_is_not_run_until_one_does(
+    cluster: Cluster, ref: ModelRef, tmp_path: Path
+) -> None:
+    public = make_key(tmp_path / "key")
+    demand = {"require_signatures": True, "trusted_signers": [public]}
+    cluster.settings = cluster.settings.model_copy(update=demand)
+    worker = cluster.start_worker("w0", serving=None)
+    poll("refused", lambda: _model_state(cluster, ref) is ModelState.FAILED)
+
+    cluster.registry.sign(ref, Signer(key_file=tmp_path / "key"))
+
+    poll("served", lambda: cluster.serves(worker, ref))
+    assert f"{ref} is not signed" in worker.log.read_text()
 
 
 def _corrupt(cluster: Cluster) -> None:
