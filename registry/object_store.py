@@ -3,6 +3,7 @@
 Objects are immutable: each is written if absent, never changed. Local disk, S3, GCS and Azure all do this atomically.
 """
 
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ class ObjectStore:
 
     def __init__(self, *, url: str) -> None:
         self.url = url
+        #: Local disk and memory are known to keep the first of two writers; a service has to show it once.
+        self._is_proved = urlsplit(url).scheme in ("file", "memory")
         try:
             self._store = MemoryStore() if url.startswith("memory:") else self._open(url)
         except (BaseError, OSError, ValueError) as error:
@@ -32,7 +35,35 @@ class ObjectStore:
         return from_url(url, mkdir=True) if urlsplit(url).scheme == "file" else from_url(url)
 
     def put_new(self, path: str, body: bytes) -> bool:
-        """Write a small object; False if there is one already."""
+        """Write a small object; False if there is one already.
+
+        Raises:
+            SettingsError: if the store lets a second writer replace the first; nothing was written then.
+        """
+        if not self._is_proved:
+            self.prove()
+        return self._put_new(path, body)
+
+    def prove(self) -> None:
+        """Make sure, with an object that is removed again, that the first of two writers wins: publishers rely on it.
+
+        Raises:
+            SettingsError: if the second one does.
+        """
+        path = f"probes/{uuid.uuid4().hex}"
+        try:
+            first, second = self._put_new(path, b"1"), self._put_new(path, b"2")
+            kept = self.get(path)
+        finally:
+            self.remove(path)
+        if (first, second, kept) != (True, False, b"1"):
+            raise SettingsError(
+                f"the registry '{self.url}' lets a second writer replace the first; use a store with conditional"
+                " writes: local disk, S3, GCS, Azure"
+            )
+        self._is_proved = True
+
+    def _put_new(self, path: str, body: bytes) -> bool:
         try:
             obstore.put(self._store, path, body, mode="create")
         except AlreadyExistsError:

@@ -97,7 +97,7 @@ def test_a_store_that_lets_the_second_writer_win_is_found(settings: Settings, mo
         obstore.put(self._store, path, body)
         return True
 
-    monkeypatch.setattr(ObjectStore, "put_new", overwrite)
+    monkeypatch.setattr(ObjectStore, "_put_new", overwrite)
 
     assert rounds(settings)["object store"].verdict is Verdict.FAIL
 
