@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import balance, drain, durability, embed, gpu, latency, lengths, mixed, poison, tiers
+from bench import balance, drain, durability, embed, gpu, http_front, latency, lengths, mixed, poison, tiers
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
@@ -19,6 +19,7 @@ BENCHES: dict[str, ModuleType] = {
     "durability": durability,
     "embed": embed,
     "gpu": gpu,
+    "http": http_front,
     "latency": latency,
     "lengths": lengths,
     "mixed": mixed,

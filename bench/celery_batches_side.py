@@ -30,9 +30,10 @@ class CeleryBatchesSide:
     """
 
     def __init__(self, *, folder: Path, server: EmbeddedServer) -> None:
-        self._python = str(make_venv("celery-batches", _REQUIREMENTS))
+        #: What runs its programs, and how they find the server.
+        self.python = str(make_venv("celery-batches", _REQUIREMENTS))
+        self.environment = {"BENCH_REDIS_URL": server.url, "PYTHONPATH": str(_HERE)}
         self._folder = folder
-        self._environment = {"BENCH_REDIS_URL": server.url, "PYTHONPATH": str(_HERE)}
         self._client = redis.Redis.from_url(server.url)
         self._resources = ExitStack()
 
@@ -69,9 +70,9 @@ class CeleryBatchesSide:
     def _start_worker(self) -> Service:
         options = ("-P", "threads", "-c", "1", "--without-mingle", "--without-gossip", "-l", "WARNING")
         return Service(
-            command=[self._python, "-m", "celery", "-A", "celery_batches_app", "worker", *options],
+            command=[self.python, "-m", "celery", "-A", "celery_batches_app", "worker", *options],
             log=self._folder / "celery-batches.log",
-            environment=self._environment,
+            environment=self.environment,
         )
 
     def _is_listening(self) -> bool:
@@ -79,8 +80,8 @@ class CeleryBatchesSide:
 
     def _stage(self, jobs: int) -> str:
         done = subprocess.run(
-            [self._python, str(_HERE / "celery_batches_app.py"), str(jobs)],
-            env=self._environment,
+            [self.python, str(_HERE / "celery_batches_app.py"), str(jobs)],
+            env=self.environment,
             capture_output=True,
             text=True,
             check=True,

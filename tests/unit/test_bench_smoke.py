@@ -86,6 +86,17 @@ def test_latency_counts_jobs_in_round_trips_and_empty_requests(capsys: pytest.Ca
     assert figures["store_p99_ms"] >= figures["store_p50_ms"]
 
 
+def test_http_compares_with_an_empty_route_and_with_celery_batches(capsys: pytest.CaptureFixture[str]) -> None:
+    document = _smoke(["http"], capsys)
+
+    figures = document["figures"]
+    assert figures["post_cpu_over_empty_route"] > 1
+    assert figures["submit_wait_vs_celery_batches"] > 0
+    sides = ("post", "empty_route", "submit_wait", "celery_batches")
+    assert all(figures[f"{side}_{figure}"] > 0 for side in sides for figure in ("per_s", "cpu_us", "p99_ms"))
+    assert "celery-batches side: fastapi" in document["versions"]
+
+
 def test_mixed_shows_what_priority_jobs_wait_beyond_their_own_pass(capsys: pytest.CaptureFixture[str]) -> None:
     figures = _smoke(["mixed"], capsys)["figures"]
 
