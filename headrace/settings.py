@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     )
     registry_poll_s: float = Field(2.0, gt=0, description="how often processes look for new releases")
 
+    canary_false_alarm: float = Field(
+        0.05, ge=0, lt=1, description="chance that a canary is taken back that is no worse; 0 takes none back"
+    )
+
     api_host: str = Field("127.0.0.1", description="address that the API binds; loopback, unless api_insecure_bind")
     api_insecure_bind: bool = Field(
         False, description="INSECURE: bind any address though the API knows no users; for a container network only"

@@ -11,7 +11,7 @@ from headrace.redis_op import Reply
 #: A mean over jobs that ended longer ago than this is not recent any more.
 _LATELY_MS = 60_000
 #: Fields of a queue's hash, in the order of `QueueCounts`.
-COUNT_FIELDS = ("arrived", "ended", "wait_ms", "run_ms", "lately", "lately_wait_ms", "at")
+COUNT_FIELDS = ("arrived", "ended", "wait_ms", "run_ms", "lately", "lately_wait_ms", "at", "failed")
 
 
 class SubmitOutcome(StrEnum):
@@ -171,6 +171,8 @@ class QueueCounts(NamedTuple):
     lately_wait_ms: float
     #: When the last batch ended; 0 if none did.
     at_ms: int
+    #: Jobs that failed, and not for their input.
+    failed: int = 0
 
     def recent_wait_ms(self, now_ms: int) -> float | None:
         """Mean wait of the jobs that ended lately; None if none did."""
@@ -186,8 +188,8 @@ def read_dead_letters(reply: Reply) -> list[DeadLetter]:
 
 def read_counts(reply: Reply) -> QueueCounts:
     """The fields of `COUNT_FIELDS`."""
-    arrived, ended, wait_ms, run_ms, lately, lately_wait_ms, at_ms = map(_number, reply)
-    return QueueCounts(int(arrived), int(ended), wait_ms, run_ms, lately, lately_wait_ms, int(at_ms))
+    arrived, ended, wait_ms, run_ms, lately, lately_wait_ms, at_ms, failed = map(_number, reply)
+    return QueueCounts(int(arrived), int(ended), wait_ms, run_ms, lately, lately_wait_ms, int(at_ms), int(failed))
 
 
 def _number(value: bytes | None) -> float:

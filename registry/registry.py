@@ -98,14 +98,14 @@ class Registry:
             why=why or f"canary of {percent} %",
         )
 
-    def withdraw(self, ref: ModelRef, *, why: str = "") -> Release:
+    def withdraw(self, ref: ModelRef, *, why: str = "", by: str = "") -> Release:
         """Send no more new jobs to a version; the others share its part.
 
         Raises:
             InvalidInput: if it gets none, or all of them.
         """
         return self.log.append(
-            ref.name, lambda table: withdrawn(table or Traffic({}, {}), ref.version), why=why or "withdrawn"
+            ref.name, lambda table: withdrawn(table or Traffic({}, {}), ref.version), why=why or "withdrawn", by=by
         )
 
     def alias(self, name: str, alias: str, version: int | None, *, why: str = "") -> Release:

@@ -17,6 +17,8 @@ class Release(BaseModel):
     model: str
     routes: dict[int, int]
     aliases: dict[str, int] = {}
+    #: The version on trial, if one is; its weight is above 0.
+    canary: int | None = None
     #: The entry whose table was put in force again, if this one goes back.
     restores: int | None = None
     by: str
@@ -39,7 +41,7 @@ class Release(BaseModel):
     @property
     def traffic(self) -> Traffic:
         """The table that it puts in force."""
-        return Traffic(self.routes, self.aliases)
+        return Traffic(self.routes, self.aliases, self.canary)
 
     def document(self) -> dict[str, Any]:
         """As it is kept: JSON with the versions as text."""

@@ -85,6 +85,7 @@ class ReleaseLog:
                 model=name,
                 routes=dict(wanted.routes),
                 aliases=dict(wanted.aliases),
+                canary=wanted.canary,
                 restores=restores,
                 by=by or _user(),
                 why=why,

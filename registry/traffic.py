@@ -16,10 +16,14 @@ _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 class Traffic(NamedTuple):
-    """Weights by version, and versions by alias. A version of weight 0 takes only jobs that name it."""
+    """Weights by version, and versions by alias. A version of weight 0 takes only jobs that name it.
+
+    `canary` is the version that is on trial, if one is.
+    """
 
     routes: Mapping[int, int]
     aliases: Mapping[str, int]
+    canary: int | None = None
 
     @property
     def shares(self) -> dict[int, int]:
@@ -43,7 +47,7 @@ def with_canary(table: Traffic, version: int, *, percent: int) -> Traffic:
     others = {other: weight for other, weight in table.shares.items() if other != version}
     if not others:
         raise InvalidInput(f"version {version} has all traffic; a canary needs another version beside it")
-    return _with_aliased({version: percent, **_scaled(others, WHOLE - percent)}, table.aliases)
+    return _with_aliased({version: percent, **_scaled(others, WHOLE - percent)}, table.aliases, canary=version)
 
 
 def withdrawn(table: Traffic, version: int) -> Traffic:
@@ -57,7 +61,8 @@ def withdrawn(table: Traffic, version: int) -> Traffic:
         raise InvalidInput(f"version {version} gets no traffic; there is nothing to withdraw")
     if not others:
         raise InvalidInput(f"version {version} gets all traffic; promote another one, or roll back")
-    return _with_aliased(_scaled(others, WHOLE), table.aliases)
+    canary = table.canary if table.canary in others else None
+    return _with_aliased(_scaled(others, WHOLE), table.aliases, canary=canary)
 
 
 def with_alias(table: Traffic, alias: str, version: int | None) -> Traffic:
@@ -73,12 +78,12 @@ def with_alias(table: Traffic, alias: str, version: int | None) -> Traffic:
         raise InvalidInput(f"there is no alias '{alias}'; known are {', '.join(sorted(aliases)) or 'none'}")
     if version is not None:
         aliases[alias] = version
-    return _with_aliased(table.shares, aliases)
+    return _with_aliased(table.shares, aliases, canary=table.canary)
 
 
-def _with_aliased(shares: Mapping[int, int], aliases: Mapping[str, int]) -> Traffic:
+def _with_aliased(shares: Mapping[int, int], aliases: Mapping[str, int], *, canary: int | None = None) -> Traffic:
     """Versions that an alias means stay in the table, with weight 0 where they have none."""
-    return Traffic({**dict.fromkeys(aliases.values(), 0), **shares}, dict(aliases))
+    return Traffic({**dict.fromkeys(aliases.values(), 0), **shares}, dict(aliases), canary)
 
 
 def _scaled(weights: Mapping[int, int], whole: int) -> dict[int, int]:

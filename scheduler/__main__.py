@@ -10,6 +10,8 @@ from headrace.metrics_port import MetricsPort
 from headrace.settings import Settings, get_settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from registry.registry import Registry
+from scheduler.canary_watch import CanaryThread, CanaryWatch
 from scheduler.loop import Scheduler
 from scheduler.metrics import SchedulerCollector, render_of
 from scheduler.stop_signal import StopSignal
@@ -32,10 +34,24 @@ def main() -> int:
     scheduler = Scheduler(settings=settings, connection=connection)
     metrics = _metrics_of(scheduler, settings)
     metrics.start()
+    canaries = _canaries_of(scheduler, settings)
+    if settings.canary_false_alarm:
+        canaries.start()
     scheduler.run(stop)
+    canaries.stop()
     metrics.close()
     connection.close()
     return 0
+
+
+def _canaries_of(scheduler: Scheduler, settings: Settings) -> CanaryThread:
+    watch = CanaryWatch(
+        registry=Registry(url=settings.registry_location),
+        connection=SyncRedis(url=settings.redis_url),
+        store=JobStore(Keys(cell=settings.cell)),
+        false_alarm=settings.canary_false_alarm,
+    )
+    return CanaryThread(watch=watch, is_leading=lambda: scheduler.is_leading, poll_s=settings.registry_poll_s)
 
 
 def _metrics_of(scheduler: Scheduler, settings: Settings) -> MetricsPort:

@@ -16,20 +16,22 @@ local served, NOTHING = {}, {}
 -- Failures that are nobody's last word: not the input's fault, and not said by the model.
 local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
 
--- How long a job was ready before its pass began, added up for each group.
-local function note_served(group, ready_since, begun)
+-- How long a job was ready before its pass began, and whether it failed for another reason than its input, added up for
+-- each group.
+local function note_served(group, ready_since, begun, cause)
   local sum = served[group]
   if not sum then
-    sum = {jobs = 0, wait_ms = 0}
+    sum = {jobs = 0, wait_ms = 0, failed = 0}
     served[group] = sum
   end
   sum.jobs = sum.jobs + 1
+  if cause ~= '' and cause ~= 'input' then sum.failed = sum.failed + 1 end
   sum.wait_ms = sum.wait_ms + math.max(0, begun - ready_since)
 end
 
 -- Counts must never stop a commit, so a key that is none of ours is passed over. What was lately is forgotten over half a
 -- minute.
-local function count_served(group, jobs, wait_ms)
+local function count_served(group, jobs, wait_ms, failed)
   local counts = redis.pcall('HMGET', QUEUE .. group, 'ended', 'wait_ms', 'run_ms', 'lately', 'lately_wait_ms', 'at')
   if counts.err then return end
   for i = 1, #counts do counts[i] = tonumber(counts[i] or 0) or 0 end
@@ -37,6 +39,7 @@ local function count_served(group, jobs, wait_ms)
   redis.pcall('HSET', QUEUE .. group, 'ended', counts[1] + jobs, 'wait_ms', counts[2] + wait_ms,
     'run_ms', counts[3] + ran_ms * jobs / size, 'lately', counts[4] * keep + jobs,
     'lately_wait_ms', counts[5] * keep + wait_ms, 'at', now)
+  if failed > 0 then count_failed(group, failed) end
 end
 
 for i = 3, #ARGV, 5 do
@@ -57,7 +60,7 @@ for i = 3, #ARGV, 5 do
     else
       finish(member, state, now, ttl, fields[12], unpack(why))
     end
-    note_served(fields[7] .. ':' .. fields[8], tonumber(fields[10] or fields[9]), begun)
+    note_served(fields[7] .. ':' .. fields[8], tonumber(fields[10] or fields[9]), begun, cause)
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[12])
@@ -82,5 +85,5 @@ end
 call_in_pieces('ZREM', LEASES, leases)
 say(words)
 if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end
-for group, sum in pairs(served) do count_served(group, sum.jobs, sum.wait_ms) end
+for group, sum in pairs(served) do count_served(group, sum.jobs, sum.wait_ms, sum.failed) end
 return table.concat(answers)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
 -- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
---          EVENTS, STATS, OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
+--          EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
 local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
@@ -25,6 +25,7 @@ for i = 2, #ARGV, 5 do
       redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[9]))
       bury(member, now_us)
       finish(member, 'failed', now, ttl, fields[9], 'c', cause, 'a', attempts)
+      count_failed(fields[6] .. ':' .. fields[7], 1)
       redis.call('ZREM', DEADLINES, member)
       words[#words + 1] = member .. ' failed'
     else

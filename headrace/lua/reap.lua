@@ -3,7 +3,7 @@
 -- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing;
 -- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS,
---          OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
+--          QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
 local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k')
@@ -28,6 +28,7 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
       kept_s(ttl, fields[9]))
     bury(member, now_us)
     finish(member, 'failed', now, ttl, fields[9], 'c', 'worker_lost', 'f', next_fence(fence, now_us))
+    count_failed(fields[6] .. ':' .. fields[7], 1)
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' failed'
     ended = ended + 1

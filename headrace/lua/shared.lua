@@ -138,6 +138,11 @@ local function bury(member, now_us)
   redis.pcall('ZREMRANGEBYRANK', dead, 0, -10001)
 end
 
+-- Jobs of a group that failed, and not for their input: they tell good versions from bad ones. Counts never stop a script.
+local function count_failed(group, jobs)
+  redis.pcall('HINCRBY', QUEUE .. group, 'failed', jobs)
+end
+
 -- The last change of a record.
 local function finish(member, state, now, ttl, hook, ...)
   if hook then post(member, now) end

@@ -128,4 +128,4 @@ def test_a_push_that_dies_half_way_is_pushed_again(rig: Rig, step: str) -> None:
     assert again.returncode == 0, again.stderr
     assert name not in half
     assert [1] == rig.cluster.registry.versions(name)
-    assert rig.cluster.registry.releases()[name].serves_only(1)
+    assert {1: 100} == dict(rig.cluster.registry.releases()[name].traffic.shares)

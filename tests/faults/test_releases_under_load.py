@@ -1,5 +1,6 @@
-"""Releases while jobs run: moving traffic fails no job, and a wiped Redis forgets no model."""
+"""Releases while jobs run: moves fail no job, bad canaries are taken back, and a wiped Redis forgets no model."""
 
+import itertools
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,6 +63,39 @@ def test_no_job_fails_while_traffic_moves_to_and_fro(cluster: Cluster, ref: Mode
 
     assert {("succeeded", 50)} == {(record["status"], record["result"]) for record in ended}
     assert {ref.version, newer.version} == {record["model"]["version"] for record in ended}
+
+
+def test_a_canary_that_fails_is_taken_back_while_jobs_run(cluster: Cluster, ref: ModelRef, tmp_path: Path) -> None:
+    folder = shutil.copytree(MODEL_FOLDER, tmp_path / "worse")
+    source = (folder / "model.py").read_text()
+    # A tenth of the inputs from now on.
+    worse = source.replace(
+        '"""Sleep as long', 'assert all(question.x % 10 for question in batch)\n        """Sleep as long'
+    )
+    (folder / "model.py").write_text(worse)
+    cluster.start_worker("w0", serving=ref)
+    cluster.start_api()
+    cluster.start_scheduler()
+    canary = cluster.registry.push(folder, name=ref.name, release=False).manifest.ref
+    cluster.registry.canary(canary, percent=50)
+    asked = itertools.count()
+
+    poll("taken back", lambda: is_taken_back(cluster, ref, run(cluster, ref.name, next(asked))), limit_s=120)
+
+    last = cluster.registry.log.entries(ref.name)[-1]
+    assert ("scheduler", {ref.version: 100}) == (last.by, last.routes)
+    assert "taken back" in last.why
+    poll("all runs are the old one's", lambda: {version_of_next(cluster, ref) for _ in range(20)} == {ref.version})
+
+
+def version_of_next(cluster: Cluster, ref: ModelRef) -> int:
+    """The version that a new job gets."""
+    return int(run(cluster, ref.name, 7)["model"]["version"])
+
+
+def is_taken_back(cluster: Cluster, ref: ModelRef, record: dict[str, Any]) -> bool:
+    assert record["status"] == "succeeded" or record["model"]["version"] != ref.version
+    return cluster.registry.releases()[ref.name].canary is None
 
 
 def wait_for_more(ended: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace.jobs import Cause, JobStatus
 from headrace.keys import group_of
 from headrace.store_records import QueueCounts
 from headrace.tiers import Tier
@@ -99,3 +100,17 @@ def test_a_key_that_is_none_of_ours_stops_nothing(cell: Cell) -> None:
     cell.commit(cell.take_and_start())
 
     assert cell.status("default/a") == "succeeded"
+
+
+def test_failures_are_counted_but_for_those_of_the_input(cell: Cell) -> None:
+    cell.submit_many(5, max_attempts=1)
+    good, bad, refused, given_up, lost = cell.take_and_start()
+    cell.commit([good])
+    cell.commit([bad], cause=Cause.MODEL)
+    cell.commit([refused], cause=Cause.INPUT)
+    cell.fail([given_up])
+    cell.lapse_leases()
+    cell.reap()
+
+    assert {JobStatus.FAILED} == {cell.status(lease.member) for lease in (bad, refused, given_up, lost)}
+    assert counts(cell).failed == 3
