@@ -1,5 +1,6 @@
 """`python -m api`: serve until told to stop. Settings come from the environment."""
 
+import gc
 import logging
 import socket
 import sys
@@ -26,6 +27,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, services: Services) -> None:
         super().__init__(config)
         self._services = services
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as usual; what has been made by then is for good, so collections need not walk through it."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer all open waits, then stop as usual."""

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api import documentation, problems
 from api.desk import JobDesk
 from api.edge import Edge
+from api.express import Express
 from api.metrics import ApiCollector, RequestMeter, render_of
 from api.routes import dead_letters, health, jobs, metrics, models, queues, webhooks
 from api.services import make_services
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         meter=meter, waiting=lambda: len(services.waiters), is_hearing=lambda: services.feed.is_connected
     )
     app.state.render_metrics = render_of(collector)
+    app.add_middleware(Express, routes=app.router.routes)
     app.add_middleware(Edge, meter=meter)
     problems.install(app)
     documentation.install(app)
