@@ -8,7 +8,6 @@ from fastapi import Request
 
 from api.records import Waiting, accepted_job, job_document
 from api.services import Services
-from headrace.addresses import Egress
 from headrace.errors import (
     FieldError,
     HeadraceError,
@@ -66,7 +65,7 @@ class JobDesk:
         self._store = services.store
         self._run = services.mux.run
         self._clock = ServerClock()
-        self._egress = Egress(networks=services.settings.webhook_allow_networks)
+        self._egress = services.settings.webhook_egress
 
     async def submit(self, raw: bytes, *, idempotency_key: str = "", traceparent: str = "", wait_s: float = 0) -> Seen:
         """Check a body and store the job that it asks for; with `wait_s`, wait for its end.

@@ -4,6 +4,7 @@ Only addresses are judged, never their spelling: resolvers take `127.1`, `0x7f.1
 name means whatever its owner wants it to mean next.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -71,16 +72,41 @@ def is_public(address: Address) -> bool:
     return address in _OPEN_V6 and address.is_global and not is_closed
 
 
+#: Ports below 1024 but 443 are other services' (mail, shells); they would make a tool of us.
+PORTS = ("443", "1024-65535")
+_PORTS = re.compile("([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_LAST_PORT = 65_535
+
+
+def port_range(text: str) -> range:
+    """The ports that `443` or `1024-65535` names.
+
+    Raises:
+        ValueError: if it names none.
+    """
+    found = _PORTS.fullmatch(text)
+    if found is None:
+        raise ValueError(f"'{text}' is neither a port nor a range of ports like 8000-8999")
+    ports = range(int(found[1]), int(found[2] or found[1]) + 1)
+    if not ports or ports[0] < 1 or ports[-1] > _LAST_PORT:
+        raise ValueError(f"'{text}' is no range of ports from 1 to {_LAST_PORT}, the lower one first")
+    return ports
+
+
 @dataclass(frozen=True, kw_only=True)
 class Egress:
     """Where webhooks may go.
 
     Args:
         networks: allowed by the operator whatever they are.
-        is_public_allowed: whether the public internet is, too.
+        closed: refused by the operator whatever they are: public addresses of machines that nobody else should reach.
+        ports: of receivers on the public internet, each like `443` or `1024-65535`.
+        is_public_allowed: whether the public internet is allowed at all.
     """
 
     networks: tuple[Network, ...] = ()
+    closed: tuple[Network, ...] = ()
+    ports: tuple[str, ...] = PORTS
     is_public_allowed: bool = True
 
     def permits(self, text: str) -> bool:
@@ -89,7 +115,13 @@ class Egress:
             address = unwrapped(ip_address(text))
         except ValueError:
             return False
+        if any(address in network for network in self.closed):
+            return False
         return any(address in network for network in self.networks) or (self.is_public_allowed and is_public(address))
+
+    def permits_port(self, port: int) -> bool:
+        """Judge the port of a receiver on the public internet."""
+        return any(port in port_range(text) for text in self.ports)
 
     def refused(self, texts: Iterable[str]) -> list[str]:
         """Those that are not permitted."""

@@ -22,7 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from headrace.addresses import Network
+from headrace.addresses import PORTS, Egress, Network, port_range
 from headrace.errors import SettingsError
 from headrace.ids import CELL_PATTERN
 from headrace.logs import LogStyle
@@ -139,6 +139,12 @@ class Settings(BaseSettings):
     webhook_allow_networks: tuple[Network, ...] = Field(
         (), description="networks that webhooks may be sent to though they are not public, also by plain http"
     )
+    webhook_deny_networks: tuple[Network, ...] = Field(
+        (), description="networks that webhooks may not be sent to though they are public: your own machines'"
+    )
+    webhook_ports: tuple[str, ...] = Field(
+        PORTS, description="ports of webhooks' receivers on the public internet: numbers and ranges, as a JSON list"
+    )
     webhook_timeout_s: float = Field(15.0, gt=0, description="longest attempt to deliver a webhook, all in all")
     webhook_concurrency: Positive = Field(32, description="attempts that one courier makes at once")
 
@@ -180,6 +186,13 @@ class Settings(BaseSettings):
         if COURIER_CLASS in classes:
             raise ValueError(f"'{COURIER_CLASS}' is the class that delivers webhooks; choose another name")
         return classes
+
+    @field_validator("webhook_ports")
+    @classmethod
+    def _are_ports(cls, ports: tuple[str, ...]) -> tuple[str, ...]:
+        for text in ports:
+            port_range(text)
+        return ports
 
     @model_validator(mode="after")
     def _knows_whom_to_trust(self) -> Self:
@@ -229,6 +242,11 @@ class Settings(BaseSettings):
         found = {password, quote(password, safe=""), self.redis_password, *flower}
         secrets = sorted((secret for secret in found if len(secret) >= _LEAST_MASKED), key=len, reverse=True)
         return LogStyle(self.log_level, self.log_format, tuple(secrets))
+
+    @property
+    def webhook_egress(self) -> Egress:
+        """Where webhooks may go."""
+        return Egress(networks=self.webhook_allow_networks, closed=self.webhook_deny_networks, ports=self.webhook_ports)
 
     @property
     def registry_location(self) -> str:

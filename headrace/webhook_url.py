@@ -9,9 +9,9 @@ from headrace.addresses import Egress
 
 MAX_URL_LENGTH = 2_048
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?")
+#: No name ends so; what does is an address, or means to look like one (URL Standard, "ends in a number").
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _HTTPS_PORT = 443
-#: Ports below are other services' (mail, shells); they would make a tool of us.
-_FIRST_FREE_PORT = 1_024
 
 
 def check_webhook_url(text: str, egress: Egress) -> str:
@@ -34,24 +34,24 @@ def check_webhook_url(text: str, egress: Egress) -> str:
         raise ValueError("must begin with https://; plain http is for networks that webhook_allow_networks names")
     if url.userinfo:
         raise ValueError("must hold no user name or password; receivers know us by the signature")
-    _check_port(url)
+    _check_port(url, egress)
     _check_host(url.raw_host.decode(), egress)
     return str(url.copy_with(fragment=None))
 
 
-def _check_port(url: httpx2.URL) -> None:
-    port = url.port
+def _check_port(url: httpx2.URL, egress: Egress) -> None:
+    port = (_HTTPS_PORT if url.scheme == "https" else None) if url.port is None else url.port
     if port is None:
         return
-    is_fit = port == _HTTPS_PORT or port >= _FIRST_FREE_PORT
-    if not 0 < port < 1 << 16 or (url.scheme == "https" and not is_fit):
-        raise ValueError(f"has the port {port}; allowed are {_HTTPS_PORT} and {_FIRST_FREE_PORT} to 65535")
+    if not 0 < port < 1 << 16 or (url.scheme == "https" and not egress.permits_port(port)):
+        raise ValueError(f"has the port {port}; allowed by webhook_ports are {' and '.join(egress.ports)}")
 
 
 def _check_host(host: str, egress: Egress) -> None:
-    literal = _address_of(host)
+    bare = host.removesuffix(".")
+    literal = _address_of(bare)
     if literal is None:
-        if not _NAME.fullmatch(host):
+        if not _NAME.fullmatch(host) or _NUMBER.fullmatch(bare.rpartition(".")[2]):
             raise ValueError("has a host that is neither a name nor an address")
     elif not egress.permits(literal):
         raise ValueError(

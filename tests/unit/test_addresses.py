@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from headrace.addresses import LOOPBACK, Egress, is_public
+from headrace.addresses import LOOPBACK, Egress, is_public, port_range
 from headrace.webhook_url import check_webhook_url
 
 FORBIDDEN = [
@@ -206,3 +206,17 @@ def test_a_public_url_is_taken_in_one_spelling(url: str, used: str) -> None:
 
 def test_plain_http_and_any_port_are_for_allowed_networks() -> None:
     assert check_webhook_url("http://127.0.0.1:80/x", Egress(networks=LOOPBACK)) == "http://127.0.0.1/x"
+
+
+def test_what_the_operator_closes_is_closed_whatever_else_allows_it() -> None:
+    closed = (ip_network("8.8.8.0/24"), ip_network("2606:4700::/32"), ip_network("127.0.0.2/32"))
+    egress = Egress(networks=LOOPBACK, closed=closed)
+
+    asked = ["8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700:4700::1111", "127.0.0.2"]
+    assert asked == egress.refused([*asked, "8.8.4.4", "127.0.0.1"])
+
+
+@pytest.mark.parametrize("text", ["", "0", "65536", "443-", "-443", "9-8", "a", "1-2-3", "٤٤٣", "443 ", "0-80"])
+def test_what_names_no_ports_is_said_to(text: str) -> None:
+    with pytest.raises(ValueError, match="port"):
+        port_range(text)

@@ -15,7 +15,6 @@ from http import HTTPStatus
 
 import redis
 
-from headrace.addresses import Egress
 from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement
 from headrace.errors import RedisUnavailable
 from headrace.failpoints import failpoint
@@ -106,7 +105,7 @@ class Courier:
         self._bell = Mux(url=self._settings.redis_url, timeout_s=_LONGEST_DOZE_S + 3)
         self._keys = SigningKeys(mux=self._mux, store=self._store)
         self._messenger = Messenger(
-            egress=Egress(networks=self._settings.webhook_allow_networks),
+            egress=self._settings.webhook_egress,
             timeout_s=self._settings.webhook_timeout_s,
             connections=self._room,
         )
