@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import documentation, problems
-from api.desk import JobDesk
+from api.desk import JobDesks
 from api.edge import Edge
 from api.express import Express
 from api.metrics import ApiCollector, RequestMeter, render_of
@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Headrace", version="1", description=_DESCRIPTION, lifespan=lifespan, redirect_slashes=False)
     app.state.services = services
-    app.state.desk = JobDesk(services)
+    app.state.desks = JobDesks(services)
     meter = RequestMeter()
     collector = ApiCollector(
         meter=meter, waiting=lambda: len(services.waiters), is_hearing=lambda: services.feed.is_connected

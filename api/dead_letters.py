@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.desk import TENANT, JobDesk, Seen
+from api.desk import JobDesk, Seen
 from api.services import Services
 from headrace.errors import JobExpired, NotADeadLetter
 from headrace.jobs import Cause, Job, JobStatus, NewJob
@@ -48,19 +48,20 @@ class Redriven(NamedTuple):
 
 
 class DeadLetters:
-    """The dead letters of one process's callers."""
+    """The dead letters of one tenant, whose desk it is."""
 
     def __init__(self, *, services: Services, desk: JobDesk) -> None:
         self._services = services
         self._store = services.store
         self._run = services.mux.run
         self._desk = desk
+        self._tenant = desk.tenant
 
     async def page(self, wanted: DeadLetterFilter, *, before_us: int | None = None) -> Page:
         """The newest dead letters that are meant, from before `before_us` if that is given."""
         found: list[tuple[Job, int]] = []
         while len(found) <= wanted.limit:
-            letters = await self._run(self._store.dead_letters(TENANT, limit=_CHUNK, before_us=before_us))
+            letters = await self._run(self._store.dead_letters(self._tenant, limit=_CHUNK, before_us=before_us))
             found += [(job, ended_us) for job, ended_us in await self._read(letters) if wanted.takes(job)]
             if len(letters) < _CHUNK:
                 break
@@ -74,7 +75,7 @@ class DeadLetters:
         jobs = await asyncio.gather(*(self._run(self._store.read(letter.member)) for letter in letters))
         gone = [letter.member for letter, job in zip(letters, jobs, strict=True) if job is None]
         if gone:
-            await self._run(self._store.forget_dead_letters(TENANT, gone))
+            await self._run(self._store.forget_dead_letters(self._tenant, gone))
         pairs = zip(jobs, letters, strict=True)
         return [(job, at.ended_us) for job, at in pairs if job is not None and job.status is JobStatus.FAILED]
 
@@ -106,8 +107,8 @@ class DeadLetters:
         hook = await self._run(self._store.webhook_url(job.member))
         submitted = await self._desk.enqueue(
             NewJob(
-                id=await self._services.seal.new_id(TENANT),
-                tenant=TENANT,
+                id=await self._services.seal.new_id(self._tenant),
+                tenant=self._tenant,
                 ref=job.ref,
                 tier=job.tier,
                 input=raw,
@@ -116,7 +117,7 @@ class DeadLetters:
                 webhook_url=hook.decode() if hook else "",
             )
         )
-        await self._run(self._store.forget_dead_letters(TENANT, [job.member]))
+        await self._run(self._store.forget_dead_letters(self._tenant, [job.member]))
         seen = await self._desk.see(submitted.member.partition("/")[2])
         return Redriven(job, seen._replace(is_replayed=submitted.outcome is SubmitOutcome.REPLAYED))
 

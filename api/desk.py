@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, cast
 
 from fastapi import Request
 
+from api.callers import caller_of
 from api.records import Waiting, accepted_job, job_document
 from api.services import Services
 from headrace.errors import (
@@ -21,9 +22,6 @@ from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import SubmitOutcome, Submitted
 from headrace.submission import fingerprint, new_job, parse_submission, queue_full, webhook_url
 from headrace.webhooks import Delivery, delivery_id_of
-
-#: Whose jobs all jobs are until callers have keys.
-TENANT = "default"
 
 
 class Seen(NamedTuple):
@@ -57,14 +55,21 @@ class _Found(NamedTuple):
 
 
 class JobDesk:
-    """Serves all callers of one process."""
+    """Serves the callers of one tenant in one process: nobody else's job can be named here.
 
-    def __init__(self, services: Services) -> None:
+    Args:
+        services: the parts of the process.
+        tenant: whose jobs all jobs are.
+        clock: what time it is for Redis, as all desks learn it.
+    """
+
+    def __init__(self, services: Services, *, tenant: str, clock: ServerClock) -> None:
         self.settings = services.settings
+        self.tenant = tenant
         self._services = services
         self._store = services.store
         self._run = services.mux.run
-        self._clock = ServerClock()
+        self._clock = clock
         self._egress = services.settings.webhook_egress
 
     async def submit(self, raw: bytes, *, idempotency_key: str = "", traceparent: str = "", wait_s: float = 0) -> Seen:
@@ -75,13 +80,13 @@ class JobDesk:
         """
         body = parse_submission(raw)
         services, now_ms = self._services, await self._now_ms()
-        job_id = await services.seal.new_id(TENANT)
+        job_id = await services.seal.new_id(self.tenant)
         version = await services.catalog.version_for(body.model, job_id)
         version.check(body.input)
         job = new_job(
             body,
             job_id=job_id,
-            tenant=TENANT,
+            tenant=self.tenant,
             ref=version.ref,
             max_attempts=self.settings.max_attempts,
             now_ms=now_ms,
@@ -154,7 +159,7 @@ class JobDesk:
         Raises:
             JobNotFound, JobExpired: if there is no record.
         """
-        member = f"{TENANT}/{job_id}"
+        member = f"{self.tenant}/{job_id}"
         if not wait_s:
             return await self._described(job_id, await self._read(member, with_result=with_result))
         # Watch first, then read, then sleep until woken: an end between the two cannot be missed.
@@ -221,23 +226,38 @@ class JobDesk:
             JobNotFound, JobExpired: if there is no record.
         """
         ttl_s = self.settings.result_ttl_s
-        await self._run(self._store.cancel(f"{TENANT}/{job_id}", result_ttl_s=ttl_s))
+        await self._run(self._store.cancel(f"{self.tenant}/{job_id}", result_ttl_s=ttl_s))
         return await self.see(job_id)
 
     async def recent(self, limit: int) -> list[Seen]:
         """The newest jobs, newest first."""
-        members = await self._run(self._store.recent(TENANT, limit=limit))
+        members = await self._run(self._store.recent(self.tenant, limit=limit))
         jobs = await asyncio.gather(*(self._run(self._store.read(member)) for member in members))
         return await asyncio.gather(*(self.describe(job) for job in jobs if job is not None))
 
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""
-        if await self._services.seal.is_ours(job_id, TENANT):
+        if await self._services.seal.is_ours(job_id, self.tenant):
             kept_s = self.settings.result_ttl_s
             return JobExpired(f"job {job_id} ended more than {kept_s} s ago and is no longer kept")
         return JobNotFound(f"there is no job {job_id[:80]}")
 
 
+class JobDesks:
+    """The desks of one process, one for each tenant that ever asked."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._clock = ServerClock()
+        self._desks: dict[str, JobDesk] = {}
+
+    def of(self, tenant: str) -> JobDesk:
+        """The desk of a tenant."""
+        if tenant not in self._desks:
+            self._desks[tenant] = JobDesk(self._services, tenant=tenant, clock=self._clock)
+        return self._desks[tenant]
+
+
 def desk_of(request: Request) -> JobDesk:
-    """The desk of the process that serves this request."""
-    return cast("JobDesk", request.app.state.desk)
+    """The desk of the tenant that this request acts for."""
+    return cast("JobDesks", request.app.state.desks).of(caller_of(request).tenant)

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from api.desk import JobDesk
 from headrace.errors import HeadraceError, SettingsError
 from headrace.keys import Keys
 from headrace.presence import GroupLoad, WorkerPresence, WorkerState
@@ -186,12 +187,12 @@ async def test_a_wrong_parameter_is_named(api: httpx2.AsyncClient, limit: str) -
 
 
 async def test_a_fault_of_ours_is_told_by_its_id_only(
-    app: FastAPI, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(*_: object) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr(app.state.desk, "recent", fail)
+    monkeypatch.setattr(JobDesk, "recent", fail)
     answer = await api.get("/v1/jobs", headers={"X-Request-Id": "mine-1"})
 
     assert (
