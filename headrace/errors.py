@@ -18,7 +18,8 @@
     │   └── QueueFull                429
     ├── Unavailable                  503, try again
     │   ├── RedisUnavailable         503
-    │   └── NotDurable               503
+    │   ├── NotDurable               503
+    │   └── StoreUnavailable         503
     ├── WaitTimeout                  504, raised by clients: the job goes on
     ├── ModelError                   a model, its files or its code
     │   ├── InputError               raised by a model author: only this job fails
@@ -203,6 +204,13 @@ class NotDurable(Unavailable):
 
     code = "not_durable"
     title = "The disk of the queue's storage has not followed"
+
+
+class StoreUnavailable(Unavailable):
+    """Raised when the object store of the models does not answer, or breaks off."""
+
+    code = "store_unavailable"
+    title = "The models' storage does not answer"
 
 
 class WaitTimeout(HeadraceError):

@@ -58,6 +58,7 @@ FAILPOINTS: Mapping[str, str] = MappingProxyType(
         "scheduler.desired": "the number of workers is written, and its owner was not waited for",
         "registry.files_put": "the files of a pushed version are stored; its manifest is not",
         "registry.manifest_put": "a version is complete and not released",
+        "registry.part_written": "a part of a file is fetched, more is to come",
     }
 )
 

@@ -100,6 +100,14 @@ class Settings(BaseSettings):
         [], description="public keys of those who may publish (`headrace models keygen`), as a JSON list"
     )
     registry_poll_s: float = Field(2.0, gt=0, description="how often processes look for new releases")
+    cache_max_bytes: int = Field(
+        64 << 30,
+        ge=1 << 20,
+        description="disk for fetched model files on a host; what was used longest ago goes, never what is loaded",
+    )
+    load_memory_bytes: int = Field(
+        0, ge=0, description="memory that loading one model version may take beyond what its process has; 0: no limit"
+    )
 
     canary_false_alarm: float = Field(
         0.05, ge=0, lt=1, description="chance that a canary is taken back that is no worse; 0 takes none back"

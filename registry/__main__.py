@@ -20,6 +20,7 @@ from registry.command_line import (
     said_plainly,
 )
 from registry.manifest import Manifest
+from registry.progress import progress_bar
 from registry.registry import Registry
 from registry.release import Release
 from registry.signing import Signer, make_key
@@ -48,15 +49,17 @@ def push(
     """Publish a folder as the next version of a model, and release it."""
     with said_plainly():
         registry = open_registry()
-        pushed = registry.push(
-            folder,
-            name=name or folder.resolve().name.lower(),
-            entry=entry or None,
-            extra=parse_additions(add or []),
-            release=not no_release,
-            trusted=trusted,
-            signer=Signer(key_file=sign) if sign else None,
-        )
+        with progress_bar("push") as progress:
+            pushed = registry.push(
+                folder,
+                name=name or folder.resolve().name.lower(),
+                entry=entry or None,
+                extra=parse_additions(add or []),
+                release=not no_release,
+                trusted=trusted,
+                signer=Signer(key_file=sign) if sign else None,
+                progress=progress,
+            )
         manifest = pushed.manifest
         release = registry.releases().get(manifest.name)
     if as_json:

@@ -5,21 +5,24 @@ Objects are immutable: each is written if absent, never changed. Local disk, S3,
 
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import MemoryStore, from_url
 
-from headrace.errors import SettingsError
+from headrace.errors import SettingsError, StoreUnavailable
 
 #: Big enough that a call costs little beside its copy, small enough that a fetch needs no memory to speak of.
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
 class ObjectStore:
-    """A store of immutable objects at `url`: file:// (made if missing), memory://, s3://, gs://, az://."""
+    """A store of immutable objects at `url`: file:// (made if missing), memory://, s3://, gs://, az://.
+
+    Every method raises StoreUnavailable if the store does not answer.
+    """
 
     def __init__(self, *, url: str) -> None:
         self.url = url
@@ -28,7 +31,7 @@ class ObjectStore:
         try:
             self._store = MemoryStore() if url.startswith("memory:") else self._open(url)
         except (BaseError, OSError, ValueError) as error:
-            raise SettingsError(f"the registry '{url}' cannot be opened: {error}") from error
+            raise SettingsError(f"the registry '{url}' cannot be opened: {_first_line(error)}") from error
 
     @staticmethod
     def _open(url: str) -> obstore.store.ObjectStore:
@@ -64,51 +67,77 @@ class ObjectStore:
         self._is_proved = True
 
     def _put_new(self, path: str, body: bytes) -> bool:
-        try:
-            obstore.put(self._store, path, body, mode="create")
-        except AlreadyExistsError:
-            return False
-        return True
+        with self._asked():
+            try:
+                obstore.put(self._store, path, body, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
 
     def remove(self, path: str) -> None:
         """Remove an object, if there is one."""
-        with suppress(FileNotFoundError):
+        with self._asked(), suppress(FileNotFoundError):
             obstore.delete(self._store, path)
 
     def put_stream(self, path: str, chunks: Iterator[bytes]) -> None:
         """Write a large object, seen by nobody before the last chunk; an exception from `chunks` leaves nothing."""
-        obstore.put(self._store, path, chunks)
+        with self._asked():
+            obstore.put(self._store, path, chunks)
 
     def get(self, path: str) -> bytes | None:
         """Read a small object; None if there is none."""
-        try:
-            return bytes(obstore.get(self._store, path).bytes())
-        except FileNotFoundError:
-            return None
+        with self._asked():
+            try:
+                return bytes(obstore.get(self._store, path).bytes())
+            except FileNotFoundError:
+                return None
 
-    def stream(self, path: str) -> Iterator[bytes]:
-        """Read a large object in chunks.
+    def stream(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+        """Read a large object in chunks, from byte `offset` on, which must lie before its end.
 
         Raises:
             FileNotFoundError: if there is none.
         """
-        chunks = obstore.get(self._store, path).stream(min_chunk_size=CHUNK_BYTES)
-        return (bytes(chunk) for chunk in chunks)
+        with self._asked():
+            found = obstore.get(self._store, path, options={"range": {"offset": offset}} if offset else None)
+            for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(chunk)
 
     def size_bytes(self, path: str) -> int | None:
         """Size of an object; None if there is none."""
-        try:
-            return obstore.head(self._store, path)["size"]
-        except FileNotFoundError:
-            return None
+        with self._asked():
+            try:
+                return obstore.head(self._store, path)["size"]
+            except FileNotFoundError:
+                return None
 
     def names(self, folder: str) -> list[str]:
         """What lies directly in a folder, sorted: last parts of paths."""
-        found = obstore.list_with_delimiter(self._store, folder)
+        with self._asked():
+            found = obstore.list_with_delimiter(self._store, folder)
         paths = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
+    def paths(self, folder: str) -> list[str]:
+        """Paths of all objects below a folder, sorted."""
+        with self._asked():
+            return sorted(item["path"] for batch in obstore.list(self._store, f"{folder}/") for item in batch)
+
     def names_after(self, folder: str, last: str) -> list[str]:
         """Names of the objects of a folder that sort after `last`."""
-        batches = obstore.list(self._store, f"{folder}/", offset=f"{folder}/{last}")
-        return sorted(item["path"].rpartition("/")[2] for batch in batches for item in batch)
+        with self._asked():
+            batches = obstore.list(self._store, f"{folder}/", offset=f"{folder}/{last}")
+            return sorted(item["path"].rpartition("/")[2] for batch in batches for item in batch)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Say which store it was that failed."""
+        try:
+            yield
+        except BaseError as error:
+            raise StoreUnavailable(f"the registry '{self.url}' does not answer: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """What the library says, without its dump."""
+    return str(error).strip().partition("\n")[0]

@@ -1,8 +1,9 @@
 """Registry: push a model, say which versions exist and which serve, bring a version's files."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,13 @@ from registry.description import SourceFile, describe, read_files
 from registry.file_check import Content, check_files
 from registry.manifest import Manifest, canonical_json
 from registry.object_store import CHUNK_BYTES, ObjectStore
+from registry.progress import Progress
 from registry.release import Release
 from registry.release_log import ReleaseLog
 from registry.signing import Signer, verify
 from registry.traffic import Traffic, promoted, with_alias, with_canary, withdrawn
+
+_MANIFEST = "manifest.json"
 
 
 class Pushed(NamedTuple):
@@ -54,20 +58,23 @@ class Registry:
         release: bool = True,
         trusted: bool = False,
         signer: Signer | None = None,
+        progress: Progress | None = None,
     ) -> Pushed:
         """Publish a folder as the next version, and with `release` send all traffic to it.
 
         Pushing what the newest version holds makes no new one, but mends files that the store has lost. `trusted` lets
         files through that are code besides the source: pickles, compiled programs. `signer` signs the version.
+        `progress` watches the upload; what the store has already is not sent again.
 
         Raises:
             InvalidModel: if the folder holds no model that can be served.
         """
         files = read_files(folder, extra)
-        pushed = self._unchanged_version(name, files, entry)
+        upload = partial(self._upload, files, progress or Progress())
+        pushed = self._unchanged_version(name, files, entry, upload)
         if pushed is None:
             draft = describe(folder, files, name=name, entry=entry, trusted=trusted)
-            pushed = self._publish(draft, files)
+            pushed = self._publish(draft, upload)
         failpoint("registry.manifest_put")
         if signer is not None:
             self.sign(pushed.manifest.ref, signer)
@@ -150,29 +157,32 @@ class Registry:
 
     def versions(self, name: str) -> list[int]:
         """Numbers of a model's versions, rising; none if the model is unknown."""
-        return [int(folder) for folder in self._store.names(f"models/{name}/versions") if folder.isdecimal()]
+        paths = (path.split("/") for path in self._store.paths(f"models/{name}/versions"))
+        # A folder without a manifest is a version that somebody is about to write.
+        return sorted(int(folder) for *_, folder, file in paths if file == _MANIFEST and folder.isdecimal())
 
     def releases(self) -> dict[str, Release]:
         """The release in force of each model that has one, by name."""
         return self.log.heads()
 
-    def fetch(self, ref: ModelRef, cache_dir: Path) -> Path:
-        """Answer the folder with a version's verified files, below `cache_dir`.
+    def fetch(self, ref: ModelRef, cache_dir: Path, progress: Progress | None = None) -> Path:
+        """Answer the folder with a version's verified files, below `cache_dir`; goes on where an earlier try broke off.
 
         Raises:
             ModelNotFound: if there is no such version.
             ModelFilesError: if a file is missing or not what the manifest says; it names file, expected and actual.
             InvalidModel: if a file is one that no version may have (`registry.file_check`).
+            StoreUnavailable: if the store does not answer.
         """
         manifest = self.manifest(ref)
-        folder = cache.fetch(self._store, manifest, cache_dir)
+        folder = cache.fetch(self._store, manifest, cache_dir, progress)
         check_files((Content(file.path, folder / file.path) for file in manifest.files), trusted=manifest.trusted)
         return folder
 
-    def _publish(self, draft: Manifest, files: Sequence[SourceFile]) -> Pushed:
+    def _publish(self, draft: Manifest, upload: Callable[[], None]) -> Pushed:
         """Files first, manifest last: a version is there entirely or not at all. Who loses a number takes the next."""
         name = draft.name
-        self._upload(files)
+        upload()
         failpoint("registry.files_put")
         while True:
             newest = self._newest_version(name)
@@ -184,21 +194,23 @@ class Registry:
             if self._store.put_new(_manifest_path(manifest.ref), body):
                 return Pushed(manifest, is_new=True)
 
-    def _unchanged_version(self, name: str, files: Sequence[SourceFile], entry: str | None) -> Pushed | None:
+    def _unchanged_version(
+        self, name: str, files: Sequence[SourceFile], entry: str | None, upload: Callable[[], None]
+    ) -> Pushed | None:
         """The newest version if it has exactly these files: its source need not be imported again."""
         newest = self._newest_version(name)
         if newest is None or newest.files != tuple(file.entry for file in files):
             return None
         if entry is not None and entry != newest.entry:
             return None
-        self._upload(files)
+        upload()
         return Pushed(newest, is_new=False)
 
-    def _upload(self, files: Sequence[SourceFile]) -> None:
-        for file in files:
-            path = cache.object_path(file.entry.sha256)
-            if self._store.size_bytes(path) != file.entry.size_bytes:
-                self._store.put_stream(path, _unchanged(file))
+    def _upload(self, files: Sequence[SourceFile], progress: Progress) -> None:
+        missing = [file for file in files if self._store.size_bytes(_object(file)) != file.entry.size_bytes]
+        progress.begin(sum(file.entry.size_bytes for file in missing))
+        for file in missing:
+            self._store.put_stream(_object(file), _unchanged(file, progress))
 
     def _newest_version(self, name: str) -> Manifest | None:
         versions = self.versions(name)
@@ -221,16 +233,21 @@ class Registry:
 
 
 def _manifest_path(ref: ModelRef) -> str:
-    return f"models/{ref.name}/versions/{ref.version:08d}/manifest.json"
+    return f"models/{ref.name}/versions/{ref.version:08d}/{_MANIFEST}"
 
 
-def _unchanged(file: SourceFile) -> Iterator[bytes]:
+def _object(file: SourceFile) -> str:
+    return cache.object_path(file.entry.sha256)
+
+
+def _unchanged(file: SourceFile, progress: Progress) -> Iterator[bytes]:
     """Content of a file, ending in an error, and so in no object, if it is not what was described."""
     digest = hashlib.sha256()
     with file.source.open("rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             digest.update(chunk)
             yield chunk
+            progress.moved(len(chunk))
     if digest.hexdigest() != file.entry.sha256:
         raise InvalidModel(f"{file.source} changed while it was pushed; push again")
 

@@ -1,6 +1,6 @@
 """The child: the only process that runs models.
 
-    python -m workers.child DOWN UP MARKS REGISTRY SIGNERS CACHE DEVICE LEVEL FORM
+    python -m workers.child DOWN UP MARKS REGISTRY SIGNERS CACHE CACHE_BYTES LOAD_BYTES DEVICE LEVEL FORM
 
 Four threads. The reader takes messages from the parent at all times (`inbox`), so that the parent's writes never wait
 for a forward pass. The main thread loads models, forms each batch when it becomes free, from everything that has
@@ -169,7 +169,7 @@ def _read_forever(down: BinaryIO, inbox: Inbox) -> None:
 def main(arguments: list[str]) -> None:
     """Set the process up so that it can neither outlive its parent nor be interrupted by the terminal, then serve."""
     down, up, marks = map(int, arguments[:3])
-    registry_url, signers, cache, device, level, form = arguments[3:9]
+    registry_url, signers, cache, cache_bytes, load_bytes, device, level, form = arguments[3:11]
     for fd in (down, up, marks):
         # What a model starts (data loaders) must not hold the pipes open after our death.
         os.set_inheritable(fd, False)
@@ -178,7 +178,13 @@ def main(arguments: list[str]) -> None:
     sys.setswitchinterval(_SWITCH_S)
     logs.configure(LogStyle(level, form), service="model")
     registry = Registry(url=registry_url, signers=tuple(filter(None, signers.split(","))))
-    models = LoadedModels(registry=registry, cache=Path(cache), device=device)
+    models = LoadedModels(
+        registry=registry,
+        cache=Path(cache),
+        device=device,
+        cache_max_bytes=int(cache_bytes),
+        load_bytes=int(load_bytes),
+    )
     child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks))
     reader = threading.Thread(target=_read_forever, args=(os.fdopen(down, "rb"), child.inbox), daemon=True)
     reader.start()

@@ -110,7 +110,8 @@ class JobEngine:
             forward_s=settings.forward_limit_s, load_s=settings.load_limit_s, threads=worker_class.threads
         )
         registry = (settings.registry_location, ",".join(settings.signers), str(settings.model_cache_dir))
-        arguments = (*registry, worker_class.device, settings.log_level, settings.log_format)
+        memory = (str(settings.cache_max_bytes), str(settings.load_memory_bytes))
+        arguments = (*registry, *memory, worker_class.device, settings.log_level, settings.log_format)
         return Executor(arguments=arguments, limits=limits)
 
     def _make_path(self, view: JobView) -> JobPath:

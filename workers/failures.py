@@ -38,16 +38,17 @@ def is_device_lost(error: Exception) -> bool:
     """Tell whether the device is of no more use to this process, as after a failed assertion in a CUDA kernel."""
     torch = sys.modules.get("torch")
     lost = getattr(torch, "AcceleratorError", None)
-    return lost is not None and isinstance(error, lost) and not _is_out_of_memory(error)
+    return lost is not None and isinstance(error, lost) and not is_out_of_memory(error)
 
 
 def _cause(error: Exception) -> Cause:
     if isinstance(error, InputError):
         return Cause.INPUT
-    return Cause.OOM if _is_out_of_memory(error) else Cause.MODEL
+    return Cause.OOM if is_out_of_memory(error) else Cause.MODEL
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether it was memory that was wanting, the process's or the device's."""
     torch = sys.modules.get("torch")
     on_device = torch is not None and isinstance(error, torch.OutOfMemoryError)
     on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -9,10 +9,15 @@ import orjson
 from headrace.jobs import Cause, error_document
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
+from registry.cache import version_folder
+from registry.cache_room import CacheRoom
+from registry.manifest import Manifest
+from registry.progress import LoggedProgress
 from registry.registry import Registry
 from workers.batcher import Limits
 from workers.cost_model import CostModel
 from workers.failures import ItemResult
+from workers.memory_cap import memory_cap
 from workers.oom_limit import OomLimit
 from workers.runtime import Forwarded, Runtime
 
@@ -27,10 +32,14 @@ _LEARNING, _NOW_AND_THEN = 100, 4
 class LoadedModels:
     """Versions by name. `limits` is what the batcher asks."""
 
-    def __init__(self, *, registry: Registry, cache: Path, device: str) -> None:
+    def __init__(
+        self, *, registry: Registry, cache: Path, device: str, cache_max_bytes: int = 1 << 40, load_bytes: int = 0
+    ) -> None:
         self._registry = registry
         self._cache = cache
+        self._room = CacheRoom(cache_dir=cache, max_bytes=cache_max_bytes)
         self._device = device
+        self._load_bytes = load_bytes
         self._runtimes: dict[str, Runtime] = {}
         self._told_at: dict[str, float] = {}
         #: Passes since the load, and the size of the last one.
@@ -45,18 +54,25 @@ class LoadedModels:
         """Fetch, verify and load a version, which begins with what others have learned of it.
 
         Raises:
-            HeadraceError: if it is not there, damaged, or cannot be used.
+            HeadraceError: if it is not there, damaged, cannot be used, or needs more memory than it may have.
             Exception: whatever the author's `load` raises.
         """
-        version = ModelRef.parse(ref)
-        folder = self._registry.fetch(version, self._cache)
         costs, memory = _learned(ref, state)
-        manifest = self._registry.manifest(version)
-        runtime = Runtime.load(folder=folder, manifest=manifest, device=self._device, memory=memory)
+        manifest = self._registry.manifest(ModelRef.parse(ref))
+        folder = self._fetch(manifest)
+        with memory_cap(self._load_bytes, of=ref):
+            runtime = Runtime.load(folder=folder, manifest=manifest, device=self._device, memory=memory)
         self._runtimes[ref] = runtime
         self.limits[ref] = _limits(runtime, costs)
         self._told_at[ref] = time.monotonic()
         return runtime
+
+    def _fetch(self, manifest: Manifest) -> Path:
+        """Bring a version's files, which stay on this disk as long as this process lives."""
+        folder = version_folder(self._cache, manifest)
+        self._room.hold(folder)
+        self._room.make(0 if folder.exists() else manifest.size_bytes)
+        return self._registry.fetch(manifest.ref, self._cache, LoggedProgress(name=str(manifest.ref)))
 
     def learn(self, ref: str, forwarded: Forwarded, took_s: float) -> None:
         """A pass of a version took so long. One that failed on the way says nothing about time."""

@@ -2,61 +2,44 @@
 
 import hashlib
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from headrace.errors import ModelFilesError, SettingsError
+from headrace.errors import ModelFilesError, SettingsError, StoreUnavailable
 from headrace.model_ref import ModelRef
 from registry.cache import object_path
 from registry.object_store import ObjectStore
+from registry.progress import Progress
 from registry.registry import Registry
-from scheduler.embedded_server import free_port
-from tests.faults.cluster import poll
+from tests.faults.proxy import Link, Way
+from tests.integration.object_bucket import s3_server, use_bucket
 from tests.model_folder import DOUBLER, write_model
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that speaks S3, in a process of its own."""
-    port = free_port()
-    log = (tmp_path_factory.mktemp("s3") / "log").open("wb")
-    with (
-        log,
-        subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=log, stderr=log) as server,
-    ):
-        poll("S3 listens", lambda: is_listening(port))
-        yield f"http://127.0.0.1:{port}"
-        server.kill()
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of a server that speaks S3."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as port:
+        yield port
 
 
 @pytest.fixture
-def url(endpoint: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def link(port: int) -> Iterator[Link]:
+    """The way to it, which can be cut."""
+    with Link(target_port=port) as link:
+        yield link
+
+
+@pytest.fixture
+def url(port: int, link: Link, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket of the test's own."""
     bucket = f"models-{hashlib.sha256(request.node.name.encode()).hexdigest()[:16]}"
-    httpx2.put(f"{endpoint}/{bucket}").raise_for_status()
-    for name, value in {
-        "AWS_ENDPOINT": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "anybody",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return f"s3://{bucket}/headrace"
+    return use_bucket(bucket, port=port, through=link.port, monkeypatch=monkeypatch)
 
 
 def test_a_pushed_version_is_fetched_elsewhere(url: str, tmp_path: Path) -> None:
@@ -119,3 +102,53 @@ def test_a_store_that_lets_the_second_writer_win_is_refused_before_anything_is_w
         Registry(url=url).push(write_model(tmp_path / "doubler"), name="doubler")
 
     assert Registry(url=url).versions("doubler") == []
+
+
+class Count(Progress):
+    """Counts what moves."""
+
+    def __init__(self) -> None:
+        self.moved_bytes = 0
+
+    def moved(self, size_bytes: int) -> None:
+        self.moved_bytes += size_bytes
+
+
+def test_a_transfer_that_breaks_off_again_and_again_goes_on_where_it_was(url: str, link: Link, tmp_path: Path) -> None:
+    folder, weights = write_model(tmp_path / "doubler"), os.urandom(24 << 20)
+    (folder / "weights.bin").write_bytes(weights)
+    manifest = Registry(url=url).push(folder, name="doubler").manifest
+    cuts, count = 0, Count()
+
+    class Cutting(Count):
+        def moved(self, size_bytes: int) -> None:
+            nonlocal cuts
+            count.moved(size_bytes)
+            if cuts < 3:
+                cuts += 1
+                link.cut_after(1 << 20, Way.TO_CLIENT)
+
+    fetched = Registry(url=url).fetch(manifest.ref, tmp_path / "cache", Cutting())
+
+    assert weights == (fetched / "weights.bin").read_bytes()
+    assert (3, manifest.size_bytes) == (cuts, count.moved_bytes)
+
+
+def test_a_push_whose_connection_is_cut_goes_on(url: str, link: Link, tmp_path: Path) -> None:
+    folder, weights = write_model(tmp_path / "doubler"), os.urandom(24 << 20)
+    (folder / "weights.bin").write_bytes(weights)
+    registry = Registry(url=url)
+    registry.versions("doubler")
+    link.cut_after(10 << 20, Way.TO_SERVER)
+
+    manifest = registry.push(folder, name="doubler").manifest
+
+    fetched = Registry(url=url).fetch(manifest.ref, tmp_path / "cache")
+    assert weights == (fetched / "weights.bin").read_bytes()
+
+
+def test_a_store_that_does_not_answer_is_said_so(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "")
+
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        Registry(url=url.replace("models-", "nowhere-")).push(write_model(tmp_path / "doubler"), name="doubler")

@@ -10,6 +10,7 @@ from headrace.errors import InvalidModel, ModelFilesError, ModelNotFound, Settin
 from headrace.model_ref import ModelRef
 from registry.cache import object_path
 from registry.manifest import FileEntry
+from registry.object_store import ObjectStore
 from registry.registry import Registry
 from tests.model_folder import DOUBLER, write_model
 
@@ -234,6 +235,23 @@ def test_a_damaged_manifest_is_refused_but_keeps_no_successor_out(
     with pytest.raises(ModelFilesError, match=r"doubler@1: its manifest .* is damaged"):
         Registry(url=url).manifest(REF)
     assert Registry(url=url).push(folder, name="doubler").manifest.version == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://bucket/models", "gs://bucket/models", "az://container/models", "abfss://c@account.dfs.core.windows.net/m"],
+)
+def test_the_stores_of_the_large_clouds_are_known(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+
+    assert url == ObjectStore(url=url).url
+
+
+def test_a_store_without_its_account_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+
+    with pytest.raises(SettingsError, match="Account must be specified"):
+        ObjectStore(url="az://container/models")
 
 
 def test_an_unknown_kind_of_store_is_a_settings_error() -> None:
