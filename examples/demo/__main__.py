@@ -59,7 +59,7 @@ def _show(report: Report, options: argparse.Namespace) -> bool:
         checks = _checks(vectors, direct, sentences)
         report.checks(checks)
         report.figures(figures.rows)
-        checks += show_scaling(system, sentences.texts, report)
+        checks += show_scaling(system, sentences.texts, report, rate=figures.rate)
         report.text(_next_steps(system, keep=options.keep))
         if options.keep:
             _stay(system)

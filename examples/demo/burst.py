@@ -1,4 +1,4 @@
-"""Sends a burst: every sentence once in each tier, each as a job of its own, every tenth with a webhook."""
+"""Sends a burst: every text in each tier, each as a job of its own, every tenth with a webhook."""
 
 import asyncio
 import time

@@ -29,12 +29,17 @@ class Figures(NamedTuple):
         return sum(1 / size for size in self.batch_sizes)
 
     @property
+    def rate(self) -> float:
+        """Jobs a second."""
+        return len(self.batch_sizes) / self.took_s
+
+    @property
     def rows(self) -> Rows:
         """As they are printed."""
         jobs = len(self.batch_sizes)
         return [
             ("first job accepted", f"{self.first_accepted_s:.1f} s after the start"),
-            ("throughput", f"{jobs / self.took_s:.0f} jobs/s ({jobs} in {self.took_s:.1f} s)"),
+            ("throughput", f"{self.rate:.0f} jobs/s ({jobs} in {self.took_s:.1f} s)"),
             ("average batch", f"{jobs / self.batches:.1f} jobs ({self.batches:.0f} forward passes)"),
             ("accepted to finished, all at once", _p50_p99(self.latencies_ms)),
             ("request to result, one at a time", _p50_p99(self.alone_ms)),

@@ -1,6 +1,7 @@
 """The demo's second part: a burst in all tiers, for which the scheduler starts workers and drains them again."""
 
 import asyncio
+import math
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ _MARGIN_S = 2.0
 #: How long workers may take to be drained, and webhooks to arrive.
 _CALM_LIMIT_S = 60.0
 _WEBHOOK_LIMIT_S = 30.0
+#: A burst is so much work for one worker, or it would be done before another one is there; but no more jobs than this.
+_BURST_S = 20.0
+_MOST_JOBS = 6_000
 
 
 class Story(NamedTuple):
@@ -36,8 +40,12 @@ class Story(NamedTuple):
     first_extra_s: float | None
 
 
-def show_scaling(system: DemoSystem, texts: Sequence[str], report: Report) -> list[Check]:
-    """Send the burst, show what it did, save the chart; answers what was checked."""
+def show_scaling(system: DemoSystem, texts: Sequence[str], report: Report, *, rate: float) -> list[Check]:
+    """Send the burst, show what it did, save the chart; answers what was checked.
+
+    `rate` is how many jobs a second one worker was seen to do.
+    """
+    texts = [*texts] * rounds_of(len(texts), rate=rate)
     with Receiver(secret=system.webhook_secret()) as receiver:
         story = asyncio.run(_tell(system, texts, receiver, report))
         deliveries, refused = receiver.deliveries, receiver.refused
@@ -61,6 +69,12 @@ def show_scaling(system: DemoSystem, texts: Sequence[str], report: Report) -> li
     return checks
 
 
+def rounds_of(texts: int, *, rate: float) -> int:
+    """How often each of so many texts is sent in each tier."""
+    jobs = len(Tier) * texts
+    return max(1, math.ceil(min(_BURST_S * rate, _MOST_JOBS) / jobs))
+
+
 async def _tell(system: DemoSystem, texts: Sequence[str], receiver: Receiver, report: Report) -> Story:
     def is_idle(sample: Sample) -> bool:
         return sample.is_idle(system.least_workers)
@@ -70,7 +84,7 @@ async def _tell(system: DemoSystem, texts: Sequence[str], receiver: Receiver, re
         async with watching(client) as before:
             await before.until(is_idle, limit_s=_CALM_LIMIT_S)
         jobs = len(Tier) * len(texts)
-        report.step(f"all is calm; now {jobs} jobs at once: each sentence in each tier, every tenth with a webhook")
+        report.step(f"all is calm; now {jobs} jobs at once, alike in each tier, every tenth with a webhook")
         with report.picture() as show:
             async with watching(client, show) as watch:
                 await asyncio.sleep(_MARGIN_S)

@@ -1,5 +1,6 @@
 """The demo as a newcomer runs it, on few sentences."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def test_the_demo_proves_its_answers_scales_and_leaves_nothing_running(tmp_path:
     assert len(proven) == 7
     assert (done.returncode == 0) == ("✗" not in done.stdout)
     assert "10 of 10 pairs" in done.stdout
-    assert "66 of 66 jobs" in done.stdout
+    assert re.search(r"(\d{2,}) of \1 jobs in", done.stdout)
     assert (tmp_path / "burst.png").read_bytes().startswith(b"\x89PNG")
     assert find_running(tmp_path) is None
 
