@@ -4,9 +4,9 @@
 
 Four threads. The reader takes messages from the parent at all times (`inbox`), so that the parent's writes never wait
 for a forward pass. The main thread loads models, forms each batch when it becomes free, from everything that has
-arrived, and runs it. Beside a pass that is long enough to be worth it, the `preparer` stages the inputs of the next one
-and the `finisher` turns the rows of the one before into results. Otherwise the main thread does both itself: an idle
-child hands nothing from thread to thread.
+arrived, and runs it. Beside a pass that is long enough to be worth it, and of a model that gains by it (`overlap`), the
+`preparer` stages the inputs of the next one and the `finisher` turns the rows of the one before into results. Otherwise
+the main thread does both itself: an idle child hands nothing from thread to thread.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgpack
 
@@ -34,6 +34,7 @@ from workers.finisher import Ended, Finisher
 from workers.frames import Frame, PassReport, encode
 from workers.inbox import Inbox, Load, Wanted
 from workers.loaded_models import LoadedModels, not_loaded
+from workers.overlap import Overlap
 from workers.preparer import Preparer
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import StageMarks
@@ -51,6 +52,14 @@ _LONG_PASS_S = 0.002
 _SWITCH_S = 0.0002
 
 
+class _Turn(NamedTuple):
+    """A batch that ran in company, or could have."""
+
+    overlap: Overlap
+    began: float
+    cost: float
+
+
 class Child:
     """Loads model versions and runs batches of them, one pass at a time."""
 
@@ -62,6 +71,8 @@ class Child:
         self._finisher = Finisher(up=up, marks=marks)
         #: A pass whose rows are finished beside the next one.
         self._unfinished: Ended | None = None
+        #: The batch before, if this thread has not paused since.
+        self._turn: _Turn | None = None
 
     def serve(self) -> None:
         """Work until the parent ends this process."""
@@ -73,6 +84,7 @@ class Child:
             task = self.inbox.take(limits)
             if not isinstance(task, Batch):
                 self._finish()
+                self._turn = None
             if task is None:
                 self._up.flush()
                 task = self.inbox.wait(limits)
@@ -114,22 +126,32 @@ class Child:
         runtime = self._models.get(batch.ref)
         if runtime is None:
             return self._refuse(batch)
-        began = time.perf_counter()
+        began = self._next_turn()
         forwarded = self._forward(runtime, batch, is_alone=is_alone)
         failpoint("child.after_forward")
         staged_s = self.inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
-        is_company = ended.took_s > _LONG_PASS_S and self.inbox.has_more and runtime.overlaps and not is_alone
+        is_long = ended.took_s > _LONG_PASS_S and self.inbox.has_more and not is_alone
         self._unfinished = ended
-        if not (is_company and runtime.finishing.is_worth_a_thread(len(slots))):
+        if not (is_long and runtime.overlap.is_on and runtime.finishing.is_worth_a_thread(len(slots))):
             self._finish()
+        if is_long:
+            self._turn = _Turn(runtime.overlap, began, forwarded.cost)
         if (state := self._models.state_to_tell(batch.ref)) is not None:
             self._say(Frame.LEARNED, batch.ref, state)
         return None
 
+    def _next_turn(self) -> float:
+        """A turn begins now; the one before tells how long it was."""
+        began = time.perf_counter()
+        if self._turn is not None:
+            self._turn.overlap.took(began - self._turn.began, self._turn.cost)
+            self._turn = None
+        return began
+
     def _forward(self, runtime: Runtime, batch: Batch, *, is_alone: bool) -> Forwarded:
         staged = self._preparer.stage(runtime, batch.jobs)
-        is_company = batch.expected_s > _LONG_PASS_S and runtime.overlaps and not is_alone
+        is_company = batch.expected_s > _LONG_PASS_S and runtime.overlap.is_on and not is_alone
         is_beside = is_company and runtime.staging.is_worth_a_thread(len(staged))
         if self._unfinished is not None:
             # Not earlier: between two passes the thread would only be in the way.

@@ -28,6 +28,7 @@ from workers.failures import ItemResult, attempt, failed
 from workers.finite import refuse_not_finite
 from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
+from workers.overlap import Overlap
 from workers.stage_time import StageTime
 
 #: What it costs a pass that another thread works beside it: item by item on the next inputs, or once on the last rows.
@@ -58,7 +59,7 @@ class Forwarded(NamedTuple):
 class Runtime:
     """A loaded model. `max_batch` is the most inputs that `forward` should be given.
 
-    `is_sized` says that the author tells costs; else every item costs 1. `overlaps`: stages may run side by side.
+    `is_sized` says that the author tells costs; else every item costs 1. `overlap` tells if stages run side by side,
     `memory` is what is known of its limit.
     """
 
@@ -68,7 +69,7 @@ class Runtime:
         self.manifest = manifest
         self.max_batch = manifest.max_batch
         self.is_sized = overrides(kind, "cost")
-        self.overlaps = manifest.options.overlap
+        self.overlap = Overlap(is_allowed=manifest.options.overlap)
         #: What `stage` and `finish` take here.
         self.staging, self.finishing = StageTime(thread_s=_PREPARER_S), StageTime(thread_s=_FINISHER_S)
         self.memory = memory
