@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api import documentation, problems
 from api.desk import JobDesks
@@ -17,6 +19,23 @@ from headrace.settings import Settings
 _DESCRIPTION = """\
 Submit a job, get its id at once, fetch the result when it is there. Jobs wait in queues and run in batches.
 Every error is a problem document (RFC 9457)."""
+
+
+class Application(FastAPI):
+    """FastAPI behind our own way in: `Edge` around everything, then `Express`, and only what that leaves goes on.
+
+    The framework's own layers wrap every message, and a plain route needs none of them. A layer added by
+    `add_middleware` is passed by on the short way: what all requests must pass belongs here.
+    """
+
+    def __init__(self, *, meter: RequestMeter, **options: Any) -> None:
+        super().__init__(**options)
+        self._meter = meter
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the layers together when the first request comes, once all routes are known."""
+        framework = super().build_middleware_stack()
+        return Edge(Express(framework, routes=self.router.routes), meter=self._meter)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -35,16 +54,21 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await services.close()
 
-    app = FastAPI(title="Headrace", version="1", description=_DESCRIPTION, lifespan=lifespan, redirect_slashes=False)
+    meter = RequestMeter()
+    app = Application(
+        meter=meter,
+        title="Headrace",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
     app.state.services = services
     app.state.desks = JobDesks(services)
-    meter = RequestMeter()
     collector = ApiCollector(
         meter=meter, waiting=lambda: len(services.waiters), is_hearing=lambda: services.feed.is_connected
     )
     app.state.render_metrics = render_of(collector)
-    app.add_middleware(Express, routes=app.router.routes)
-    app.add_middleware(Edge, meter=meter)
     problems.install(app)
     documentation.install(app)
     for routes in (jobs, dead_letters, models, queues, webhooks, metrics, health):

@@ -123,8 +123,7 @@ class JobDesk:
             submitted = await self.enqueue(job)
             if submitted.outcome is SubmitOutcome.REPLAYED:
                 return submitted, None
-            accepted = accepted_job(job, now_ms=submitted.now_ms)
-            return submitted, await self._ended(accepted, signal, wait_s, with_result=True)
+            return submitted, await self._ended(job.member, signal, wait_s, with_result=True)
 
     async def enqueue(self, job: NewJob) -> Submitted:
         """Store a job; returns when it is as safe as the durability that is set demands.
@@ -166,7 +165,7 @@ class JobDesk:
         with self._services.waiters.watching(member) as signal:
             found = await self._read(member, with_result=with_result)
             if found.job is not None and not found.job.status.is_terminal:
-                found = await self._ended(found.job, signal, wait_s, with_result=with_result)
+                found = await self._ended(member, signal, wait_s, with_result=with_result)
         return await self._described(job_id, found)
 
     async def _described(self, job_id: str, found: _Found) -> Seen:
@@ -194,18 +193,22 @@ class JobDesk:
             return _Found(await self._run(self._store.read(member)))
         return _Found(*await self._services.mux.run_both(self._store.read(member), self._store.output(member)))
 
-    async def _ended(self, job: Job, signal: asyncio.Event, wait_s: float, *, with_result: bool) -> _Found:
-        """An open job after its end or `wait_s`, whichever comes first."""
-        waiters, found = self._services.waiters, _Found(job)
+    async def _ended(self, member: str, signal: asyncio.Event, wait_s: float, *, with_result: bool) -> _Found:
+        """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping."""
+        waiters, loop = self._services.waiters, asyncio.get_running_loop()
+        over_at = loop.time() + wait_s
+        alarm = loop.call_at(over_at, signal.set)  # half of what `asyncio.timeout` costs
         try:
-            async with asyncio.timeout(wait_s):
-                while found.job is not None and not found.job.status.is_terminal and not waiters.is_closed:
+            while True:
+                if not waiters.is_closed:
                     await signal.wait()
                     signal.clear()
-                    found = await self._read(job.member, with_result=with_result)
-        except TimeoutError:
-            found = await self._read(job.member, with_result=with_result)
-        return found
+                is_last = waiters.is_closed or loop.time() >= over_at
+                found = await self._read(member, with_result=with_result)
+                if is_last or found.job is None or found.job.status.is_terminal:
+                    return found
+        finally:
+            alarm.cancel()
 
     async def _waiting(self, job: Job, depth: int | None = None) -> Waiting:
         """Why a queued job waits; `depth` is its position where that is known already."""

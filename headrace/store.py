@@ -143,7 +143,8 @@ class JobStore:
         """The record of a job, None if there is none."""
 
         def parse(reply: Reply) -> Job | None:
-            record = {reply[i].decode(): reply[i + 1].decode() for i in range(0, len(reply), 2)}
+            texts = [part.decode() for part in reply]
+            record = dict(zip(texts[::2], texts[1::2], strict=True))
             return Job.from_record(member, record) if record else None
 
         return RedisOp(parse, ("HGETALL", self.keys.job(member)))
