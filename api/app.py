@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 from api import documentation, problems
@@ -35,7 +36,9 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Put the layers together when the first request comes, once all routes are known."""
         framework = super().build_middleware_stack()
-        return Edge(Express(framework, routes=self.router.routes), meter=self._meter)
+        # Its outermost layer would answer faults that nobody foresaw in plain text, before `Edge` hears of them.
+        assert isinstance(framework, ServerErrorMiddleware)
+        return Edge(Express(framework.app, routes=self.router.routes), meter=self._meter)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -62,6 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        # Its spans and meters are none of ours (`trace`, `metrics`), and asking whether anybody wants them costs.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
     app.state.desks = JobDesks(services)

@@ -10,8 +10,8 @@ from headrace.ids import is_authentic, new_job_id
 KEY = b"secret of this installation"
 
 
-def make(*, tenant: str = "acme", key: bytes = KEY, now_ms: int | None = None) -> str:
-    return new_job_id(cell="c1", tenant=tenant, key=key, now_ms=now_ms)
+def make(*, tenant: str = "acme", key: bytes = KEY, now_ns: int | None = None) -> str:
+    return new_job_id(cell="c1", tenant=tenant, key=key, now_ns=now_ns)
 
 
 def test_an_id_is_authentic_to_its_tenant_only() -> None:
@@ -40,17 +40,23 @@ def test_a_trailing_line_break_is_not_part_of_an_id() -> None:
 
 
 def test_ids_sort_by_time() -> None:
-    ids = [make(now_ms=1_700_000_000_000 + i * 1000) for i in range(20)]
+    ids = [make(now_ns=(1_700_000_000_000 + i * 1000) * 1_000_000) for i in range(20)]
+
+    assert sorted(ids) == ids
+
+
+def test_ids_of_one_millisecond_sort_by_time_too() -> None:
+    ids = [make(now_ns=1_700_000_000_000_000_000 + i * 250) for i in range(20)]
 
     assert sorted(ids) == ids
 
 
 def test_ids_of_one_millisecond_differ() -> None:
-    assert len({make(now_ms=1_700_000_000_000) for _ in range(1000)}) == 1000
+    assert len({make(now_ns=1_700_000_000_000_000_000) for _ in range(1000)}) == 1000
 
 
 def test_the_middle_of_an_id_is_a_uuid_of_version_7() -> None:
-    letters = make(now_ms=1_700_000_000_000)[3:29]
+    letters = make(now_ns=1_700_000_000_000_000_000)[3:29]
     alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     number = 0
     for letter in letters:
