@@ -144,6 +144,13 @@ class Settings(BaseSettings):
     claim_max_bytes: Positive = Field(8_388_608, description="most input bytes that wait in the model's process")
     shutdown_grace_s: float = Field(25.0, ge=0, description="how long a stopping worker may finish its batch")
 
+    preemption_watch: Literal["off", "aws", "gcp", "azure", "file"] = Field(
+        "off", description="who would say that this machine is taken away: its cloud, or the appearance of a file"
+    )
+    preemption_source: str = Field(
+        "", description="base URL of the cloud's metadata service, empty for the usual one; with `file`, its path"
+    )
+
     webhook_allow_networks: tuple[Network, ...] = Field(
         (), description="networks that webhooks may be sent to though they are not public, also by plain http"
     )
@@ -201,6 +208,12 @@ class Settings(BaseSettings):
         for text in ports:
             port_range(text)
         return ports
+
+    @model_validator(mode="after")
+    def _knows_where_to_watch(self) -> Self:
+        if self.preemption_watch == "file" and not self.preemption_source:
+            raise ValueError("preemption_watch=file needs preemption_source: the file whose appearance is a notice")
+        return self
 
     @model_validator(mode="after")
     def _knows_whom_to_trust(self) -> Self:

@@ -6,7 +6,7 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 
 from collections.abc import Sequence
 
-from headrace.jobs import Job, JobStatus, Lease, NewJob
+from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import Keys, group_of
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.store_records import (
@@ -97,9 +97,9 @@ class JobStore:
         args = self._keyed(result_ttl_s, ran_ms, *rows)
         return RedisOp(read_commit_answers, args, load_script("commit"))
 
-    def release(self, leases: Sequence[Lease]) -> RedisOp[int]:
-        """Give jobs back to their old places without charging an attempt; answers how many."""
-        args = self._keyed(*_flat(leases))
+    def release(self, leases: Sequence[Lease], *, reason: Reason | None = None) -> RedisOp[int]:
+        """Give jobs back to their old places without charging an attempt, and say why; answers how many."""
+        args = self._keyed(reason or "", *_flat(leases))
         return RedisOp(int, args, load_script("release"))
 
     def fail(self, failures: Sequence[Failure], *, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:

@@ -25,10 +25,22 @@ class Plan(NamedTuple):
     drain: list[str]
 
 
-def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker], busy: Collection[str] = ()) -> Plan:
+class Seen(NamedTuple):
+    """What workers say of themselves, by their node names."""
+
+    #: Have jobs.
+    busy: Collection[str] = ()
+    #: Take no more jobs and will end, whoever asked them to.
+    leaving: Collection[str] = ()
+
+
+_NOTHING = Seen()
+
+
+def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker], seen: Seen = _NOTHING) -> Plan:
     """Compare what is wanted with what runs: fill the lowest free slots, drain the idle before the busy, newest first.
 
-    A draining worker counts no more, but keeps its slot until it has ended.
+    A worker that is draining or leaves by itself counts no more, but keeps its slot until it has ended.
     """
     start: list[Slot] = []
     drain: list[str] = []
@@ -38,8 +50,8 @@ def plan(wanted: Mapping[str, int], workers: Sequence[BackendWorker], busy: Coll
             by_class[worker.worker_class].append(worker)
     for name in sorted(wanted.keys() | by_class.keys()):
         count, present = wanted.get(name, 0), by_class[name]
-        running = [worker for worker in present if worker.state is BackendState.RUNNING]
-        running.sort(key=lambda worker: (worker.id not in busy, worker.number))
+        running = [w for w in present if w.state is BackendState.RUNNING and w.id not in seen.leaving]
+        running.sort(key=lambda worker: (worker.id not in seen.busy, worker.number))
         drain += [worker.id for worker in running[count:]]
         taken = {worker.slot for worker in present}
         free = (n for n in range(1, count + len(taken) + 1) if n not in taken)
@@ -59,16 +71,18 @@ class Reconciler:
         self._backend = backend
         self._drain_limit_s = drain_limit_s
         self._policies: dict[Slot, RestartPolicy] = defaultdict(RestartPolicy)
-        #: When each draining worker was asked to end.
+        #: When each draining worker was asked to end, or was first seen to leave.
         self._drained_at: dict[str, float] = {}
+        self._left: set[str] = set()
 
-    def step(self, wanted: Mapping[str, int], now: float, busy: Collection[str] = ()) -> None:
-        """Look at what runs, note what ended, start and drain what is to be; `busy` workers have jobs."""
+    def step(self, wanted: Mapping[str, int], now: float, seen: Seen = _NOTHING) -> None:
+        """Look at what runs, note what ended, start and drain what is to be."""
         workers = self._backend.workers()
+        self._note_leaving({worker.id for worker in workers} & set(seen.leaving), now)
         for worker in workers:
             if worker.state is BackendState.ENDED:
                 self._note_end(worker, now)
-        todo = plan(wanted, workers, busy)
+        todo = plan(wanted, workers, seen)
         for worker_id in todo.drain:
             log.info("%s is drained: fewer workers are wanted", worker_id)
             self._drain(worker_id, now)
@@ -103,12 +117,24 @@ class Reconciler:
                 log.warning("%s has not finished in %g s: it is killed", worker_id, now - since)
                 self._backend.kill(worker_id)
 
+    def _note_leaving(self, workers: set[str], now: float) -> None:
+        for worker_id in workers - self._drained_at.keys():
+            log.info("%s leaves by itself: another takes its place", worker_id)
+            self._drained_at[worker_id] = now
+            self._left.add(worker_id)
+
     def _note_end(self, worker: BackendWorker, now: float) -> None:
-        if self._drained_at.pop(worker.id, None) is not None:
+        was_drained, has_left = self._drained_at.pop(worker.id, None) is not None, worker.id in self._left
+        self._left.discard(worker.id)
+        if was_drained:
             log.info("%s has finished (%s)", worker.id, worker.ending)
+        if was_drained and not has_left:
             return
         policy = self._policies[Slot(worker.worker_class, worker.slot)]
+        # Also for one that left by itself: so does the next one, if this machine is taken away.
         delay_s = policy.ended(now)
+        if has_left:
+            return
         log.warning("%s %s; next start in %g s", worker.id, worker.ending, delay_s)
         if policy.is_looping:
             log.error(

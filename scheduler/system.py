@@ -12,7 +12,7 @@ import redis
 
 from headrace.errors import RedisUnavailable, SettingsError
 from headrace.keys import Keys
-from headrace.presence import parse_presences
+from headrace.presence import WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings, as_environment
 from headrace.sync_redis import SyncRedis
@@ -21,7 +21,7 @@ from scheduler.backends.process import ProcessBackend, worker_command
 from scheduler.console import Console
 from scheduler.embedded_server import EmbeddedServer, answers
 from scheduler.processes import python_module
-from scheduler.reconciler import Reconciler
+from scheduler.reconciler import Reconciler, Seen
 from scheduler.service import Service
 from scheduler.stop_signal import StopSignal
 
@@ -80,7 +80,7 @@ class System:
             drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S,
         )
         self._wanted: Mapping[str, int] = {name: kind.min_workers for name, kind in settings.worker_classes.items()}
-        self._busy: frozenset[str] = frozenset()
+        self._seen = Seen()
         self._next_look_at = 0.0
 
     def run(self, *, when_ready: Callable[[], None]) -> None:
@@ -141,10 +141,10 @@ class System:
         if now >= self._next_look_at:
             self._look()
             self._next_look_at = now + _LOOK_S
-        self._reconciler.step(self._wanted, now, self._busy)
+        self._reconciler.step(self._wanted, now, self._seen)
 
     def _look(self) -> None:
-        """Read how many workers are wanted and who is busy; without an answer, what was known before stands."""
+        """Read how many workers are wanted and what workers say; without an answer, what was known before stands."""
         run, keys = self._connection.run, self._keys
         try:
             desired = run(RedisOp(_counts, ("HGETALL", keys.desired)))
@@ -153,7 +153,10 @@ class System:
         except (RedisUnavailable, redis.RedisError) as error:
             log.debug("the wanted number of workers cannot be read: %s", error)
             return
-        self._busy = frozenset(worker.node for worker in workers if worker.jobs_held)
+        self._seen = Seen(
+            busy=frozenset(worker.node for worker in workers if worker.jobs_held),
+            leaving=frozenset(worker.node for worker in workers if worker.state is WorkerState.DRAINING),
+        )
         classes = self._settings.worker_classes
         self._wanted = {name: desired.get(name, kind.min_workers) for name, kind in classes.items()}
 

@@ -9,6 +9,7 @@ Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `j
 see of it, `control` what remote control does to it (`offer`: which jobs are claimed). `launch` starts the process.
 `submit_task` (with `submit_desk`) takes jobs from Celery producers, and `task_results` tells them the ends.
 `device_lease` gives each worker a GPU of its own (`devices`: of which ones).
+`preemption` looks for the notice that the machine is taken away, and `grace` says how long a pass may still take.
 
 `webhooks` is another kind of worker: the courier, which tells ends of jobs and runs no model.
 

@@ -27,6 +27,7 @@ from workers.claimer import Claimer, ClaimTerms
 from workers.committer import Committer
 from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits
+from workers.grace import Grace
 from workers.job_path import JobPath, PathParts
 from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
@@ -75,7 +76,7 @@ class JobEngine:
         self._loop: NestedLoop | None = None
         self._view = view
         self._is_draining = False
-        self._is_hurried = False
+        self._grace = Grace(most_s=settings.shutdown_grace_s)
         #: The child that `renew_child` replaces, and when at the earliest.
         self._outworn: tuple[int | None, float] = (None, math.inf)
         #: What jobs are claimed for: by its class, and now; `make_offer` changes that.
@@ -299,13 +300,18 @@ class JobEngine:
 
     def hurry(self) -> None:
         """Do not wait for the running batch when stopping; may be called by a signal handler."""
-        self._is_hurried = True
+        self._grace.hurry()
+
+    def preempt(self, left_s: float) -> None:
+        """In so many seconds the machine may be gone: to be followed by `stop`. May be called from any thread."""
+        self._grace.notice(left_s, time.monotonic())
 
     def stop(self) -> None:
         """Stop in order: claim no more, give back what has not begun, finish what runs, commit, end the child."""
         if self._is_draining:
             return
         self._is_draining = True
+        self._grace.begin(time.monotonic())
         self._keeper.speak()
         self._claimer.stop()
         path, loop = self._path, SelectorLoop()
@@ -313,10 +319,10 @@ class JobEngine:
         # A claim under way has leased its jobs already.
         loop.run_until(lambda: not self._claimer.is_claiming, limit_s=_FLUSH_S)
         self._executor.finish()
-        path.give_back([held for held in path.held.all() if not held.running])
+        path.give_back([held for held in path.held.all() if not held.running], self._grace.reason)
         failpoint("worker.draining")
-        loop.run_until(lambda: self._is_hurried or not path.held.running, limit_s=self._settings.shutdown_grace_s)
-        path.give_back(path.held.all())
+        loop.run_until(lambda: not path.held.running or self._is_grace_over(), limit_s=math.inf)
+        path.give_back(path.held.all(), self._grace.reason)
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)
         self._catalog.stop()
         self._metrics.close()
@@ -325,3 +331,7 @@ class JobEngine:
         self._links.close()
         self._detach()
         loop.close()
+
+    def _is_grace_over(self) -> bool:
+        running = self._path.clock.running
+        return self._grace.is_over(time.monotonic(), running.ends_at if running else 0.0)

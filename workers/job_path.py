@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from headrace.failpoints import failpoint
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.jobs import Cause, JobStatus, Reason, error_document
 from headrace.store import JobStore
 from headrace.store_records import ClaimedJob, Outcome
 from workers import job_log
@@ -252,13 +252,13 @@ class JobPath:
 
     # --- back
 
-    def give_back(self, jobs: list[HeldJob]) -> None:
+    def give_back(self, jobs: list[HeldJob], reason: Reason | None = None) -> None:
         """Let go of jobs that will not run here; charges nothing."""
         for held in jobs:
             self.held.remove(held.slot)
         if jobs:
             failpoint("worker.before_release")
-            op = self._store.release([held.job.lease for held in jobs])
+            op = self._store.release([held.job.lease for held in jobs], reason=reason)
             self._wire.send(op, lambda count: log.info("%s jobs given back", count), self._give_back_failed)
             self._view.dropped(jobs)
 

@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import os
+import signal
 from typing import Any
 
 from celery import bootsteps
@@ -9,10 +11,13 @@ from celery.worker import state
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
 
+from headrace.settings import Settings
 from workers.celery_view import CeleryView
 from workers.engine import JobEngine
 from workers.identity import identity_of
 from workers.job_events import JobEvents
+from workers.preemption.sources import source_of
+from workers.preemption.watch import PreemptionWatch
 
 log = logging.getLogger("headrace.step")
 
@@ -41,6 +46,7 @@ class JobStep(bootsteps.StartStopStep):
                 view=worker.headrace_view,
             )
             worker.headrace_engine.start()
+            worker.headrace_watch = _watch(worker.headrace_engine, consumer.app.headrace_settings)
             # What start-up made stays; walking through it in every full collection was 40 % of the loop's time.
             gc.freeze()
             gc.set_threshold(_YOUNG_OBJECTS)
@@ -63,6 +69,26 @@ class JobStep(bootsteps.StartStopStep):
             # A cold shutdown: SIGQUIT, or Ctrl-C twice.
             engine.hurry()
         engine.stop()
+        if worker.headrace_watch is not None:
+            worker.headrace_watch.close()
         del worker.headrace_engine
 
     terminate = stop
+
+
+def _watch(engine: JobEngine, settings: Settings) -> PreemptionWatch | None:
+    """Have the worker stop when the machine is to be taken away, if anybody would say so."""
+    source = source_of(settings)
+    if source is None:
+        return None
+
+    def stop(left_s: float) -> None:
+        engine.preempt(left_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    # A plain task cannot be stopped, and Celery would wait for it. What is held by then is taken back by its lease.
+    watch = PreemptionWatch(
+        source=source, grace_s=settings.shutdown_grace_s, on_notice=stop, on_overdue=lambda: os._exit(1)
+    )
+    watch.start()
+    return watch

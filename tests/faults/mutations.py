@@ -199,6 +199,13 @@ FURTHER = (
         f"{_RUNNING}::test_a_released_job_takes_its_old_place_and_is_charged_nothing",
     ),
     Mutation(
+        "what is given back for a reason does not say it",
+        "headrace/lua/release.lua",
+        "ARGV[1] ~= '' and {'r', ARGV[1]} or {}",
+        "{}",
+        f"{_RUNNING}::test_a_job_that_is_given_back_for_a_reason_says_it_until_it_runs_again",
+    ),
+    Mutation(
         "whoever gave a job back may still finish it",
         "headrace/lua/release.lua",
         "'f', next_fence(fence, now_us), ",

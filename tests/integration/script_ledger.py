@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import redis
 
-from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease
+from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
 from headrace.store_records import CommitAnswer, SubmitOutcome
@@ -111,9 +111,9 @@ class Ledger:
         """End attempts without a result."""
         self._settle(leases, lambda: self.cell.fail(leases, backoff_ms=backoff_ms))
 
-    def release(self, leases: Sequence[Lease]) -> None:
+    def release(self, leases: Sequence[Lease], *, reason: Reason | None = None) -> None:
         """Give jobs back."""
-        self._attempt(lambda: self.cell.run(self.cell.store.release(leases)))
+        self._attempt(lambda: self.cell.run(self.cell.store.release(leases, reason=reason)))
 
     def cancel(self, member: str) -> None:
         """Cancel a job."""

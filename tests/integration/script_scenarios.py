@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.jobs import Cause
+from headrace.jobs import Cause, Reason
 from headrace.keys import Keys
 from headrace.redis_op import Script
 from headrace.sync_redis import SyncRedis
@@ -87,6 +87,13 @@ def releasing(ledger: Ledger) -> Act:
     ledger.submit("claimed")
     leases = ledger.take(jobs=2, start=True) + ledger.take()
     return lambda: ledger.release(leases)
+
+
+def releasing_for_a_reason(ledger: Ledger) -> Act:
+    ledger.submit("running")
+    ledger.submit("claimed")
+    leases = ledger.take(start=True) + ledger.take()
+    return lambda: ledger.release(leases, reason=Reason.PREEMPTED)
 
 
 def failing(ledger: Ledger) -> Act:
@@ -222,7 +229,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "start": [starting],
     "renew": [renewing],
     "commit": [committing],
-    "release": [releasing],
+    "release": [releasing, releasing_for_a_reason],
     "fail": [failing, failing_with_backoff],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
     "expire": [expiring],

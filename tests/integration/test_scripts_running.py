@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.jobs import Cause, JobStatus, Lease
+from headrace.jobs import Cause, JobStatus, Lease, Reason
 from headrace.store_records import CommitAnswer, Outcome
 from tests.integration.script_cell import STANDARD, TTL_S, Cell
 
@@ -290,6 +290,18 @@ def test_a_released_job_takes_its_old_place_and_is_charged_nothing(cell: Cell, r
     assert (released, cell.ready()) == (1, ["default/j1", "default/j2"])
     assert (job.status, job.attempts, job.worker, job.claimed_ms) == (JobStatus.QUEUED, 0, None, None)
     assert [str(leases[0]).encode()] == cell.redis.zrange(cell.keys.leases, 0, -1)
+
+
+def test_a_job_that_is_given_back_for_a_reason_says_it_until_it_runs_again(cell: Cell) -> None:
+    cell.submit("j1")
+    cell.run(cell.store.release(cell.take_and_start(), reason=Reason.PREEMPTED))
+
+    waiting = cell.job("default/j1")
+    cell.take_and_start()
+
+    assert (Reason.PREEMPTED, 0) == (waiting.reason, waiting.attempts)
+    assert None is cell.job("default/j1").reason
+    assert b"1" == cell.redis.hget(cell.keys.stats, "preempted")
 
 
 def test_who_gave_a_job_back_can_neither_finish_nor_fail_it(cell: Cell) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scheduler.backends.port import BackendState, BackendWorker
-from scheduler.reconciler import Plan, Reconciler, Slot, plan
+from scheduler.reconciler import Plan, Reconciler, Seen, Slot, plan
 
 RUNNING, DRAINING, ENDED = BackendState.RUNNING, BackendState.DRAINING, BackendState.ENDED
 
@@ -76,9 +76,15 @@ def test_of_too_many_workers_the_newest_are_drained() -> None:
 def test_idle_workers_are_drained_before_busy_ones() -> None:
     workers = [worker(1, number=1), worker(2, number=2), worker(3, number=3)]
 
-    todo = plan({"gpu": 1}, workers, busy={"w3"})
+    todo = plan({"gpu": 1}, workers, seen=Seen(busy={"w3"}))
 
     assert Plan([], ["w1", "w2"]) == todo
+
+
+def test_a_worker_that_leaves_by_itself_is_replaced_before_it_has_ended() -> None:
+    todo = plan({"gpu": 2}, [worker(1), worker(2)], seen=Seen(leaving={"w1"}))
+
+    assert Plan([Slot("gpu", 3)], []) == todo
 
 
 def test_a_draining_worker_keeps_its_slot_but_counts_no_more() -> None:
@@ -112,6 +118,33 @@ def test_a_crash_loop_is_slowed_down(reconciler: Reconciler, backend: MemoryBack
 
     # Starts at 0, 0.1, 0.6, 1.7, 3.8, 7.9, 16 and 32 s.
     assert backend.started == 8
+
+
+def test_workers_that_leave_as_soon_as_they_are_there_are_slowed_down_as_a_crash_loop_is(
+    reconciler: Reconciler, backend: MemoryBackend
+) -> None:
+    for tick in range(600):
+        leaving = Seen(leaving=set(backend.states))
+        for name in backend.states:
+            backend.end(name)
+        reconciler.step({"gpu": 1}, tick * 0.1, leaving)
+
+    assert backend.started <= 8
+
+
+def test_a_worker_that_left_by_itself_is_no_crash(
+    reconciler: Reconciler, backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    reconciler.step({"gpu": 1}, 0.0)
+    reconciler.step({"gpu": 1}, 60.0, Seen(leaving={"w1"}))
+
+    backend.end("w1")
+    reconciler.step({"gpu": 1}, 61.0, Seen(leaving={"w1"}))
+
+    assert backend.states == {"w2": RUNNING}
+    assert "w1 has finished" in caplog.text
+    assert "next start" not in caplog.text
 
 
 def test_a_crash_loop_is_told_with_the_workers_last_lines(
