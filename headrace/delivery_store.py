@@ -30,9 +30,15 @@ class Settlement(NamedTuple):
     delivery_id: str
     fence: int
     state: DeliveryState
+    #: In one word; empty if no attempt was made: then none is charged.
     outcome: str
     #: Until the next attempt, if it is still pending.
     delay_ms: int = 0
+
+
+def given_back(due: DueDelivery, delay_ms: int) -> Settlement:
+    """What a courier says of a delivery that it did not attempt."""
+    return Settlement(due.id, due.fence, DeliveryState.PENDING, "", delay_ms)
 
 
 class DeliveryStore:

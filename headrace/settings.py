@@ -162,6 +162,9 @@ class Settings(BaseSettings):
     )
     webhook_timeout_s: float = Field(15.0, gt=0, description="longest attempt to deliver a webhook, all in all")
     webhook_concurrency: Positive = Field(32, description="attempts that one courier makes at once")
+    webhook_receiver_concurrency: Positive = Field(
+        8, description="of these, attempts at one receiver that answers well; one that does not gets fewer"
+    )
 
     reap_interval_ms: int = Field(
         1_000,

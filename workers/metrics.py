@@ -75,6 +75,7 @@ class CourierCollector(Collector):
         seconds.add_metric([], buckets=tally.took_s.cumulative(), sum_value=tally.took_s.sum)
         yield seconds
         yield _gauge("headrace_webhook_attempts_under_way", "Attempts that are being made.", tally.under_way)
+        yield _gauge("headrace_webhook_receivers_resting", "Receivers that are tried rarely.", tally.resting)
         yield _build()
 
 

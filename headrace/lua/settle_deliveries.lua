@@ -1,17 +1,21 @@
 #!lua flags=allow-oom
 -- settle_deliveries: note what came of attempts, each only under its own fence. What is delivered or given up leaves the
--- outbox, and its job is kept for the usual time from now on.
--- touches  DELIVERY<d> hash (state s, outcome o; time to live), OUTBOX, JOB<m>, INPUT<m>, OUTPUT<m> and HOOK<m> (time to
+-- outbox, and its job is kept for the usual time from now on. What was not attempted is given back and charged nothing.
+-- touches  DELIVERY<d> hash (state s, outcome o, attempts a, fence f; time to live), OUTBOX, JOB<m>, INPUT<m>, OUTPUT<m> and HOOK<m> (time to
 --          live), STATS
--- ARGV     ttl s, (d, fence, pending | delivered | failed, outcome, ms until the next attempt)*
+-- ARGV     ttl s, (d, fence, pending | delivered | failed, outcome or '' if not attempted, ms until the next attempt)*
 -- reply    one character a delivery: 1 noted, 0 refused
 -- The row leaves last: whatever stops this, `claim_deliveries` finds the delivery again, settled or to be tried once more.
-local ttl, now, answers = ARGV[1], now_ms(), {}
+local ttl, answers, now, now_us = ARGV[1], {}, now_ms()
 for i = 2, #ARGV, 5 do
   local id, fence, state, outcome, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
-  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'f')
+  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'f', 'a')
   local ours = not known.err and known[2] == fence and (known[1] == 'pending' or known[1] == state)
-  if ours then redis.call('HSET', DELIVERY .. id, 's', state, 'o', outcome) end
+  if ours and outcome == '' then
+    redis.call('HSET', DELIVERY .. id, 's', 'pending', 'a', known[3] - 1, 'f', next_fence(fence, now_us))
+  elseif ours then
+    redis.call('HSET', DELIVERY .. id, 's', state, 'o', outcome)
+  end
   if ours and state == 'pending' then
     redis.call('ZADD', OUTBOX, now + delay, id)
   elseif ours then

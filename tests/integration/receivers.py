@@ -1,6 +1,7 @@
 """Receivers of webhooks on this host: one that takes events, and ones that misbehave."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -29,15 +30,15 @@ class _Server(ThreadingHTTPServer):
 class Receiver:
     """Takes events on a port of its own and answers with `status`; after `silence`, not at all."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
         self.heard: list[Heard] = []
         self.status = 204
         #: Set while requests are answered; while it is not, they hang.
         self.answers = threading.Event()
         self.answers.set()
-        self._server = _Server(("127.0.0.1", port), self._handler())
+        self._server = _Server((host, port), self._handler())
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.url = f"http://{host}:{self.port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
@@ -79,14 +80,16 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 class Trap:
     """A listener that counts connections."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}/"
+        self.url = f"http://{host}:{port}/"
         self.connections = 0
 
 
 @asynccontextmanager
-async def listening(behaviour: Behaviour) -> AsyncIterator[Trap]:
+async def listening(
+    behaviour: Behaviour, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Trap]:
     """A listener whose every connection goes through `behaviour`, then is closed."""
     tasks: set[asyncio.Task[None] | None] = set()
 
@@ -100,8 +103,8 @@ async def listening(behaviour: Behaviour) -> AsyncIterator[Trap]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    trap = Trap(server.sockets[0].getsockname()[1])
+    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    trap = Trap(host, server.sockets[0].getsockname()[1])
     try:
         yield trap
     finally:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from headrace.delivery_store import DeliveryStore, Settlement
+from headrace.delivery_store import DeliveryStore, Settlement, given_back
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
@@ -141,6 +141,11 @@ class Cell:
     def settle(self, due: Sequence[DueDelivery], state: DeliveryState, *, outcome: str = "http_200") -> list[bool]:
         """Note what came of attempts; what is pending is tried again in a minute."""
         rows = [Settlement(delivery.id, delivery.fence, state, outcome, 60_000) for delivery in due]
+        return self.run(self.deliveries.settle(rows, result_ttl_s=TTL_S))
+
+    def give_back(self, due: Sequence[DueDelivery]) -> list[bool]:
+        """Say that deliveries were not attempted; they are due again in a minute."""
+        rows = [given_back(delivery, 60_000) for delivery in due]
         return self.run(self.deliveries.settle(rows, result_ttl_s=TTL_S))
 
     # --- the passing of time ---------------------------------------------------------------------------------

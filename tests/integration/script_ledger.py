@@ -69,6 +69,7 @@ class Ledger:
         self._lost: set[Lease] = set()
         #: Deliveries that are over.
         self._told: set[str] = set()
+        self._given_back: list[DueDelivery] = []
         #: Ended and told: their records may be gone.
         self._forgettable: set[str] = set()
 
@@ -161,8 +162,18 @@ class Ledger:
     def settle(self, due: Sequence[DueDelivery], state: DeliveryState) -> None:
         """Note what came of deliveries."""
         kept = self._attempt(lambda: self.cell.settle(due, state)) or []
+        for delivery, is_kept in zip(due, kept, strict=bool(kept)):
+            require(not is_kept or delivery not in self._given_back, f"{delivery.id} was given back, yet settled")
         if state is not DeliveryState.PENDING:
             self._told |= {delivery.id for delivery, is_kept in zip(due, kept, strict=bool(kept)) if is_kept}
+
+    def give_back(self, due: Sequence[DueDelivery]) -> None:
+        """Say that deliveries were not attempted; whoever says so holds them no more."""
+        noted = self._attempt(lambda: self.cell.give_back(due)) or []
+        for delivery, is_noted in zip(due, noted, strict=bool(noted)):
+            if is_noted:
+                require(delivery not in self._given_back, f"{delivery.id} was given back twice under one fence")
+                self._given_back.append(delivery)
 
     def rotate_secret(self) -> None:
         """Replace the secret that signs."""

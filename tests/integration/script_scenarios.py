@@ -188,14 +188,15 @@ def claiming_deliveries(ledger: Ledger) -> Act:
 
 
 def settling_deliveries(ledger: Ledger) -> Act:
-    ledger.submit("delivered")
-    ledger.submit("again")
+    for job_id in ("delivered", "again", "untried"):
+        ledger.submit(job_id)
     ledger.commit(ledger.take(start=True))
-    first, second = ledger.claim_deliveries()
+    first, second, third = ledger.claim_deliveries()
 
     def settle() -> None:
         ledger.settle([first], DeliveryState.DELIVERED)
         ledger.settle([second], DeliveryState.PENDING)
+        ledger.give_back([third])
 
     return settle
 
@@ -353,9 +354,21 @@ def a_silent_courier_comes_back(ledger: Ledger) -> None:
     ledger.claim_deliveries()
 
 
+def a_courier_gives_a_delivery_back_and_then_speaks_of_it(ledger: Ledger) -> None:
+    """From then on it is somebody else's."""
+    ledger.submit("a")
+    ledger.commit(ledger.take(start=True))
+    due = ledger.claim_deliveries()
+    ledger.give_back(due)
+    ledger.settle(due, DeliveryState.DELIVERED)
+    ledger.give_back(due)
+    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
+
+
 STORIES = (
     a_silent_worker_comes_back,
     jobs_come_back_until_no_attempt_is_left,
     ended_jobs_are_ended_again,
     a_silent_courier_comes_back,
+    a_courier_gives_a_delivery_back_and_then_speaks_of_it,
 )

@@ -89,8 +89,11 @@ MISTAKES = {
     ),
     "settle_deliveries takes the row out first": Mutation(
         "settle_deliveries",
-        "  if ours then redis.call('HSET'",
-        "  if ours then redis.call('ZREM', OUTBOX, id) end\n  if ours then redis.call('HSET'",
+        "  if ours and outcome == ''",
+        "  if ours then redis.call('ZREM', OUTBOX, id) end\n  if ours and outcome == ''",
+    ),
+    "settle_deliveries leaves the fence to who gave a delivery back": Mutation(
+        "settle_deliveries", "known[3] - 1, 'f', next_fence(fence, now_us))", "known[3] - 1)"
     ),
     "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
 }

@@ -11,14 +11,13 @@ import random
 import signal
 import threading
 import time
-from http import HTTPStatus
+from typing import NamedTuple
 
 import redis
 
-from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement
+from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement, given_back
 from headrace.errors import RedisUnavailable
 from headrace.failpoints import failpoint
-from headrace.jobs import Job
 from headrace.keys import Keys
 from headrace.logs import about
 from headrace.metric_targets import MetricTarget
@@ -27,17 +26,18 @@ from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
 from headrace.store import JobStore
-from headrace.trace import TRACEPARENT
-from headrace.webhooks import COURIER_CLASS, DeliveryState, DueDelivery, event_id_of
+from headrace.webhooks import COURIER_CLASS, DeliveryState, DueDelivery
 from workers.backoff import Backoff
 from workers.metrics import CourierCollector, render_of
-from workers.task_results import TaskResults, marked_task
-from workers.webhooks.event import MOST_INLINE_BYTES, body_of
+from workers.task_results import TaskResults
+from workers.webhooks.event import MOST_INLINE_BYTES
+from workers.webhooks.guard import Resolve, resolve
+from workers.webhooks.lanes import Lanes, Placed
 from workers.webhooks.messenger import Messenger
-from workers.webhooks.schedule import Answer, judge
-from workers.webhooks.signature import signed_headers
-from workers.webhooks.signing_keys import SigningKeys
+from workers.webhooks.schedule import RESTS, Answer, judge
+from workers.webhooks.settler import Settler
 from workers.webhooks.tally import DeliveryTally
+from workers.webhooks.teller import Teller, receiver_of
 
 log = logging.getLogger("headrace.courier")
 
@@ -45,12 +45,13 @@ log = logging.getLogger("headrace.courier")
 _LONGEST_DOZE_S = 5.0
 #: Attempts under way may finish for so long when the courier stops; then they are made again by another.
 _GRACE_S = 5.0
-_HEADERS = {
-    "content-type": "application/json",
-    "user-agent": "Headrace-Webhooks/1",
-    "accept": "*/*",
-    "accept-encoding": "identity",
-}
+#: Less room than this share of all is not worth a claim of its own while there is something to do.
+_LEAST_CLAIM = 8
+
+
+class _Leased(NamedTuple):
+    due: DueDelivery
+    leased_at: float
 
 
 class Courier:
@@ -59,15 +60,16 @@ class Courier:
     Args:
         settings: of this process.
         results: where ends are stored that Celery's producers wait for.
+        resolver: finds addresses of names.
     """
 
-    def __init__(self, *, settings: Settings, results: TaskResults | None = None) -> None:
+    def __init__(self, *, settings: Settings, results: TaskResults | None = None, resolver: Resolve = resolve) -> None:
         self._settings = settings
-        self._results = results
+        self._results, self._resolver = results, resolver
         self._jobs = JobStore(Keys(cell=settings.cell))
         self._store = DeliveryStore(Keys(cell=settings.cell))
-        self._room = settings.webhook_concurrency
-        #: Longer than an attempt can take, so that nobody else makes it meanwhile.
+        self._lanes = Lanes[_Leased](attempts=settings.webhook_concurrency, width=settings.webhook_receiver_concurrency)
+        #: Longer than a wait in a lane and the attempt can take, so that nobody else makes it meanwhile.
         self._lease_ms = round(2_000 * settings.webhook_timeout_s)
         self._thread = threading.Thread(target=self._run, name="headrace-courier", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,12 +105,16 @@ class Courier:
         self._loop = asyncio.get_running_loop()
         self._mux = Mux(url=self._settings.redis_url)
         self._bell = Mux(url=self._settings.redis_url, timeout_s=_LONGEST_DOZE_S + 3)
-        self._keys = SigningKeys(mux=self._mux, store=self._store)
-        self._messenger = Messenger(
+        messenger = Messenger(
             egress=self._settings.webhook_egress,
             timeout_s=self._settings.webhook_timeout_s,
-            connections=self._room,
+            connections=self._settings.webhook_concurrency,
+            resolver=self._resolver,
         )
+        self._teller = Teller(
+            mux=self._mux, jobs=self._jobs, deliveries=self._store, messenger=messenger, results=self._results
+        )
+        self._settler = Settler(mux=self._mux, store=self._store, result_ttl_s=self._settings.result_ttl_s)
         await self._mux.start()
         await self._bell.start()
         listening = asyncio.create_task(self._listen())
@@ -117,7 +123,7 @@ class Courier:
             await self._finish()
         finally:
             listening.cancel()
-            await self._messenger.close()
+            await messenger.close()
             await self._bell.close()
             await self._mux.close()
 
@@ -138,26 +144,40 @@ class Courier:
                     await self._look.wait()
 
     async def _deliver(self) -> float:
-        """Begin what is due and there is room for; answers for how many seconds there is nothing more to do."""
-        room = self._room - len(self._under_way)
-        if room <= 0:
+        """Lease what is due and there is room for; answers for how many seconds there is nothing more to do."""
+        room = self._lanes.room
+        if room < max(1, self._settings.webhook_concurrency // _LEAST_CLAIM):
             return _LONGEST_DOZE_S
+        failpoint("courier.before_claim")
         claimed = await self._claim(room)
         failpoint("courier.claimed")
+        now = time.monotonic()
         for due in claimed.due:
-            task = asyncio.create_task(self._attempt(due))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
-        if len(claimed.due) == room or not claimed.come_back_ms:
-            return _LONGEST_DOZE_S
-        return min(claimed.come_back_ms / 1000, _LONGEST_DOZE_S)
+            if back_s := self._lanes.offer(_Leased(due, now), receiver_of(due), now):
+                self._give_back(due, back_s)
+        self._begin()
+        if len(claimed.due) == room:
+            return 0.0
+        return min(claimed.come_back_ms / 1000 or _LONGEST_DOZE_S, _LONGEST_DOZE_S)
 
     async def _claim(self, room: int) -> ClaimedDeliveries:
         claim = self._store.claim(limit=room, lease_ms=self._lease_ms, most_output_bytes=MOST_INLINE_BYTES)
         return await self._mux.run(claim)
 
+    def _begin(self) -> None:
+        """Begin the attempts whose turn it is."""
+        for placed in self._lanes.take(time.monotonic()):
+            if placed.rests_s:
+                self._judge(placed.item.due, Answer(RESTS, retry_after_s=placed.rests_s))
+                continue
+            task = asyncio.create_task(self._attempt(placed))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        if not self._is_stopping.is_set():
+            self._begin()
         self._look.set()
 
     async def _listen(self) -> None:
@@ -176,62 +196,51 @@ class Courier:
 
     # --- one delivery ----------------------------------------------------------------------------------------
 
-    async def _attempt(self, due: DueDelivery) -> None:
+    async def _attempt(self, placed: Placed[_Leased]) -> None:
+        due, leased_at = placed.item
         began = time.monotonic()
+        if began - leased_at > self._settings.webhook_timeout_s:
+            # Its lease might run out before its receiver has answered.
+            self._lanes.withdraw(placed)
+            self._give_back(due, 0.0)
+            return
+        answer = await self._tell(due)
+        now = time.monotonic()
+        self._tally.attempted(answer.outcome, now - began)
+        self._lanes.ended(placed, is_well=answer.is_from_the_well, took_s=now - began, now=now, pause_s=answer.pause_s)
+        self._tally.resting = self._lanes.resting
+        failpoint("courier.posted")
+        self._judge(due, answer)
+
+    async def _tell(self, due: DueDelivery) -> Answer:
         self._tally.under_way += 1
         try:
-            answer = await self._tell(due)
+            return await self._teller.tell(due)
         except Exception:
             log.exception("delivery %s could not be attempted", due.id, extra=_about(due))
-            answer = Answer("internal")
+            return Answer("internal")
         finally:
             self._tally.under_way -= 1
-        self._tally.attempted(answer.outcome, time.monotonic() - began)
-        failpoint("courier.posted")
+
+    def _judge(self, due: DueDelivery, answer: Answer) -> None:
         verdict = judge(answer, attempts=due.attempts, luck=random.random())
         if verdict.state is not DeliveryState.DELIVERED:
             words = (due.id, due.attempts, answer.outcome, verdict.state)
             log.info("delivery %s, attempt %d: %s (%s)", *words, extra=_about(due))
-        await self._settle(Settlement(due.id, due.fence, verdict.state, answer.outcome, verdict.delay_ms))
+        self._settler.put(Settlement(due.id, due.fence, verdict.state, answer.outcome, verdict.delay_ms))
 
-    async def _tell(self, due: DueDelivery) -> Answer:
-        task_id = marked_task(due.url)
-        return await (self._post(due) if task_id is None else self._store_result(task_id, due.job))
-
-    async def _store_result(self, task_id: str, job: Job) -> Answer:
-        if self._results is None:
-            return Answer("no_result_backend")
-        output = await self._mux.run(self._jobs.output(job.member))
-        await asyncio.to_thread(self._results.store, task_id, job, output)
-        return Answer("stored", HTTPStatus.OK)
-
-    async def _post(self, due: DueDelivery) -> Answer:
-        keys = await self._keys.of(due.job.tenant)
-        body = body_of(due)
-        signed = signed_headers(event_id_of(due.id), int(time.time()), body, keys)
-        traced = {TRACEPARENT: due.job.traceparent} if due.job.traceparent else {}
-        return await self._messenger.post(due.url, {**_HEADERS, **traced, **signed}, body)
-
-    async def _settle(self, settlement: Settlement) -> None:
-        """Say what came of it; a server that is down is told when it is back, if nobody leased the delivery since."""
-        op = self._store.settle([settlement], result_ttl_s=self._settings.result_ttl_s)
-        backoff = Backoff(first_s=0.1, most_s=2.0)
-        while True:
-            try:
-                await self._mux.run(op)
-                failpoint("courier.settled")
-                return
-            except RedisUnavailable as error:
-                pause_s = backoff.next_s()
-                log.warning("delivery %s is not settled yet: %s", settlement.delivery_id, error)
-                await asyncio.sleep(pause_s)
+    def _give_back(self, due: DueDelivery, delay_s: float) -> None:
+        self._settler.put(given_back(due, round(1000 * delay_s)))
 
     async def _finish(self) -> None:
+        for placed in self._lanes.give_up():
+            self._give_back(placed.due, 0.0)
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=_GRACE_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._settler.close(_GRACE_S)
 
 
 def _about(due: DueDelivery) -> dict[str, str]:

@@ -7,10 +7,12 @@ httpx2 does exactly as it is told.
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 import httpcore2
 import httpx2
@@ -26,8 +28,18 @@ log = logging.getLogger("headrace.courier")
 #: Read, so that the connection can be used again; who says more is hung up on.
 _MOST_ANSWER_BYTES = 16_384
 _IDLE_S = 20.0
+#: URLs whose check is remembered: what a URL may say does not change while the settings do not.
+_MOST_TARGETS = 1_000
 #: Whatever a receiver, its name or the way to it may do to an attempt; `TimeoutError` is an `OSError`.
 _FAILURES = (ValueError, OSError, httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
+
+
+class _Target(NamedTuple):
+    """A URL that was checked, as the pool wants it."""
+
+    where: httpcore2.URL
+    netloc: bytes
+    pool: httpcore2.AsyncConnectionPool
 
 
 class Messenger:
@@ -62,6 +74,7 @@ class Messenger:
                 network_backend=GuardedNetwork(egress=guard, resolver=resolver),
             )
 
+        self._target = lru_cache(maxsize=_MOST_TARGETS)(self._checked)
         self._pools = {"https": pool(egress), "http": pool(replace(egress, is_public_allowed=False))}
 
     async def close(self) -> None:
@@ -73,20 +86,25 @@ class Messenger:
         """Make one attempt."""
         try:
             # What was allowed when the job was handed in may not be now.
-            target = httpx2.URL(check_webhook_url(url, self._egress))
+            target = self._target(url)
             async with asyncio.timeout(self._timeout_s):
                 return await self._post(target, headers, body)
         except _FAILURES as error:
             return _failed(error)
 
-    async def _post(self, url: httpx2.URL, headers: Mapping[str, str], body: bytes) -> Answer:
-        target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        fields = [(b"Host", url.netloc), *((name.encode(), value.encode()) for name, value in headers.items())]
+    def _checked(self, text: str) -> _Target:
+        url = httpx2.URL(check_webhook_url(text, self._egress))
+        where = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        return _Target(where, url.netloc, self._pools[url.scheme])
+
+    async def _post(self, target: _Target, headers: Mapping[str, str], body: bytes) -> Answer:
+        length = str(len(body)).encode()
+        given = ((name.encode(), value.encode()) for name, value in headers.items())
+        fields = [(b"Host", target.netloc), (b"content-length", length), *given]
         limits = {"connect": self._timeout_s, "read": self._timeout_s, "write": self._timeout_s}
-        pool = self._pools[url.scheme]
         failpoint("courier.posting")
-        async with pool.stream(
-            "POST", target, headers=fields, content=body, extensions={"timeout": limits}
+        async with target.pool.stream(
+            "POST", target.where, headers=fields, content=_sent(body), extensions={"timeout": limits}
         ) as response:
             received = 0
             async for chunk in response.aiter_stream():
@@ -94,6 +112,11 @@ class Messenger:
                 if received > _MOST_ANSWER_BYTES:
                     break
             return _answered(response.status, dict(response.headers))
+
+
+async def _sent(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+    failpoint("courier.sent")
 
 
 def _answered(status: int, headers: Mapping[bytes, bytes]) -> Answer:

@@ -15,6 +15,8 @@ class DeliveryTally:
         self.outcomes: Counter[str] = Counter()
         self.took_s = Buckets(_ATTEMPT_S)
         self.under_way = 0
+        #: Receivers that failed so often that they are tried rarely.
+        self.resting = 0
 
     def attempted(self, outcome: str, took_s: float) -> None:
         """An attempt is over; `outcome` is `http_503`, `timeout` and the like."""
