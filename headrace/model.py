@@ -25,6 +25,10 @@ class Model:
     examples: ClassVar[Sequence[Any]] = ()
     #: Most items that `forward` is given at once; set by the class keyword.
     max_batch: ClassVar[int] = DEFAULT_MAX_BATCH
+    #: Distributions that its hooks import, as `transformers>=5`; those of its base classes need not be said again.
+    requires: ClassVar[Sequence[str]] = ()
+    #: What runs it, as its version says: `python` is its own source alone.
+    runtime: ClassVar[str] = "python"
     #: How it is batched and run; set by class keywords.
     options: ClassVar[ModelOptions] = ModelOptions()
 

@@ -29,6 +29,10 @@ class ModelOptions(BaseModel):
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
     #: Batch sizes that compiled passes are padded up to; none: powers of two.
     buckets: tuple[int, ...] = ()
+    #: Where it runs: on a GPU only, or anywhere.
+    device: Literal["any", "cuda"] = "any"
+    #: Memory of its device that it needs, loaded and in its largest pass; 0: nobody knows.
+    memory_bytes: int = Field(default=0, ge=0)
     #: True if `preprocess` and `postprocess` may run beside `forward`, in other threads.
     overlap: bool = True
 

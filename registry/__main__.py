@@ -125,6 +125,8 @@ def show(
         return
     out.print(f"[bold]{manifest.ref}[/]  {manifest.description}")
     out.print(f"{describe_release(release)}; versions {', '.join(map(str, versions))}; published {manifest.created}")
+    needs = f", needs {', '.join(manifest.requires)}" if manifest.requires else ""
+    out.print(f"runtime {manifest.runtime}{needs}; {_came_from(manifest)}")
     out.print(f"entry {manifest.entry}, batches of up to {manifest.max_batch}, digest {manifest.digest}")
     for title, document in (
         ("input", manifest.input_schema),
@@ -160,6 +162,10 @@ def _row(name: str, manifest: Manifest, release: Release | None) -> dict[str, ob
         "description": manifest.description,
         "routes": release.document()["routes"] if release else {},
     }
+
+
+def _came_from(manifest: Manifest) -> str:
+    return ", ".join(f"{name} {value}" for name, value in manifest.provenance.items()) or "nobody knows from where"
 
 
 def _megabytes(manifest: Manifest) -> str:

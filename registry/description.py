@@ -14,6 +14,7 @@ from headrace.model import Model
 from headrace.model_ref import NAME_PATTERN, valid_name
 from registry.file_check import Content, check_files
 from registry.manifest import FileEntry, Manifest, canonical_json, contained
+from registry.requirements import requirements_of
 from registry.signature import Signature, signature_of
 from registry.source import find_model
 
@@ -60,6 +61,8 @@ def describe(
         output_schema=signature.output_schema(),
         max_batch=model.max_batch,
         options=model.options,
+        runtime=model.runtime,
+        requires=requirements_of(model),
         trusted=trusted,
         examples=_examples(model, signature),
         description=_summary(model),

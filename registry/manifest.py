@@ -51,6 +51,12 @@ class Manifest(BaseModel):
     output_schema: dict[str, Any]
     max_batch: int = Field(ge=1)
     options: ModelOptions = ModelOptions()
+    #: What runs it: `python`, or the runtime that its class builds on.
+    runtime: str = "python"
+    #: Distributions that its code imports, as `transformers>=5`.
+    requires: tuple[str, ...] = ()
+    #: Where it came from: `by`, `commit`, `imported`, …; no part of its digest.
+    provenance: dict[str, str] = {}
     #: True if who pushed it vouches for files that are code: pickles, compiled programs.
     trusted: bool = False
     examples: list[Any]
@@ -64,8 +70,8 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything but when and as which version it was published: equal content, equal digest."""
-        content = self.model_dump(mode="json", exclude={"version", "created"})
+        """SHA-256 over what it is, not when, by whom and as which version: equal content, equal digest."""
+        content = self.model_dump(mode="json", exclude={"version", "created", "provenance"})
         return hashlib.sha256(canonical_json(content)).hexdigest()
 
     @property

@@ -18,6 +18,7 @@ from registry.file_check import Content, check_files
 from registry.manifest import Manifest, canonical_json
 from registry.object_store import CHUNK_BYTES, ObjectStore
 from registry.progress import Progress
+from registry.provenance import provenance_of
 from registry.release import Release
 from registry.release_log import ReleaseLog
 from registry.signing import Signer, verify
@@ -59,12 +60,14 @@ class Registry:
         trusted: bool = False,
         signer: Signer | None = None,
         progress: Progress | None = None,
+        provenance: Mapping[str, str] | None = None,
     ) -> Pushed:
         """Publish a folder as the next version, and with `release` send all traffic to it.
 
         Pushing what the newest version holds makes no new one, but mends files that the store has lost. `trusted` lets
         files through that are code besides the source: pickles, compiled programs. `signer` signs the version.
-        `progress` watches the upload; what the store has already is not sent again.
+        `progress` watches the upload; what the store has already is not sent again. `provenance` joins what is known of
+        where the version comes from.
 
         Raises:
             InvalidModel: if the folder holds no model that can be served.
@@ -74,6 +77,7 @@ class Registry:
         pushed = self._unchanged_version(name, files, entry, upload)
         if pushed is None:
             draft = describe(folder, files, name=name, entry=entry, trusted=trusted)
+            draft = draft.model_copy(update={"provenance": provenance_of(folder, provenance or {})})
             pushed = self._publish(draft, upload)
         failpoint("registry.manifest_put")
         if signer is not None:

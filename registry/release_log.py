@@ -4,7 +4,6 @@ An entry is written if absent under the next number; who loses the number looks 
 one order of releases, whoever makes them, and going back is another entry.
 """
 
-import getpass
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from headrace.errors import InvalidInput, ModelNotFound
 from registry.manifest import canonical_json
 from registry.object_store import ObjectStore
+from registry.provenance import user_name
 from registry.release import Release
 from registry.traffic import Traffic
 
@@ -87,7 +87,7 @@ class ReleaseLog:
                 aliases=dict(wanted.aliases),
                 canary=wanted.canary,
                 restores=restores,
-                by=by or _user(),
+                by=by or user_name(),
                 why=why,
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
@@ -131,10 +131,3 @@ def _entry_to_restore(entries: list[Release], head: Release | None, to: int | No
 
 def _path(name: str, seq: int) -> str:
     return f"models/{name}/releases/{seq:08d}.json"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"

@@ -83,7 +83,8 @@ def _is_signed(signer: str, signature: bytes, manifest: Manifest) -> bool:
 
 
 def _statement(manifest: Manifest) -> bytes:
-    return _PURPOSE + canonical_json(manifest.model_dump(mode="json"))
+    # As it was written: fields that a later release knows, and this version had not, were never signed.
+    return _PURPOSE + canonical_json(manifest.model_dump(mode="json", exclude_unset=True))
 
 
 def _path(manifest: Manifest, public_key: str) -> str:

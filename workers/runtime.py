@@ -17,6 +17,7 @@ import orjson
 from headrace.errors import InvalidModel
 from headrace.model import Model
 from registry.manifest import Manifest
+from registry.requirements import check_requirements
 from registry.signature import overrides, signature_of
 from registry.source import find_model
 from workers.codec import decoder, encoder
@@ -88,10 +89,12 @@ class Runtime:
         """Import a version's source, load the model and warm it up; the time that this takes is the author's.
 
         Raises:
-            InvalidModel: if the source cannot be used or an example fails.
+            InvalidModel: if this worker cannot run it, the source cannot be used, or an example fails.
             Exception: whatever the author's `load` raises.
         """
+        _check_place(manifest, device)
         _, model_class = find_model(folder, entry=manifest.entry, digest=manifest.digest)
+        _check_memory(manifest, device)
         if (manifest.options.autocast or manifest.options.compile) and "torch" not in sys.modules:
             raise InvalidModel(
                 f"{manifest.ref}: autocast and compile are torch's, but its source does not import torch"
@@ -214,3 +217,20 @@ class Runtime:
     def _compiled(self, model: Model) -> Compiled:
         options = self.manifest.options
         return Compiled(model.forward, mode=options.compile or "default", buckets=options.bucket_sizes(self.max_batch))
+
+
+def _check_place(manifest: Manifest, device: str) -> None:
+    """Refuse a version that this worker is not made for, before any of its code is imported."""
+    check_requirements(manifest.requires, of=str(manifest.ref))
+    if manifest.options.device == "cuda" and not device.startswith("cuda"):
+        raise InvalidModel(f"{manifest.ref} runs on cuda only, and this worker's device is {device}")
+
+
+def _check_memory(manifest: Manifest, device: str) -> None:
+    """Refuse a version that says itself that it would not fit."""
+    needs_bytes, has_bytes = manifest.options.memory_bytes, device_mark(device).memory_bytes
+    if needs_bytes > has_bytes:
+        raise InvalidModel(
+            f"{manifest.ref} needs {needs_bytes / 1e9:.1f} GB of memory, and {device} has {has_bytes / 1e9:.1f} GB"
+            " here; serve it by a larger worker class"
+        )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
@@ -11,6 +12,7 @@ from headrace.errors import InvalidInput, ModelFilesError
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, get_settings
 from registry.__main__ import app
+from registry.manifest import canonical_json
 from registry.registry import Registry
 from registry.served import read_served
 from registry.signing import Signer, make_key
@@ -51,6 +53,31 @@ def test_a_version_that_a_trusted_signer_signed_is_fetched(
     Registry(url=url).push(folder, name="doubler", signer=signer)
 
     assert trusting(url, other, signer).fetch(REF, tmp_path / "cache").is_dir()
+
+
+def test_a_signature_covers_the_manifest_as_it_was_written_so_that_later_releases_can_check_it(
+    url: str, folder: Path, signer: Signer, tmp_path: Path
+) -> None:
+    Registry(url=url).push(folder, name="doubler", signer=signer)
+    version = tmp_path / "store/models/doubler/versions/00000001"
+    (signature,) = (version / "signatures").iterdir()
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.name))
+
+    key.verify(signature.read_bytes(), b"headrace model version\n" + (version / "manifest.json").read_bytes())
+
+    shortened = json.loads((version / "manifest.json").read_bytes())
+    del shortened["provenance"]  # as a release wrote it that did not know the field
+    (version / "manifest.json").write_bytes(canonical_json(shortened))
+    Registry(url=url).sign(REF, resigned := Signer(key_file=other_key(tmp_path)))
+    (second,) = set((version / "signatures").iterdir()) - {signature}
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(second.name))
+    key.verify(second.read_bytes(), b"headrace model version\n" + (version / "manifest.json").read_bytes())
+    assert trusting(url, resigned).manifest(REF).provenance == {}
+
+
+def other_key(tmp_path: Path) -> Path:
+    make_key(tmp_path / "another")
+    return tmp_path / "another"
 
 
 def test_a_version_that_nobody_signed_or_somebody_else_is_refused_with_the_way_out(
