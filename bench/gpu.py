@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what this benchmark understands besides the common options."""
     parser.add_argument("--jobs", type=int, default=20_000, help="sentences; images are a tenth of that")
     parser.add_argument("--batch", type=int, default=64, help="batch size of both sides")
-    parser.add_argument("--pairs", type=int, default=5, help="interleaved repetitions")
+    parser.add_argument("--pairs", type=int, default=7, help="interleaved repetitions")
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -42,21 +42,16 @@ def run(options: argparse.Namespace) -> Report:
     if options.smoke:
         options.jobs, options.pairs = 640, 1
     images = [str(n).encode() for n in range(options.jobs // 10)]
-    runs = [
-        {
-            **_measure(options, Compared(GpuEmbedder, "embed", short_sentences(options.jobs)), "embedder"),
-            **_measure(options, Compared(GpuConvNet, "convnet", images), "convnet"),
-        }
-    ]
-    figures, spread = summarize(runs)
+    sentences = _measure(options, Compared(GpuEmbedder, "embed", short_sentences(options.jobs)), "embedder")
+    pictures = _measure(options, Compared(GpuConvNet, "convnet", images), "convnet")
+    figures, spread = summarize([{**of_one, **of_other} for of_one, of_other in zip(sentences, pictures, strict=True)])
     figures |= {"cuda_devices": torch.cuda.device_count(), "jobs": options.jobs, "batch": options.batch}
     versions = installed_versions() | {"torch": torch.__version__, "cuda": str(torch.version.cuda)}
     return Report(bench=f"gpu: {torch.cuda.get_device_name()}", figures=figures, spread=spread, versions=versions)
 
 
-def _measure(options: argparse.Namespace, compared: Compared, name: str) -> dict[str, float]:
+def _measure(options: argparse.Namespace, compared: Compared, name: str) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         parameters = {"max_batch": options.batch, "autocast": "bfloat16"}
         runs = compare(compared, parameters, pairs=options.pairs, folder=Path(folder))
-    figures, _ = summarize(runs)
-    return {f"{name}_{figure}": value for figure, value in figures.items()}
+    return [{f"{name}_{figure}": value for figure, value in run.items()} for run in runs]
