@@ -10,7 +10,7 @@ import uvicorn
 from api.app import create_app
 from api.services import Services
 from headrace import logs
-from headrace.errors import HeadraceError, SettingsError
+from headrace.errors import HeadraceError
 from headrace.network import is_loopback
 from headrace.settings import Settings, get_settings
 
@@ -41,12 +41,8 @@ class Server(uvicorn.Server):
 
 
 def make_server(settings: Settings) -> Server:
-    """A server of the application that is not started yet.
-
-    Raises:
-        SettingsError: if it were to listen to more than this host without having been told that this is insecure.
-    """
-    _check_address(settings)
+    """A server of the application that is not started yet."""
+    _warn_of_open_door(settings)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -63,21 +59,17 @@ def make_server(settings: Settings) -> Server:
     return Server(config, services=app.state.services)
 
 
-def _check_address(settings: Settings) -> None:
-    host = settings.api_host
-    if is_loopback(host):
+def _warn_of_open_door(settings: Settings) -> None:
+    if is_loopback(settings.api_host):
         return
-    if not settings.api_insecure_bind:
-        raise SettingsError(
-            f"HEADRACE_API_HOST: '{host}' is not a loopback address; the API knows no users yet, so it serves this"
-            " host only: use 127.0.0.1 and put a proxy that authenticates in front of it. Inside a container network"
-            " that nobody else can reach, HEADRACE_API_INSECURE_BIND=true allows it"
+    if settings.api_insecure_bind:
+        log.warning(
+            "INSECURE: the API listens on %s and, until there are API keys, knows no users: whoever reaches port %s can"
+            " submit, read and cancel every job (api_insecure_bind is set); `headrace keys create` ends that",
+            *(settings.api_host, settings.api_port),
         )
-    log.warning(
-        "INSECURE: the API listens on %s and knows no users: whoever reaches port %s can submit, read and cancel"
-        " every job (api_insecure_bind is set)",
-        *(host, settings.api_port),
-    )
+    else:
+        log.info("the API listens on %s and demands API keys; `headrace keys create` makes one", settings.api_host)
 
 
 def main() -> None:

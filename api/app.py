@@ -12,8 +12,10 @@ from api import documentation, problems
 from api.desk import JobDesks
 from api.edge import Edge
 from api.express import Express
+from api.gate import Gate
+from api.key_ring import KeyRing
 from api.metrics import ApiCollector, RequestMeter, render_of
-from api.routes import dead_letters, health, jobs, metrics, models, queues, webhooks
+from api.routes import dead_letters, health, jobs, keys, metrics, models, queues, webhooks
 from api.services import make_services
 from headrace.settings import Settings
 
@@ -23,22 +25,24 @@ Every error is a problem document (RFC 9457)."""
 
 
 class Application(FastAPI):
-    """FastAPI behind our own way in: `Edge` around everything, then `Express`, and only what that leaves goes on.
+    """FastAPI behind our own way in: `Edge`, `Gate`, then `Express`, and only what that leaves goes on.
 
     The framework's own layers wrap every message, and a plain route needs none of them. A layer added by
     `add_middleware` is passed by on the short way: what all requests must pass belongs here.
     """
 
-    def __init__(self, *, meter: RequestMeter, **options: Any) -> None:
+    def __init__(self, *, meter: RequestMeter, ring: KeyRing, **options: Any) -> None:
         super().__init__(**options)
         self._meter = meter
+        self._ring = ring
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the layers together when the first request comes, once all routes are known."""
         framework = super().build_middleware_stack()
         # Its outermost layer would answer faults that nobody foresaw in plain text, before `Edge` hears of them.
         assert isinstance(framework, ServerErrorMiddleware)
-        return Edge(Express(framework.app, routes=self.router.routes), meter=self._meter)
+        express = Express(framework.app, routes=self.router.routes)
+        return Edge(Gate(express, ring=self._ring), meter=self._meter)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -60,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     meter = RequestMeter()
     app = Application(
         meter=meter,
+        ring=services.ring,
         title="Headrace",
         version="1",
         description=_DESCRIPTION,
@@ -76,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.render_metrics = render_of(collector)
     problems.install(app)
     documentation.install(app)
-    for routes in (jobs, dead_letters, models, queues, webhooks, metrics, health):
+    for routes in (jobs, dead_letters, models, queues, webhooks, keys, metrics, health):
         # Not `include_router`: a router inside the router costs each request a second search for its route.
         app.router.routes.extend(routes.router.routes)
     return app

@@ -4,16 +4,21 @@ from typing import NamedTuple
 
 from fastapi import Request
 
-#: Whose jobs all jobs are as long as callers have no keys.
-DEFAULT_TENANT = "default"
+from headrace.api_keys import Scope
+from headrace.ids import DEFAULT_TENANT
 
 
 class Caller(NamedTuple):
-    """The sender of one request."""
+    """The sender of one request. Where no keys are demanded, whoever comes is the operator."""
 
     tenant: str = DEFAULT_TENANT
     #: Its key; empty where none is needed.
     key_id: str = ""
+    scopes: tuple[Scope, ...] = (Scope.ADMIN,)
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether its key allows this."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
 def caller_of(request: Request) -> Caller:

@@ -12,11 +12,13 @@ from pydantic.json_schema import models_json_schema
 from api.dead_letters import DeadLetterFilter
 from api.problems import MEDIA_TYPE
 from api.schemas import Problem
+from api.scopes import scope_needed
+from headrace.api_keys import KeyRequest, Scope
 from headrace.submission import SubmitBody
 from headrace.trace import TRACEPARENT
 
 #: Shapes that FastAPI does not see.
-_BODIES = (SubmitBody, DeadLetterFilter, Problem)
+_BODIES = (SubmitBody, DeadLetterFilter, KeyRequest, Problem)
 _REF = "#/components/schemas/{model}"
 
 
@@ -91,4 +93,29 @@ def _document(app: FastAPI) -> dict[str, Any]:
     _, extra = models_json_schema([(shape, "validation") for shape in _BODIES], ref_template=_REF)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(extra["$defs"])
+    document["components"]["securitySchemes"] = {_SECURITY: _SCHEME}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _add_security(operation, scope_needed(method.upper(), path))
     return document
+
+
+_SECURITY = "key"
+_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "sk_…",
+    "description": "An API key. Where none was ever made, none is needed.",
+}
+#: What the gate may answer before a route is reached.
+_REFUSALS = {401: "No API key, or one that opens nothing", 403: "The API key does not allow this"}
+
+
+def _add_security(operation: dict[str, Any], scope: Scope | None) -> None:
+    if scope is None:
+        return
+    operation["security"] = [{_SECURITY: []}, {}]
+    operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`."
+    content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+    for status, text in _REFUSALS.items():
+        operation["responses"].setdefault(str(status), {"description": text, "content": content})

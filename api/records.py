@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from headrace.api_keys import ApiKey
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.presence import WorkerPresence
 from headrace.timestamps import rfc3339
@@ -106,6 +107,20 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "outcome": delivery.outcome,
         "attempted": rfc3339(delivery.attempted_ms),
         "next_attempt": rfc3339(delivery.due_ms),
+    }
+
+
+def key_document(key: ApiKey, *, now_ms: int) -> dict[str, Any]:
+    """An API key, as operators see it: never its secret, nor what is kept of it."""
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "scopes": key.scopes,
+        "name": key.name,
+        "state": key.state(now_ms),
+        "created": rfc3339(key.created_ms),
+        "expires": rfc3339(key.expires_ms or None),
+        "revoked": rfc3339(key.revoked_ms or None),
     }
 
 

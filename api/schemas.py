@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
+from headrace.api_keys import KeyState, Scope
 from headrace.jobs import Cause, JobStatus
 from headrace.presence import GroupLoad, ModelPresence, WorkerState
 from headrace.tiers import Tier
@@ -268,6 +269,31 @@ class Scaling(_Shape):
     decided: AwareDatetime | None
     classes: list[ClassScalingRecord]
     changes: list[ScalingChangeRecord] = Field(description="The newest first.")
+
+
+class KeyRecord(_Shape):
+    """An API key."""
+
+    id: str
+    tenant: str
+    scopes: list[Scope]
+    name: str
+    state: KeyState
+    created: AwareDatetime
+    expires: AwareDatetime | None
+    revoked: AwareDatetime | None
+
+
+class MadeKeyRecord(KeyRecord):
+    """An API key that was just made."""
+
+    key: str = Field(description="What callers show. It is kept nowhere and never shown again.")
+
+
+class KeyList(_Shape):
+    """All API keys, the oldest first."""
+
+    keys: list[KeyRecord]
 
 
 class Health(_Shape):

@@ -9,9 +9,11 @@ from api.catalog import Catalog
 from api.durability import Everysec, Strict, make_barrier
 from api.event_feed import EventFeed
 from api.id_seal import IdSeal
+from api.key_ring import KeyRing
 from api.presences import Presences
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
+from headrace.key_store import KeyStore
 from headrace.keys import Keys
 from headrace.mux import Mux
 from headrace.settings import Settings
@@ -32,6 +34,8 @@ class Services:
     catalog: Catalog
     presences: Presences
     seal: IdSeal
+    key_store: KeyStore
+    ring: KeyRing
     waiters: Waiters
     feed: EventFeed
 
@@ -70,6 +74,8 @@ def make_services(settings: Settings) -> Services:
         catalog=Catalog(registry=registry, poll_s=settings.registry_poll_s),
         presences=Presences(mux=mux, keys=keys),
         seal=IdSeal(mux=mux, keys=keys),
+        key_store=(key_store := KeyStore(keys)),
+        ring=KeyRing(mux=mux, store=key_store, is_strict=settings.api_demands_keys),
         waiters=waiters,
         feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters),
     )

@@ -17,7 +17,7 @@ from headrace import http_call, persistence
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall, JobRecord
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
-from headrace.transport import LIMITS, answer_of, default_url, request_of
+from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
 from headrace.window import DEFAULT_WINDOW, Progress, in_window
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class AsyncClient:
 
     Args:
         url: of the API; else the setting `url`; else where `headrace up` runs on this folder.
+        api_key: shown to it; else the setting `api_key`.
         patience: when to give up.
         transport: what carries requests instead of the network, for tests.
     """
@@ -65,12 +66,16 @@ class AsyncClient:
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         patience: Patience | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = url or default_url()
         self._patience = patience or Patience()
-        self._http = httpx2.AsyncClient(base_url=self.url, limits=LIMITS, transport=transport, trust_env=False)
+        headers = credentials(api_key)
+        self._http = httpx2.AsyncClient(
+            base_url=self.url, headers=headers, limits=LIMITS, transport=transport, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ from headrace.async_client import AsyncClient
 from headrace.errors import Unavailable
 from headrace.http_call import Answer, HttpCall, JobRecord
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
-from headrace.transport import LIMITS, answer_of, default_url, request_of
+from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
 from headrace.window import DEFAULT_WINDOW, Progress, run_apart
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class Client:
 
     Args:
         url: of the API; else the setting `url`; else where `headrace up` runs on this folder.
+        api_key: shown to it; else the setting `api_key`.
         patience: when to give up.
         transport: what carries requests instead of the network, for tests.
     """
@@ -68,12 +69,17 @@ class Client:
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         patience: Patience | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.url = url or default_url()
         self._patience = patience or Patience()
-        self._http = httpx2.Client(base_url=self.url, limits=LIMITS, transport=transport, trust_env=False)
+        self._api_key = api_key
+        headers = credentials(api_key)
+        self._http = httpx2.Client(
+            base_url=self.url, headers=headers, limits=LIMITS, transport=transport, trust_env=False
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +129,7 @@ class Client:
         """As `AsyncClient.map`, which it borrows: many requests are under way at once."""
 
         async def whole() -> list[Any]:
-            async with AsyncClient(self.url, patience=self._patience) as client:
+            async with AsyncClient(self.url, api_key=self._api_key, patience=self._patience) as client:
                 return await client.map(
                     model, values, window=window, progress=progress, return_errors=return_errors, **options
                 )

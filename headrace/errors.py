@@ -3,8 +3,11 @@
     HeadraceError
     ├── RequestError                 the caller can mend it
     │   ├── MalformedRequest         400
+    │   ├── Unauthenticated          401
+    │   ├── Forbidden                403
     │   ├── NotFound                 404
     │   │   ├── JobNotFound          404
+    │   │   ├── KeyNotFound          404
     │   │   └── ModelNotFound        404
     │   ├── MethodNotAllowed         405
     │   ├── Conflict                 409
@@ -82,6 +85,22 @@ class MalformedRequest(RequestError):
     title = "The request is malformed"
 
 
+class Unauthenticated(RequestError):
+    """Raised when a key is demanded and none is shown, or one that opens nothing."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "An API key is needed"
+
+
+class Forbidden(RequestError):
+    """Raised when a key does not allow what was asked."""
+
+    code = "forbidden"
+    status = 403
+    title = "The API key does not allow this"
+
+
 class NotFound(RequestError):
     """Raised when a path leads nowhere."""
 
@@ -95,6 +114,13 @@ class JobNotFound(NotFound):
 
     code = "job_not_found"
     title = "No such job"
+
+
+class KeyNotFound(NotFound):
+    """Raised when no API key has the id that was asked for."""
+
+    code = "key_not_found"
+    title = "No such API key"
 
 
 class ModelNotFound(NotFound):

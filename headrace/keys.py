@@ -228,6 +228,11 @@ class Keys:
         return f"{self.prefix}barrier"
 
     @property
+    def api_keys(self) -> str:
+        """Hash: id -> API key without its secret, JSON."""
+        return f"{self.prefix}api_keys"
+
+    @property
     def id_key(self) -> str:
         """String: the secret that seals job ids."""
         return f"{self.prefix}id_key"

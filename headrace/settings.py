@@ -113,12 +113,13 @@ class Settings(BaseSettings):
         0.05, ge=0, lt=1, description="chance that a canary is taken back that is no worse; 0 takes none back"
     )
 
-    api_host: str = Field("127.0.0.1", description="address that the API binds; loopback, unless api_insecure_bind")
+    api_host: str = Field("127.0.0.1", description="address that the API binds; others than loopback demand API keys")
     api_insecure_bind: bool = Field(
-        False, description="INSECURE: bind any address though the API knows no users; for a container network only"
+        False, description="INSECURE: at any address, demand no keys until there are some; for a container network only"
     )
     api_port: int = Field(8080, ge=1, le=65535, description="port of the API")
     url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
+    api_key: str = Field("", repr=False, description="what clients and the command line show the API")
     max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")
     max_wait_s: float = Field(60.0, ge=0, description="longest `Prefer: wait` that is honoured")
     queue_cap: Positive = Field(100_000, description="jobs of one tenant that may wait per model version and tier")
@@ -259,11 +260,16 @@ class Settings(BaseSettings):
             )
 
     @property
+    def api_demands_keys(self) -> bool:
+        """True if callers need a key even while there is none: others than this host may be among them."""
+        return not (self.api_insecure_bind or is_loopback(self.api_host))
+
+    @property
     def log_style(self) -> LogStyle:
         """What log lines look like, and what none of them may show."""
         password = password_of(self.redis_url)
         flower = (pair.partition(":")[2] for pair in self.flower_auth.split(","))
-        found = {password, quote(password, safe=""), self.redis_password, *flower}
+        found = {password, quote(password, safe=""), self.redis_password, self.api_key, *flower}
         secrets = sorted((secret for secret in found if len(secret) >= _LEAST_MASKED), key=len, reverse=True)
         return LogStyle(self.log_level, self.log_format, tuple(secrets))
 

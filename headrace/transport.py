@@ -22,6 +22,12 @@ def default_url() -> str:
     return settings.url
 
 
+def credentials(api_key: str | None) -> dict[str, str]:
+    """The header that shows a key: this one, else that of the settings; none if there is none."""
+    key = get_settings().api_key if api_key is None else api_key
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 def request_of(call: HttpCall[Any]) -> dict[str, Any]:
     """The arguments of httpx2's `request` for a call."""
     # Waiting for a free connection is no failure: `map` may have more under way than there are connections.

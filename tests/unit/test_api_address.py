@@ -1,11 +1,10 @@
-"""The API knows no users, so it listens where nobody else can reach it, or says loudly that it does not."""
+"""At an address that others can reach, the API demands keys, or says loudly that it does not."""
 
 from pathlib import Path
 
 import pytest
 
 from api.__main__ import make_server
-from headrace.errors import SettingsError
 from headrace.network import is_loopback
 from headrace.settings import Settings
 
@@ -16,9 +15,25 @@ def settings_for(folder: Path, **chosen: object) -> Settings:
     return Settings.model_validate({"data_dir": folder, **chosen})
 
 
-def test_the_refusal_names_the_way_out_of_it(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="HEADRACE_API_INSECURE_BIND=true"):
-        make_server(settings_for(tmp_path, api_host=EVERYWHERE))
+@pytest.mark.parametrize(
+    ("host", "is_insecure", "are_demanded"),
+    [(EVERYWHERE, False, True), (EVERYWHERE, True, False), ("127.0.0.1", False, False), ("127.0.0.1", True, False)],
+)
+def test_keys_are_demanded_where_others_may_come_unless_that_is_given_up(
+    tmp_path: Path, host: str, is_insecure: bool, are_demanded: bool
+) -> None:
+    settings = settings_for(tmp_path, api_host=host, api_insecure_bind=is_insecure)
+
+    assert settings.api_demands_keys == are_demanded
+
+
+def test_an_address_that_demands_keys_says_how_to_make_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    make_server(settings_for(tmp_path, api_host=EVERYWHERE))
+
+    assert "headrace keys create" in caplog.text
+    assert "INSECURE" not in caplog.text
 
 
 def test_an_open_address_is_used_when_told_so_and_the_log_warns(

@@ -1,0 +1,68 @@
+"""The gate before all routes: who asks, and whether they may. Plain ASGI, like `Edge`."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.callers import Caller
+from api.key_ring import KeyRing
+from api.problems import problem_response
+from api.scopes import scope_needed
+from headrace.api_keys import Scope as KeyScope
+from headrace.errors import Forbidden, HeadraceError, Unauthenticated
+
+_HEADER = b"authorization"
+_SCHEME = "bearer "
+_CHALLENGE = 'Bearer realm="headrace"'
+
+
+class Gate:
+    """ASGI middleware that lets nobody pass whose key does not allow what is asked.
+
+    Args:
+        app: what lies behind it.
+        ring: the keys.
+    """
+
+    def __init__(self, app: ASGIApp, *, ring: KeyRing) -> None:
+        self._app = app
+        self._ring = ring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        needed = scope_needed(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        if needed is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            scope["headrace.caller"] = await self._admit(scope, needed)
+        except HeadraceError as error:
+            await problem_response(error, Request(scope), _challenge(error, needed))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope, needed: KeyScope) -> Caller:
+        text = _shown_key(scope)
+        if not text:
+            if await self._ring.is_demanded():
+                raise Unauthenticated("show an API key: Authorization: Bearer sk_…")
+            return Caller()
+        key = await self._ring.find(text)
+        caller = Caller(key.tenant, key.id, key.scopes)
+        if not caller.may(needed):
+            raise Forbidden(f"the API key {key.id} allows {', '.join(key.scopes)}; this needs {needed}")
+        return caller
+
+
+def _shown_key(scope: Scope) -> str:
+    """The bearer token of a request (RFC 6750), empty if there is none: other schemes are a proxy's affair."""
+    for name, value in scope["headers"]:
+        if name == _HEADER and value[: len(_SCHEME)].lower() == _SCHEME.encode():
+            return str(value[len(_SCHEME) :].decode("latin-1").strip()) or "?"
+    return ""
+
+
+def _challenge(error: HeadraceError, needed: KeyScope) -> dict[str, str]:
+    """What RFC 6750, section 3, has a refusal say."""
+    if isinstance(error, Forbidden):
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'}
+    return {"WWW-Authenticate": _CHALLENGE} if isinstance(error, Unauthenticated) else {}

@@ -1,0 +1,90 @@
+"""API keys from the command line, and shown by clients."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from headrace.cli import app
+from headrace.client import Client
+from headrace.errors import InvalidInput, KeyNotFound, Unauthenticated
+from headrace.keys import Keys
+from headrace.settings import get_settings
+from headrace.sync_redis import SyncRedis
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs `headrace keys …` on the test's cell."""
+    monkeypatch.setenv("HEADRACE_CELL", keys.cell)
+    monkeypatch.setenv("HEADRACE_REDIS_URL", redis_url)
+    get_settings.cache_clear()
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["keys", *arguments])
+
+    yield run
+    get_settings.cache_clear()
+
+
+def test_a_key_is_made_listed_and_revoked(run: Run) -> None:
+    text = run("create", "--tenant", "acme", "--scope", "read", "--name", "nightly", "--expires-in-days", "7").stdout
+
+    [listed] = run("ls").stdout.splitlines()[1:]
+    key_id = text.split("_")[1]
+    assert text.startswith("sk_")
+    assert {key_id, "acme", "read", "active", "nightly"} <= set(listed.split())
+    assert run("revoke", key_id).exit_code == 0
+    assert "revoked" in run("ls").stdout
+
+
+def test_the_list_for_programs_has_everything_but_what_is_kept_of_the_secret(run: Run) -> None:
+    made = json.loads(run("create", "--json").stdout)
+
+    listed = json.loads(run("ls", "--json").stdout)
+
+    assert (made["id"], "default", ["read", "submit"]) == (listed["id"], listed["tenant"], listed["scopes"])
+    assert "digest" not in listed
+
+
+def test_what_no_key_can_be_made_of_is_said(run: Run) -> None:
+    refused, unknown = run("create", "--tenant", "A/B"), run("revoke", "nobody")
+
+    assert isinstance(refused.exception, InvalidInput)
+    assert isinstance(unknown.exception, KeyNotFound)
+
+
+def test_a_client_shows_the_key_of_the_settings_or_the_one_it_is_given(
+    live_url: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = run("create").stdout.strip()
+
+    with Client(live_url) as client, pytest.raises(Unauthenticated):
+        client.jobs()
+    with Client(live_url, api_key=text) as client:
+        assert client.jobs() == []
+    monkeypatch.setenv("HEADRACE_API_KEY", text)
+    get_settings.cache_clear()
+    with Client(live_url) as client:
+        assert client.jobs() == []
+        assert client.map("greeter", []) == []
+
+
+def test_the_key_of_a_client_is_in_no_log_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_API_KEY", "sk_0123456789ab_secret")
+    get_settings.cache_clear()
+
+    assert "sk_0123456789ab_secret" in get_settings().log_style.secrets
+    assert "secret" not in repr(get_settings())
+    get_settings.cache_clear()
+
+
+def test_secrets_are_kept_nowhere_in_redis(run: Run, connection: SyncRedis, keys: Keys) -> None:
+    secret = run("create").stdout.strip().split("_")[2].encode()
+
+    kept = connection.client.hvals(keys.api_keys)
+
+    assert not any(secret in (value if isinstance(value, bytes) else value.encode()) for value in kept)

@@ -1,0 +1,195 @@
+"""One tenant never sees, changes or learns of what is another's. The application's own routes are walked, so that
+routes that come later are held to it by themselves.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from headrace.ids import new_job_id
+from headrace.jobs import Cause, JobStatus, error_document
+from headrace.keys import Keys
+from headrace.store import JobStore
+from headrace.store_records import Outcome
+from headrace.sync_redis import SyncRedis
+from tests.contract.conftest import HandWorker
+from tests.contract.keyring import Keyring, routes_of
+
+#: Parameters of paths that name nothing of a tenant's.
+NOBODYS = {"name", "kind", "key_id", "tenant"}
+#: Answers of which nothing may be told apart but the id and the number of the request.
+_VOLATILE = re.compile(rb'"request_id":"[^"]*"')
+
+
+@pytest.fixture
+def keyring(connection: SyncRedis, keys: Keys) -> Keyring:
+    """Makes keys for the test's cell."""
+    return Keyring(connection, keys)
+
+
+@pytest.fixture
+async def foreign(
+    api: httpx2.AsyncClient, keyring: Keyring, worker: HandWorker, connection: SyncRedis, store: JobStore
+) -> dict[str, str]:
+    """Jobs of another tenant by how they are: each state, and a dead letter."""
+    headers = keyring.headers("acme")
+
+    async def submit(text: str, **more: Any) -> str:
+        body = {"model": "greeter", "input": {"text": text}, **more}
+        answer = await api.post("/v1/jobs", json=body, headers={**headers, "Idempotency-Key": text})
+        assert answer.status_code == 202
+        return str(answer.json()["id"])
+
+    ids = {name: await submit(name) for name in ("succeeded", "failed", "dead", "running")}
+    done, failed, dead, running = worker.claim()
+    worker.succeed(done, b'"secret"')
+    worker.fail(failed)
+    document = error_document(Cause.WORKER_LOST, "it killed its process twice")
+    outcome = Outcome(dead.lease, JobStatus.FAILED, Cause.WORKER_LOST, document)
+    connection.run(store.commit([outcome], ran_ms=5, result_ttl_s=60))
+    worker.start(running)
+    ids["queued"] = await submit("queued")
+    ids["scheduled"] = await submit("scheduled", options={"not_before": 600})
+    ids["canceled"] = await submit("canceled", webhook={"url": "https://example.com/done"})
+    await api.post(f"/v1/jobs/{ids['canceled']}/cancel", headers=headers)
+    return ids
+
+
+def routes_with_ids(app: FastAPI) -> Iterator[tuple[str, str, set[str]]]:
+    """Method, path and the parameters that name what may be a tenant's."""
+    for method, path in routes_of(app):
+        if names := set(re.findall(r"\{(\w+)", path)) - NOBODYS:
+            yield method, path, names
+
+
+async def test_every_route_answers_a_foreign_id_as_one_that_was_never_given_out(
+    app: FastAPI, api: httpx2.AsyncClient, keyring: Keyring, foreign: dict[str, str], keys: Keys
+) -> None:
+    """S-01."""
+    headers = keyring.headers("rival", "admin")
+    invented = new_job_id(cell=keys.cell, tenant="rival", key=b"another installation's")
+
+    async def answer(method: str, path: str, job_id: str) -> tuple[int, Any, bytes]:
+        body: dict[str, Any] | None = {} if method in {"POST", "PUT", "PATCH"} else None
+        got = await api.request(method, path.replace("{job_id}", job_id), headers=headers, json=body)
+        shown = {name: value for name, value in got.headers.items() if name != "x-request-id"}
+        return got.status_code, shown, _VOLATILE.sub(b"", got.content).replace(job_id.encode(), b"ID")
+
+    walked = list(routes_with_ids(app))
+    for method, path, names in walked:
+        assert names == {"job_id"}, f"say in this test how an id of {names} is made, for {path}"
+        unknown = await answer(method, path, invented)
+        assert unknown[0] in {404, 422}, (method, path)
+        for state, job_id in foreign.items():
+            assert unknown == await answer(method, path, job_id), (method, path, state)
+    assert len(walked) >= 5
+
+
+async def test_what_a_rival_tried_has_changed_nothing(
+    app: FastAPI, api: httpx2.AsyncClient, keyring: Keyring, foreign: dict[str, str]
+) -> None:
+    mine, rival = keyring.headers("acme"), keyring.headers("rival", "admin")
+
+    async def states() -> dict[str, Any]:
+        answers = {name: await api.get(f"/v1/jobs/{job_id}", headers=mine) for name, job_id in foreign.items()}
+        return {name: answer.json()["status"] for name, answer in answers.items()}
+
+    before = await states()
+    for method, path, _ in routes_with_ids(app):
+        for job_id in foreign.values():
+            await api.request(method, path.replace("{job_id}", job_id), headers=rival)
+
+    assert before == await states()
+    assert before["queued"] == "queued"
+
+
+async def test_no_list_of_any_route_shows_what_is_anothers(
+    app: FastAPI, api: httpx2.AsyncClient, keyring: Keyring, foreign: dict[str, str]
+) -> None:
+    rival, mine = keyring.headers("rival", "read"), keyring.headers("acme", "read")
+    paths = [path for method, path in routes_of(app) if method == "GET" and path.startswith("/v1/") and "{" not in path]
+
+    seen = {path: await api.get(path, headers=rival) for path in paths}
+    own = {path: await api.get(path, headers=mine) for path in paths}
+
+    ids = set(foreign.values())
+    assert {path: found for path, answer in seen.items() if (found := ids_in(answer, ids))} == {}
+    assert ids == set.union(*(ids_in(answer, ids) for answer in own.values()))
+
+
+def ids_in(answer: httpx2.Response, ids: set[str]) -> set[str]:
+    return {job_id for job_id in ids if job_id in answer.text}
+
+
+async def test_an_idempotency_key_is_its_tenants_own(api: httpx2.AsyncClient, keyring: Keyring) -> None:
+    body = {"model": "greeter", "input": {"text": "x"}}
+    ids = [
+        (await api.post("/v1/jobs", json=body, headers={**keyring.headers(tenant), "Idempotency-Key": "k"})).json()[
+            "id"
+        ]
+        for tenant in ("acme", "rival", "acme")
+    ]
+
+    assert ids[0] == ids[2]
+    assert ids[0] != ids[1]
+
+
+async def test_an_authentic_id_whose_job_is_gone_is_told_so_to_its_tenant_only(
+    api: httpx2.AsyncClient, keyring: Keyring, foreign: dict[str, str], connection: SyncRedis, keys: Keys
+) -> None:
+    connection.client.delete(keys.job(f"acme/{foreign['succeeded']}"))
+    path = f"/v1/jobs/{foreign['succeeded']}"
+
+    assert (await api.get(path, headers=keyring.headers("acme"))).json()["code"] == "job_expired"
+    assert (await api.get(path, headers=keyring.headers("rival"))).json()["code"] == "job_not_found"
+
+
+async def test_one_tenants_full_queue_is_nobody_elses(api_with: Callable[..., Any], keyring: Keyring) -> None:
+    body = {"model": "greeter", "input": {"text": "x"}}
+    async with api_with(queue_cap=1) as api:
+        acme, rival = keyring.headers("acme"), keyring.headers("rival")
+        answers = [(await api.post("/v1/jobs", json=body, headers=h)).status_code for h in (acme, acme, rival)]
+
+    assert answers == [202, 429, 202]
+
+
+@pytest.mark.parametrize("field", ["tenant", "id", "status", "attempts", "fence", "score"])
+@pytest.mark.parametrize("place", [None, "options"])
+async def test_no_caller_sets_what_is_the_systems(
+    api: httpx2.AsyncClient, field: str, place: str | None, queued: Callable[[], int]
+) -> None:
+    """S-03."""
+    body: dict[str, Any] = {"model": "greeter", "input": {"text": "x"}}
+    (body if place is None else body.setdefault(place, {}))[field] = 1
+
+    answer = await api.post("/v1/jobs", json=body)
+
+    pointer = f"/{field}" if place is None else f"/{place}/{field}"
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"], queued()) == (422, pointer, 0)
+
+
+@pytest.mark.parametrize("depth", [100, 2_000, 30_000])
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+async def test_a_body_nested_however_deep_is_refused_and_nothing_breaks(
+    api: httpx2.AsyncClient, depth: int, brackets: str
+) -> None:
+    """S-04."""
+    opening = "[" if brackets == "[]" else '{"a":'
+    nested = (opening * depth + "1" + brackets[1] * depth)[:60_000]
+    body = f'{{"model":"greeter","input":{{"text":{nested}}}}}'
+
+    answer = await api.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code in {400, 422}
+
+
+async def test_the_document_describes_what_is_served_and_nothing_else(app: FastAPI) -> None:
+    """S-09."""
+    served = {(method.lower(), path) for method, path in routes_of(app)}
+    described = {(method, path) for path, operations in app.openapi()["paths"].items() for method in operations}
+
+    assert served == described
