@@ -19,6 +19,8 @@ _CARE = "tests/integration/test_scripts_care.py"
 _SUBMIT = "tests/integration/test_scripts_submit.py"
 _INJECTED = "tests/integration/test_scripts_injected.py"
 _ENGINE = "tests/integration/test_engine.py"
+_COURIER = "tests/integration/test_courier.py"
+_MESSENGER = "tests/integration/test_messenger.py"
 
 
 class Mutation(NamedTuple):
@@ -281,6 +283,55 @@ FURTHER = (
         "known[2] == fence and (known[1] == 'pending' or known[1] == state)",
         "true",
         f"{_INJECTED}::test_the_promises_hold_when_nothing_stops[a_silent_courier_comes_back]",
+    ),
+    Mutation(
+        "the outbox is not filled by the script that ends a job",
+        "headrace/lua/shared.lua",
+        "  redis.call('ZADD', OUTBOX, now, member .. ':1')\n",
+        "",
+        "tests/integration/test_scripts_deliveries.py::test_a_delivery_is_charged_an_attempt_when_it_is_leased",
+    ),
+    Mutation(
+        "an event before its end",
+        "headrace/lua/claim_deliveries.lua",
+        "elseif not ENDED[fields[1]] or (known[1]",
+        "elseif (known[1]",
+        f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[claim_deliveries-claiming_deliveries]",
+    ),
+    Mutation(
+        "a new id for each attempt",
+        "workers/webhooks/teller.py",
+        "signed_headers(event_id_of(due.id),",
+        'signed_headers(f"{event_id_of(due.id)}-{due.attempts}",',
+        f"{_COURIER}::test_a_receiver_that_fails_gets_the_same_event_again_with_a_new_timestamp",
+    ),
+    Mutation(
+        "an event counts as told before it is sent",
+        "workers/webhooks/courier.py",
+        "        answer = await self._tell(due)\n",
+        '        self._judge(due, Answer("http_200", 200))\n        answer = await self._tell(due)\n',
+        f"{_COURIER}::test_a_courier_killed_in_the_middle_of_a_delivery_is_made_up_for_under_the_same_id",
+    ),
+    Mutation(
+        "a name is resolved again after it was judged",
+        "workers/webhooks/guard.py",
+        "self._network.connect_tcp(address, port,",
+        "self._network.connect_tcp(host, port,",
+        f"{_MESSENGER}::test_a_name_is_resolved_once_for_a_connection_and_goes_into_the_request",
+    ),
+    Mutation(
+        "one bad address is outvoted by good ones",
+        "workers/webhooks/guard.py",
+        "        if refused := self._egress.refused(addresses):\n",
+        "        if len(refused := self._egress.refused(addresses)) == len(addresses):\n",
+        f"{_MESSENGER}::test_one_bad_address_among_good_ones_is_enough",
+    ),
+    Mutation(
+        "who hangs may take every place",
+        "workers/webhooks/lanes.py",
+        "        return is_free and (lane.is_quick or self._slow_under_way < self._slow_places)\n",
+        "        return is_free\n",
+        "tests/unit/test_lanes.py::test_receivers_that_hang_leave_half_of_the_places_to_quick_ones",
     ),
 )
 

@@ -12,7 +12,7 @@ from tests.faults.fleet import Fleet
 from tests.faults.history import History
 
 #: What is killed, by weight.
-_KILLS = {"worker": 2, "child": 3, "api": 1, "scheduler": 1}
+_KILLS = {"worker": 2, "child": 3, "api": 1, "scheduler": 1, "courier": 1}
 #: A child that was just killed is left alone for so long: an innocent job is given up after two of its children died.
 _CHILD_REST_S = 6.0
 _LOOK_S = 0.1
@@ -23,7 +23,7 @@ class Fault(NamedTuple):
 
     #: Seconds after the beginning.
     at_s: float
-    #: worker, child, api, scheduler, redis.
+    #: worker, child, api, scheduler, courier, redis.
     kind: str
     #: Which of them, of as many as there are.
     number: int = 0

@@ -1,7 +1,8 @@
 """`python -m tests.faults.soak`: many jobs while everything is killed, and the table of what came of them.
 
-Two models, three tiers, one job in a hundred is poison (of those one in ten kills its process, the others only fail); a
-worker, a child, the API or the scheduler is killed every few seconds, Redis every minute. On failure the schedule of
+Two models, three tiers, one job in a hundred is poison (of those one in ten kills its process, the others only fail),
+one in ten has a webhook; a worker, a child, the API, the scheduler or the courier is killed every few seconds, Redis
+every minute. On failure the schedule of
 faults is shrunk to the smallest that still fails (`--shrink`), and printed with its seed.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from headrace.jobs import Cause, JobStatus
 from headrace.tiers import Tier
+from headrace.webhooks import delivery_id_of
 from tests.faults.checker import Verdict, check
 from tests.faults.cluster import Cluster
 from tests.faults.evidence import Evidence, gather
@@ -27,10 +29,12 @@ from tests.faults.history import History
 from tests.faults.nemesis import Fault, Nemesis, make_schedule
 from tests.faults.shrink import shrink
 from tests.faults.submitter import Question, Submitter, accepted
+from tests.integration.receivers import Receiver
 
 MODELS = ("exact", "likewise")
 TIERS = (Tier.PRIORITY, Tier.STANDARD, Tier.SPOT)
 _SUBMITTERS = 4
+_HOOK_EVERY = 10
 _KILL_EVERY_S = 3.0
 _END_LIMIT_S = 300.0
 _TELL_EVERY_S = 5.0
@@ -60,13 +64,14 @@ class SoakTerms:
             redis_every_s=min(self.redis_every_s, self.lasts_s / 3),
         )
 
-    def questions(self) -> Iterator[Question]:
-        """The jobs."""
+    def questions(self, hook: str) -> Iterator[Question]:
+        """The jobs; the ends of some are told to `hook`."""
         chance = random.Random(self.seed)
         for x in range(1, self.jobs + 1):
             act = "answer" if chance.random() >= 0.01 else chance.choices(("raise", "exit"), (9, 1))[0]
             model, tier = chance.choice(MODELS), chance.choice(TIERS)
-            yield Question(x=x, model=model, tier=tier, act=act, sleep_ms=chance.choice((2, 20, 50)))
+            sleep_ms, url = chance.choice((2, 20, 50)), "" if x % _HOOK_EVERY else hook
+            yield Question(x=x, model=model, tier=tier, act=act, sleep_ms=sleep_ms, hook=url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,8 @@ class Soak:
         self._cluster.start_server()
         self._history = History(folder / "history.jsonl")
         refs = tuple(self._cluster.push_model(name) for name in MODELS)
-        self._fleet = Fleet(self._cluster, refs, workers=3, schedulers=2)
+        self._receiver = Receiver()
+        self._fleet = Fleet(self._cluster, refs, workers=3, schedulers=2, with_courier=True)
         self._nemesis = Nemesis(cluster=self._cluster, fleet=self._fleet, history=self._history, schedule=schedule)
         self._handed_in = 0
         self._lock = threading.Lock()
@@ -118,18 +124,24 @@ class Soak:
             self._wait_for_ends()
             took_s = time.monotonic() - began
             self._fleet.heal()
-            evidence = gather(self._cluster, accepted(self._history), connections=(connections, self._connections()))
+            evidence = gather(
+                self._cluster,
+                accepted(self._history),
+                receiver=self._receiver,
+                connections=(connections, self._connections()),
+            )
             return Outcome(verdicts=check(evidence), rows=self._rows(evidence, took_s))
         finally:
             self._nemesis.stop()
             self._cluster.close()
+            self._receiver.close()
             self._history.close()
 
     def _connections(self) -> int:
         return int(self._cluster.redis.client.info("clients")["connected_clients"])
 
     def _hand_in(self) -> None:
-        questions, began = self._terms.questions(), time.monotonic()
+        questions, began = self._terms.questions(self._receiver.url), time.monotonic()
 
         def hand_in() -> None:
             submitter = Submitter(port=self._cluster.settings.api_port, history=self._history)
@@ -170,13 +182,21 @@ class Soak:
             open_jobs = [member for member in open_jobs if member not in ended]
             if not ended:
                 time.sleep(0.2)
+        hooked = [member for member, question in accepted(self._history).items() if question.hook]
+        while not all(map(self._is_told, hooked)) and time.monotonic() < until:
+            self._fleet.restart_ended()
+            time.sleep(0.2)
         # What has not ended till now is for the checker to say.
+
+    def _is_told(self, member: str) -> bool:
+        return bool(self._receiver.of(delivery_id_of(member)))
 
     def _rows(self, evidence: Evidence, took_s: float) -> list[tuple[str, object]]:
         jobs = evidence.jobs
         ends = Counter((job.status, job.cause) for job in jobs.values())
         failed = {member for member, job in jobs.items() if job.status is JobStatus.FAILED}
         innocent = [member for member in failed if evidence.questions[member].is_innocent]
+        hooked = [member for member, question in evidence.questions.items() if question.hook]
         dead = [member for member in failed if jobs[member].cause in (Cause.WORKER_LOST, Cause.TIMEOUT)]
         return [
             ("accepted", len(evidence.questions)),
@@ -185,6 +205,8 @@ class Soak:
             ("dead-lettered", f"{len(dead)}, {len([m for m in dead if m in innocent])} of them innocent"),
             ("lost", len(evidence.questions) - len(jobs)),
             ("double-committed", sum(len(evidence.stories[m].ends) > 1 for m in jobs if m in evidence.stories)),
+            ("webhooks", f"{len(hooked)} to be told, {len(set(hooked) - set(evidence.told))} missing"),
+            ("webhooks sent", len(self._receiver.heard)),
             ("executions", len(evidence.executions)),
             ("kills", f"{sum(self._nemesis.kills.values())}: {dict(self._nemesis.kills)}"),
             ("processes started again", sum(role.restarts for role in self._fleet.roles.values())),

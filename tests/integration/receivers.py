@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ class Receiver:
 
     def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
         self.heard: list[Heard] = []
+        self._by_id = defaultdict[str, list[Heard]](list)
         self.status = 204
         #: Set while requests are answered; while it is not, they hang.
         self.answers = threading.Event()
@@ -51,7 +53,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.heard.append(Heard(self.path, headers, body))
+                receiver.note(Heard(self.path, headers, body))
                 receiver.answers.wait(30)
                 self.send_response(receiver.status)
                 self.send_header("content-length", "0")
@@ -62,9 +64,14 @@ class Receiver:
 
         return Handler
 
+    def note(self, heard: Heard) -> None:
+        """A request has come."""
+        self._by_id[heard.headers.get("webhook-id", "")].append(heard)
+        self.heard.append(heard)
+
     def of(self, delivery_id: str) -> list[Heard]:
         """The attempts to tell one end."""
-        return [heard for heard in self.heard if heard.headers["webhook-id"] == event_id_of(delivery_id)]
+        return list(self._by_id.get(event_id_of(delivery_id), ()))
 
     def close(self) -> None:
         """Stop listening."""

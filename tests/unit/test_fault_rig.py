@@ -152,7 +152,7 @@ def test_a_schedule_is_made_by_its_seed_alone() -> None:
     assert first == again
     assert first != other
     assert [20.0, 40.0, 60.0] == [fault.at_s for fault in first if fault.kind == "redis"]
-    assert {"worker", "child", "api", "scheduler", "redis"} == {fault.kind for fault in first}
+    assert {"worker", "child", "api", "scheduler", "courier", "redis"} == {fault.kind for fault in first}
 
 
 def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:

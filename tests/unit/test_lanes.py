@@ -82,13 +82,14 @@ def test_nobody_is_sent_away_for_more_than_a_minute() -> None:
 def test_receivers_that_hang_leave_half_of_the_places_to_quick_ones() -> None:
     some = lanes()
     go_well(some, GOOD)
+    hanging = 0
     for n in range(50):
         offer(some, f"hangs{n}", 5)
-    hanging = begun(some.take(0.0))
+        hanging += len(some.take(0.0))
 
     offer(some, GOOD, WIDTH)
 
-    assert sum(hanging.values()) == ATTEMPTS // 2
+    assert hanging == ATTEMPTS // 2
     assert {GOOD: WIDTH} == begun(some.take(0.0))
 
 
