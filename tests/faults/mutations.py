@@ -182,7 +182,7 @@ FURTHER = (
     Mutation(
         "a batch that outlasts the grace is left behind",
         "workers/engine.py",
-        "        path.give_back(path.held.all())\n",
+        "        path.give_back(path.held.all(), self._grace.reason)\n",
         "",
         f"{_ENGINE}::test_a_batch_that_outlasts_the_grace_is_given_back_uncharged",
     ),
