@@ -1,7 +1,9 @@
 """`python -m api`: serve until told to stop. Settings come from the environment."""
 
+import contextlib
 import gc
 import logging
+import os
 import socket
 import sys
 
@@ -11,6 +13,8 @@ from api.app import create_app
 from api.services import Services
 from headrace import logs
 from headrace.errors import HeadraceError
+from headrace.metric_targets import MetricTarget
+from headrace.metrics_port import MetricsPort, Render
 from headrace.network import is_loopback
 from headrace.settings import Settings, get_settings
 
@@ -24,9 +28,10 @@ _GRACE_S = 5
 class Server(uvicorn.Server):
     """A server that, when told to stop, lets those go who wait for jobs: they come back elsewhere."""
 
-    def __init__(self, config: uvicorn.Config, *, services: Services) -> None:
+    def __init__(self, config: uvicorn.Config, *, services: Services, render_metrics: Render) -> None:
         super().__init__(config)
         self._services = services
+        self.render_metrics = render_metrics
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as usual; what has been made by then is for good, so collections need not walk through it."""
@@ -56,7 +61,33 @@ def make_server(settings: Settings) -> Server:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return Server(config, services=app.state.services)
+    return Server(config, services=app.state.services, render_metrics=app.state.render_metrics)
+
+
+def shared_socket(settings: Settings) -> list[socket.socket] | None:
+    """The socket of one of several processes on one port, among which the kernel divides new connections; else None.
+
+    A process that is to be the only one does without: it is then refused a port that another one has.
+    """
+    if settings.api_processes == 1:
+        return None
+    host, port = settings.api_host, settings.api_port
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    shared = socket.socket(family, socket.SOCK_STREAM)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    shared.bind(address)
+    return [shared]
+
+
+def _own_metrics(server: Server, settings: Settings) -> contextlib.AbstractContextManager[object]:
+    """A port for the metrics of one of several processes: a scrape of the one that they share meets any of them."""
+    if settings.api_processes == 1:
+        return contextlib.nullcontext()
+    target = MetricTarget("", "api", node=f"api-{os.getpid()}")
+    port = MetricsPort(settings=settings, target=target, render=server.render_metrics)
+    port.start()
+    return contextlib.closing(port)
 
 
 def _warn_of_open_door(settings: Settings) -> None:
@@ -80,7 +111,12 @@ def main() -> None:
         server = make_server(settings)
     except HeadraceError as error:
         sys.exit(f"headrace api: {error}")
-    server.run()
+    try:
+        sockets = shared_socket(settings)
+    except OSError as error:
+        sys.exit(f"headrace api: port {settings.api_port} of {settings.api_host} cannot be used: {error}")
+    with _own_metrics(server, settings):
+        server.run(sockets)
     sys.exit(0 if server.started else 3)
 
 

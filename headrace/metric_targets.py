@@ -19,7 +19,7 @@ class MetricTarget(NamedTuple):
 
     #: `host:port`, as seen by whoever may reach it.
     address: str
-    #: `worker`, `courier` or `scheduler`.
+    #: `worker`, `courier`, `scheduler`, or `api` where several processes share its port.
     service: str
     worker_class: str = ""
     #: What it was called by whoever started it.

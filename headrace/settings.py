@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         False, description="INSECURE: at any address, demand no keys until there are some; for a container network only"
     )
     api_port: int = Field(8080, ge=1, le=65535, description="port of the API")
+    api_processes: int = Field(
+        1, ge=1, le=64, description="API processes of `headrace up`; each of more than one shares the port"
+    )
     url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
     api_key: str = Field("", repr=False, description="what clients and the command line show the API")
     max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")

@@ -70,7 +70,9 @@ class System:
             return Service(name=name, command=command, environment=environment, sink=console.line)
 
         self._server = service("redis", server.command) if server else None
-        self._api = service("api", python_module("api"))
+        count = settings.api_processes
+        names = ["api"] if count == 1 else [f"api-{number}" for number in range(1, count + 1)]
+        self._apis = [service(name, python_module("api")) for name in names]
         self._scheduler = service("scheduler", python_module("scheduler"))
         # Not one of the scaled classes: one courier serves thousands of events a minute, and none is never right.
         self._courier = service("courier", worker_command(COURIER_CLASS, f"courier-{secrets.token_hex(2)}"))
@@ -135,7 +137,7 @@ class System:
                 return
 
     def _step(self, now: float) -> None:
-        for service in (self._server, self._api, self._scheduler, self._courier, self._flower):
+        for service in (self._server, *self._apis, self._scheduler, self._courier, self._flower):
             if service:
                 service.step(now)
         if now >= self._next_look_at:
@@ -166,7 +168,10 @@ class System:
         """End all in the order in which they need each other; a second request to stop ends what is left at once."""
         if self._flower:
             self._end_service(self._flower, _FLOWER_GRACE_S)
-        self._end_service(self._api, _API_GRACE_S)
+        for api in self._apis:
+            api.terminate()
+        for api in self._apis:
+            self._end_service(api, _API_GRACE_S)
         self._reconciler.drain_all(time.monotonic())
         limit_s = self._settings.shutdown_grace_s + _WORKER_MARGIN_S
         if not self._wait_for(self._reconciler.is_empty, limit_s):

@@ -54,6 +54,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--redis", metavar="URL", help="use this Redis instead of starting one")
     add("--data-dir", type=Path, metavar="FOLDER", help="models, caches and jobs (default .headrace)")
     add("--port", type=_between(1, 65_535), metavar="N", help="port of the API (default 8080)")
+    add("--api", type=_between(1, 64), metavar="N", help="processes of the API, on one port (default 1)")
     add("--workers", type=_between(0, 1_000), metavar="N", help="most workers of each class (default: by cores)")
     add("--flower", action="store_true", help="run Flower too, Celery's monitor (port by HEADRACE_FLOWER_PORT)")
     add("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -88,6 +89,7 @@ def _choose(options: argparse.Namespace) -> tuple[Settings, EmbeddedServer | Non
         "redis_url": redis_url,
         "data_dir": data_dir,
         "api_port": port,
+        "api_processes": options.api or given.api_processes,
         "url": f"http://{given.api_host}:{port}",
         "log_level": options.log_level or given.log_level,
         "worker_classes": _with_workers(given, options.workers),

@@ -65,7 +65,8 @@ def test_a_burst_starts_workers_which_are_drained_after_it_though_the_scheduler_
     wait_for(lambda: ready_workers(up) == {"on-demand": 2, "spot": 1}, "all workers")
     print(f"the first extra worker started {delay_of_first_extra_s(up, jobs[0].id):.2f} s after the burst began")  # noqa: T201 - worth a look
     before = pids(up)
-    os.kill(up.pid_of("-m scheduler"), signal.SIGKILL)
+    [scheduler] = up.pids_of("-m scheduler")
+    os.kill(scheduler, signal.SIGKILL)
     wait_for(lambda: up.says("scheduler was killed by SIGKILL"), "the scheduler's end")
     during = pids(up)
     records = [job.wait(timeout_s=60) for job in jobs]

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,7 @@ def environment(data_dir: Path) -> dict[str, str]:
 def command(data_dir: Path, port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "scheduler.up"),
-        *("--data-dir", str(data_dir), "--port", str(port)),
+        *("--data-dir", str(data_dir), "--port", str(port), "--api", "2"),
     ]
 
 
@@ -96,16 +96,9 @@ class Up:
         assert running is not None
         return running
 
-    def pid_of(self, *words: str) -> int:
-        """The process whose command line holds all these words; 0 if there is none."""
-        for pid in processes_of(self.data_dir):
-            try:
-                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if all(word in line for word in words) and "scheduler.up" not in line:
-                return pid
-        return 0
+    def pids_of(self, *words: str) -> list[int]:
+        """The processes whose command lines hold all these words."""
+        return [pid for pid in processes_of(self.data_dir) if _is_called(pid, words)]
 
     def says(self, text: str) -> bool:
         """Tell whether this stands in its output."""
@@ -117,6 +110,14 @@ class Up:
         status = self.process.wait(LIMIT_S)
         self.client.close()
         return status
+
+
+def _is_called(pid: int, words: Sequence[str]) -> bool:
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return False
+    return all(word in line for word in words) and "scheduler.up" not in line
 
 
 @pytest.fixture
@@ -131,6 +132,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 def test_one_command_serves_and_one_ctrl_c_ends_everything(up: Up) -> None:
     result = up.client.run("numpy_scorer", READING)
+    wait_for(lambda: up.says("api-1") and up.says("api-2"), "both API processes")
 
     status = up.end()
 
@@ -201,14 +203,14 @@ def test_a_redis_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
 )
 def test_a_killed_part_comes_back_and_nothing_accepted_is_lost(up: Up, words: tuple[str, ...]) -> None:
     jobs = [up.client.submit("numpy_scorer", READING) for _ in range(50)]
-    victim = up.pid_of(*words)
-    assert victim
+    before = up.pids_of(*words)
+    victim = before[0]
 
     os.kill(victim, signal.SIGKILL)
     records = [job.wait(timeout_s=LIMIT_S) for job in jobs]
 
     assert {JobStatus.SUCCEEDED} == {record.status for record in records}
-    wait_for(lambda: up.pid_of(*words) not in {0, victim}, "a new process")
+    wait_for(lambda: victim not in (now := up.pids_of(*words)) and len(now) == len(before), "a new process")
     wait_for(up.serves, "a job after the restart")
     assert up.says("was killed by SIGKILL")
 
@@ -227,7 +229,7 @@ def test_no_process_is_left_when_the_owner_is_killed_and_its_jobs_survive(up: Up
 
 
 def test_a_second_ctrl_c_ends_everything_at_once(up: Up) -> None:
-    worker = up.pid_of("-m workers", "on-demand")
+    [worker] = up.pids_of("-m workers", "on-demand")
     os.kill(worker, signal.SIGSTOP)
 
     up.process.send_signal(signal.SIGINT)
