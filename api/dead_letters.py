@@ -119,7 +119,8 @@ class DeadLetters:
         )
         await self._run(self._store.forget_dead_letters(self._tenant, [job.member]))
         seen = await self._desk.see(submitted.member.partition("/")[2])
-        return Redriven(job, seen._replace(is_replayed=submitted.outcome is SubmitOutcome.REPLAYED))
+        found_by = "Idempotency-Replayed" if submitted.outcome is SubmitOutcome.REPLAYED else ""
+        return Redriven(job, seen._replace(found_by=found_by))
 
     async def redrive_all(self, wanted: DeadLetterFilter) -> list[Redriven]:
         """Send again what is meant, the oldest first, as they were accepted."""

@@ -1,6 +1,7 @@
 """The desk where jobs are handed in, looked at, waited for and called off."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -9,19 +10,15 @@ from fastapi import Request
 from api.callers import caller_of
 from api.records import Waiting, accepted_job, job_document
 from api.services import Services
-from headrace.errors import (
-    FieldError,
-    HeadraceError,
-    IdempotencyMismatch,
-    JobExpired,
-    JobNotFound,
-)
+from headrace.errors import HeadraceError, JobExpired, JobNotFound
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import SubmitOutcome, Submitted
-from headrace.submission import fingerprint, new_job, parse_submission, queue_full, webhook_url
+from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission, refusal_of, webhook_url
 from headrace.webhooks import Delivery, delivery_id_of
+
+_FOUND_BY = {SubmitOutcome.REPLAYED: "Idempotency-Replayed", SubmitOutcome.DUPLICATE: "Deduplicated"}
 
 
 class Seen(NamedTuple):
@@ -34,8 +31,10 @@ class Seen(NamedTuple):
     output: bytes | None = None
     #: How far its webhook is, if it has one.
     delivery: Delivery | None = None
-    #: True if an idempotency key led to it.
-    is_replayed: bool = False
+    #: What led to it, if it was there before: `Idempotency-Replayed` or `Deduplicated`.
+    found_by: str = ""
+    #: What its submitter noted beside it, JSON.
+    metadata: bytes | None = None
 
     @property
     def is_open(self) -> bool:
@@ -44,7 +43,9 @@ class Seen(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """As callers see it."""
-        return job_document(self.job, waiting=self.waiting, output=self.output, delivery=self.delivery)
+        return job_document(
+            self.job, waiting=self.waiting, output=self.output, delivery=self.delivery, metadata=self.metadata
+        )
 
 
 class _Found(NamedTuple):
@@ -72,15 +73,39 @@ class JobDesk:
         self._clock = clock
         self._egress = services.settings.webhook_egress
 
-    async def submit(self, raw: bytes, *, idempotency_key: str = "", traceparent: str = "", wait_s: float = 0) -> Seen:
+    async def submit(
+        self, raw: bytes, *, chosen_id: str = "", idempotency_key: str = "", traceparent: str = "", wait_s: float = 0
+    ) -> Seen:
         """Check a body and store the job that it asks for; with `wait_s`, wait for its end.
 
         Raises:
             HeadraceError: saying what is wrong; nothing was stored then.
         """
-        body = parse_submission(raw)
+        job = await self.make_job(parse_submission(raw), chosen_id=chosen_id)
+        if traceparent:
+            job = replace(job, traceparent=traceparent)
+        if idempotency_key or chosen_id:
+            job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
+        submitted, found = await self._hand_in(job, wait_s)
+        if found:
+            return await self._described(job.id, found)
+        if submitted.outcome is not SubmitOutcome.ACCEPTED:
+            stored_id = submitted.member.partition("/")[2]
+            seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
+            return seen._replace(found_by=_FOUND_BY[submitted.outcome])
+        accepted = accepted_job(job, now_ms=submitted.now_ms)
+        delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
+        waiting = await self._waiting(accepted, submitted.depth)
+        return Seen(accepted, waiting, delivery=delivery, metadata=job.metadata or None)
+
+    async def make_job(self, body: SubmitBody, *, chosen_id: str = "") -> NewJob:
+        """The job that a body asks for, not stored yet.
+
+        Raises:
+            HeadraceError: saying what is wrong with it.
+        """
         services, now_ms = self._services, await self._now_ms()
-        job_id = await services.seal.new_id(self.tenant)
+        job_id = chosen_id or await services.seal.new_id(self.tenant)
         version = await services.catalog.version_for(body.model, job_id)
         version.check(body.input)
         job = new_job(
@@ -91,22 +116,9 @@ class JobDesk:
             max_attempts=self.settings.max_attempts,
             now_ms=now_ms,
         )
-        if body.webhook:
-            job = replace(job, webhook_url=webhook_url(body, self._egress))
-        if traceparent:
-            job = replace(job, traceparent=traceparent)
-        if idempotency_key:
-            job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
-        submitted, found = await self._hand_in(job, wait_s)
-        if found:
-            return await self._described(job.id, found)
-        if submitted.outcome is SubmitOutcome.REPLAYED:
-            stored_id = submitted.member.partition("/")[2]
-            seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
-            return seen._replace(is_replayed=True)
-        accepted = accepted_job(job, now_ms=submitted.now_ms)
-        delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
-        return Seen(accepted, await self._waiting(accepted, submitted.depth), delivery=delivery)
+        if chosen_id:
+            job = replace(job, is_named=True)
+        return replace(job, webhook_url=webhook_url(body, self._egress)) if body.webhook else job
 
     async def _now_ms(self) -> int:
         # Times that are given as spans count from now, and this machine's clock may be set to anything.
@@ -121,7 +133,7 @@ class JobDesk:
         # Watched from before it is stored, its end cannot be missed, and nobody need ask whether it has come already.
         with self._services.waiters.watching(job.member) as signal:
             submitted = await self.enqueue(job)
-            if submitted.outcome is SubmitOutcome.REPLAYED:
+            if submitted.outcome is not SubmitOutcome.ACCEPTED:
                 return submitted, None
             return submitted, await self._ended(job.member, signal, wait_s, with_result=True)
 
@@ -130,27 +142,39 @@ class JobDesk:
 
         Raises:
             QueueFull: if no more may wait.
-            IdempotencyMismatch: if its key made a job of another request.
+            IdempotencyMismatch: if its key or id made a job of another request.
+            JobExpired: if its id was chosen for a job that is no longer kept.
             Unavailable: if it could not be stored, or its disk has not followed.
         """
-        cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
-        barrier = self._services.barrier
-        barrier.require()
         failpoint("api.before_submit")
-        submitted = await self._run(self._store.submit(job, cap=cap, idempotency_ttl_s=ttl_s))
-        self._clock.learn(submitted.now_ms)
+        [submitted] = await self.enqueue_many([job])
         failpoint("api.submitted")
-        if submitted.outcome is SubmitOutcome.FULL:
-            raise queue_full(job, submitted.depth)
-        if submitted.outcome is SubmitOutcome.MISMATCH:
-            problem = "was used before with another body; use a new key for a new request"
-            raise IdempotencyMismatch(
-                f"the Idempotency-Key {problem}",
-                fields=[FieldError("/header/Idempotency-Key", problem)],
-            )
-        await barrier.reached()
+        if (refusal := refusal_of(job, submitted)) is not None:
+            raise refusal
+        await self.settle()
         failpoint("api.before_answer")
         return submitted
+
+    async def enqueue_many(self, jobs: Sequence[NewJob], *, is_whole: bool = False) -> list[Submitted]:
+        """Store jobs by one script, and with `is_whole` all or none; nobody may be told before they have settled.
+
+        Raises:
+            Unavailable: if they could not be stored.
+        """
+        cap, ttl_s = self.settings.queue_cap, self.settings.idempotency_ttl_s
+        self._services.barrier.require()
+        op = self._store.submit_many(jobs, cap=cap, idempotency_ttl_s=ttl_s, is_whole=is_whole)
+        submitted = await self._run(op)
+        self._clock.learn(submitted[0].now_ms)
+        return submitted
+
+    async def settle(self) -> None:
+        """Return when what was stored is as safe as the durability that is set demands.
+
+        Raises:
+            NotDurable: if its disk has not followed.
+        """
+        await self._services.barrier.reached()
 
     async def see(self, job_id: str, *, wait_s: float = 0, with_result: bool = False) -> Seen:
         """Look at a job, after its end or `wait_s`, whichever comes first.
@@ -176,11 +200,12 @@ class JobDesk:
     async def describe(self, job: Job, *, output: bytes | None = None) -> Seen:
         """Add to a record, and its output if that was read too, what else there is to say of it."""
         delivery = await self._delivery(job)
+        metadata = await self._run(self._store.metadata(job.member)) if job.has_metadata else None
         if job.status is JobStatus.QUEUED:
-            return Seen(job, await self._waiting(job), delivery=delivery)
+            return Seen(job, await self._waiting(job), delivery=delivery, metadata=metadata)
         if job.status is JobStatus.FAILED and output is None:
             output = await self._run(self._store.output(job.member))
-        return Seen(job, output=output, delivery=delivery)
+        return Seen(job, output=output, delivery=delivery, metadata=metadata)
 
     async def _delivery(self, job: Job) -> Delivery | None:
         if not job.has_webhook:
@@ -243,6 +268,8 @@ class JobDesk:
         if await self._services.seal.is_ours(job_id, self.tenant):
             kept_s = self.settings.result_ttl_s
             return JobExpired(f"job {job_id} ended more than {kept_s} s ago and is no longer kept")
+        if await self._run(self._store.is_named(f"{self.tenant}/{job_id}")):
+            return JobExpired(f"job {job_id} is no longer kept")
         return JobNotFound(f"there is no job {job_id[:80]}")
 
 

@@ -61,6 +61,27 @@ SUBMIT_BODY: dict[str, Any] = {
     **json_body("SubmitBody"),
 }
 
+PUT_BODY: dict[str, Any] = {"parameters": [PREFER, TRACE], **json_body("SubmitBody")}
+
+_MANY = {"type": "array", "items": {"$ref": _REF.format(model="SubmitBody")}, "minItems": 1}
+_ATOMIC = {
+    "name": "atomic",
+    "in": "query",
+    "required": False,
+    "description": "All of the jobs or none.",
+    "schema": {"type": "boolean", "default": False},
+}
+BULK_BODY: dict[str, Any] = {
+    "parameters": [_ATOMIC, IDEMPOTENCY_KEY],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _MANY},
+            "application/x-ndjson": {"schema": {"type": "string", "description": "A submission a line."}},
+        },
+    },
+}
+
 
 def json_answers(
     answers: Mapping[int, str], shape: type[BaseModel], *, problems: Sequence[int] = ()

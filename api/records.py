@@ -22,7 +22,12 @@ class Waiting(NamedTuple):
 
 
 def job_document(
-    job: Job, *, waiting: Waiting | None = None, output: bytes | None = None, delivery: Delivery | None = None
+    job: Job,
+    *,
+    waiting: Waiting | None = None,
+    output: bytes | None = None,
+    delivery: Delivery | None = None,
+    metadata: bytes | None = None,
 ) -> dict[str, Any]:
     """The record of a job; `output` is the result of one that succeeded, the error document of one that failed."""
     path = f"/v1/jobs/{job.id}"
@@ -42,6 +47,7 @@ def job_document(
         "error": _error(job, output),
         "webhook": _delivery(delivery) if delivery else None,
         "traceparent": job.traceparent,
+        "metadata": orjson.Fragment(metadata) if metadata else {},
         "links": {"self": path, "result": f"{path}/result", "cancel": f"{path}/cancel"},
     }
     if job.status is JobStatus.SUCCEEDED and output is not None:

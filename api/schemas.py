@@ -115,6 +115,7 @@ class JobRecord(_Shape):
     error: JobError | None
     webhook: JobWebhook | None = Field(description="Null if nobody is told of its end.")
     traceparent: str | None = Field(description="W3C Trace Context of the request that made it; null if it had none.")
+    metadata: dict[str, str] = Field(description="What its submitter noted beside it.")
     links: JobLinks
     result: Any = Field(
         None, description="Only after `Prefer: wait`, of a job that succeeded; else see `links.result`."
@@ -325,6 +326,23 @@ class Problem(_Shape):
     retryable: bool = Field(description="Whether the same request may succeed later.")
     retry_after_ms: int | None = None
     errors: list[ProblemField] = []
+
+
+class BulkItem(_Shape):
+    """What became of one job of many."""
+
+    id: str | None = Field(description="Of the job that there is now; null if it was refused.")
+    known: bool = Field(description="Whether it was there before, by its key.")
+    error: Problem | None
+
+
+class BulkAnswer(_Shape):
+    """What became of many jobs, in the order in which they came."""
+
+    accepted: int
+    known: int
+    refused: int
+    jobs: list[BulkItem]
 
 
 class TargetGroup(_Shape):

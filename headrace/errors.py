@@ -18,6 +18,7 @@
     │   ├── UnsupportedMediaType     415
     │   ├── InvalidInput             422
     │   ├── IdempotencyMismatch      422
+    │   ├── BulkRefused              422
     │   └── QueueFull                429
     ├── Unavailable                  503, try again
     │   ├── RedisUnavailable         503
@@ -198,6 +199,14 @@ class IdempotencyMismatch(RequestError):
     code = "idempotency_mismatch"
     status = 422
     title = "The idempotency key was used for another request"
+
+
+class BulkRefused(RequestError):
+    """Raised when all or none of many jobs were to be accepted and some cannot be; none was."""
+
+    code = "bulk_refused"
+    status = 422
+    title = "None of the jobs was accepted"
 
 
 class QueueFull(RequestError):

@@ -19,6 +19,9 @@ _UUID_LETTERS = 26
 _SEAL_LETTERS = 6
 _ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
 
+#: An id that a submitter may choose: long enough that two that are made up never meet.
+_CHOSEN = re.compile(r"[A-Za-z0-9_-]{26,64}")
+
 #: Whose jobs all jobs are until callers have keys.
 DEFAULT_TENANT = "default"
 
@@ -41,6 +44,22 @@ def new_job_id(*, cell: str, tenant: str, key: bytes, now_ns: int | None = None)
 def has_form(text: str) -> bool:
     """Tell whether a text looks like a job's id, whoever gave it out."""
     return _ID.fullmatch(text) is not None
+
+
+def check_chosen_id(text: str) -> str:
+    """An id that a submitter chose, as it is.
+
+    Such an id never has the form of ours: nobody can take one that we may give out, and an id of ours whose record is
+    gone is told from an invented one by its seal alone.
+
+    Raises:
+        ValueError: saying what an id may look like.
+    """
+    if not _CHOSEN.fullmatch(text):
+        raise ValueError("an id has 26 to 64 letters, digits, - or _, as a UUID has")
+    if has_form(text):
+        raise ValueError("has the form of the ids that are given out; choose one that has not, as a UUID")
+    return text
 
 
 def is_authentic(job_id: str, *, tenant: str, key: bytes) -> bool:

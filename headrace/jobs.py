@@ -118,6 +118,9 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "h": "1 if a webhook is told of its end",
         "p": "traceparent of the request that made it",
         "k": "workers that were lost while they held it",
+        "x": "1 if its submitter noted something beside it",
+        "u": "digest of its dedupe key",
+        "i": "fingerprint of its request, if its submitter chose the id",
     }
 )
 
@@ -152,6 +155,12 @@ class NewJob:
     webhook_url: str = ""
     #: W3C Trace Context of the request, valid; empty if it had none.
     traceparent: str = ""
+    #: What the submitter noted beside it, JSON; empty if nothing.
+    metadata: bytes = b""
+    #: At most one open job has it; empty if it has none.
+    dedupe_key: str = ""
+    #: The submitter chose the id, so another request under it is a mismatch.
+    is_named: bool = False
 
     @property
     def member(self) -> str:
@@ -184,6 +193,7 @@ class Job:
     batch_size: int | None = None
     has_webhook: bool = False
     traceparent: str | None = None
+    has_metadata: bool = False
 
     @property
     def member(self) -> str:
@@ -226,6 +236,7 @@ class Job:
             batch_size=optional("g"),
             has_webhook=bool(record.get("h")),
             traceparent=record.get("p"),
+            has_metadata=bool(record.get("x")),
         )
 
 

@@ -21,6 +21,9 @@ _FAMILIES = {
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
     "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
+    "NAMED": "n:",  # <member>: string, the request under an id that its submitter chose
+    "DEDUPE": "u:",  # <tenant>:<digest>: string, the open job of a dedupe key
+    "META": "m:",  # <member>: string, what its submitter noted beside it (JSON)
     "INDEX": "a:",  # <tenant>: zset of all members by arrival
     "LEASES": "leases",  # zset of member#fence by expiry
     "DELAYED": "delayed",  # zset of members by the time they become ready
@@ -85,8 +88,19 @@ class Keys:
 
     def idempotency(self, tenant: str, key: str) -> str:
         """String: the job that an idempotency key made."""
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-        return self._key("IDEM", f"{tenant}:{digest}")
+        return self._key("IDEM", f"{tenant}:{digest_of(key)}")
+
+    def named(self, member: str) -> str:
+        """String: fingerprint of the request under an id that its submitter chose; outlives the job."""
+        return self._key("NAMED", member)
+
+    def dedupe(self, tenant: str, key: str) -> str:
+        """String: the open job of a dedupe key."""
+        return self._key("DEDUPE", f"{tenant}:{digest_of(key)}")
+
+    def metadata(self, member: str) -> str:
+        """String: what its submitter noted beside a job (JSON)."""
+        return self._key("META", member)
 
     def index(self, tenant: str) -> str:
         """Sorted set: all jobs of a tenant by arrival."""
@@ -236,6 +250,11 @@ class Keys:
     def id_key(self) -> str:
         """String: the secret that seals job ids."""
         return f"{self.prefix}id_key"
+
+
+def digest_of(key: str) -> str:
+    """How a key that a caller made up stands in ours."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def group_of(ref: ModelRef, tier: Tier) -> str:

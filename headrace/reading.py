@@ -1,7 +1,7 @@
 """Reading a JSON body into a shape, and saying of each field that does not fit what is wrong with it. Pure."""
 
 from collections.abc import Sequence
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -21,11 +21,28 @@ def parse_body(raw: bytes, shape: type[Shape]) -> Shape:
         MalformedRequest: if it is not JSON.
         InvalidInput: naming each field that is missing, unknown or wrong.
     """
+    return read_shape(parse_json(raw), shape)
+
+
+def parse_json(raw: bytes) -> Any:
+    """Read JSON.
+
+    Raises:
+        MalformedRequest: if it is none.
+    """
     try:
-        document = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         fields = [FieldError("", str(error), "json_invalid")]
         raise MalformedRequest(f"the body is not JSON: {error}", fields=fields) from error
+
+
+def read_shape(document: Any, shape: type[Shape]) -> Shape:
+    """Read what was JSON.
+
+    Raises:
+        InvalidInput: naming each field that is missing, unknown or wrong.
+    """
     try:
         return shape.model_validate(document)
     except ValidationError as error:

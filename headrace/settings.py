@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
     api_key: str = Field("", repr=False, description="what clients and the command line show the API")
     max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")
+    max_bulk_bytes: Positive = Field(8_388_608, description="largest body of a bulk submission")
+    max_bulk_jobs: int = Field(1000, ge=1, le=10_000, description="most jobs of a bulk submission")
     max_wait_s: float = Field(60.0, ge=0, description="longest `Prefer: wait` that is honoured")
     queue_cap: Positive = Field(100_000, description="jobs of one tenant that may wait per model version and tier")
 

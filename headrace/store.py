@@ -5,9 +5,10 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys, digest_of, group_of
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.store_records import (
     COUNT_FIELDS,
@@ -44,6 +45,10 @@ from headrace.tiers import FLOOR_MS, OFFSET_MS, PRIORITY_LANE
 CLAIM_SHARE = 8
 
 
+#: How long an id that a submitter chose is known after its submission, though its job is no longer kept.
+NAME_TTL_S = 30 * 86_400
+
+
 class JobStore:
     """Operations on the job records of one cell."""
 
@@ -57,14 +62,26 @@ class JobStore:
 
     def submit(self, job: NewJob, *, cap: int, idempotency_ttl_s: int = 86_400) -> RedisOp[Submitted]:
         """Accept a job: record, input, queue and bell, or nothing; `cap` limits the tenant's waiting jobs."""
+        many = self.submit_many([job], cap=cap, idempotency_ttl_s=idempotency_ttl_s)
+        return RedisOp(lambda reply: many.parse(reply)[0], many.args, many.script)
+
+    def submit_many(
+        self, jobs: Sequence[NewJob], *, cap: int, idempotency_ttl_s: int = 86_400, is_whole: bool = False
+    ) -> RedisOp[list[Submitted]]:
+        """Accept jobs of one tenant, in this order; with `is_whole` all of them or none."""
+        args = self._keyed(jobs[0].tenant, cap, idempotency_ttl_s, NAME_TTL_S, int(is_whole))
+        return RedisOp(read_submitted, [*args, *chain.from_iterable(map(self._row, jobs))], load_script("submit"))
+
+    def _row(self, job: NewJob) -> tuple[Argument, ...]:
+        """A job as `submit` takes it."""
+        tier = job.tier
         idempotency = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
-        args = self._keyed(
-            *(job.member, job.tenant, group_of(job.ref, job.tier), str(job.ref), str(job.tier)),
-            *(OFFSET_MS[job.tier], FLOOR_MS[job.tier], cap, job.input, job.max_attempts),
-            *(job.not_before_ms, job.start_by_ms, job.deadline_ms),
-            *(idempotency, job.request_hash, idempotency_ttl_s, job.webhook_url, job.traceparent),
+        return (
+            *(job.member, group_of(job.ref, tier), str(job.ref), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
+            *(job.input, job.max_attempts, job.not_before_ms, job.start_by_ms, job.deadline_ms),
+            *(idempotency, job.request_hash, job.webhook_url, job.traceparent, job.metadata),
+            *(digest_of(job.dedupe_key) if job.dedupe_key else "", int(job.is_named)),
         )
-        return RedisOp(read_submitted, args, load_script("submit"))
 
     def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:
         """Lease jobs in the order of service.
@@ -192,6 +209,14 @@ class JobStore:
     def input(self, member: str) -> RedisOp[bytes | None]:
         """What was submitted: of a job that has not ended, or failed; else None."""
         return RedisOp(read_raw_bytes, ("GET", self.keys.input(member)))
+
+    def metadata(self, member: str) -> RedisOp[bytes | None]:
+        """What its submitter noted beside a job (JSON), None if nothing."""
+        return RedisOp(read_raw_bytes, ("GET", self.keys.metadata(member)))
+
+    def is_named(self, member: str) -> RedisOp[int]:
+        """1 if a submitter chose this id for a job, lately or still kept."""
+        return RedisOp(int, ("EXISTS", self.keys.named(member)))
 
     def webhook_url(self, member: str) -> RedisOp[bytes | None]:
         """Where the job's end is told, None if nowhere."""

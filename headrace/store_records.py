@@ -24,6 +24,15 @@ class SubmitOutcome(StrEnum):
     MISMATCH = "mismatch"
     #: As many jobs wait as may.
     FULL = "full"
+    #: An open job has the same dedupe key.
+    DUPLICATE = "duplicate"
+    #: The id was chosen for a job before that is no longer kept.
+    GONE = "gone"
+    #: Others of an all-or-none submission were refused.
+    WITHHELD = "withheld"
+
+
+_OUTCOMES = {outcome.encode(): outcome for outcome in SubmitOutcome}
 
 
 class Submitted(NamedTuple):
@@ -201,10 +210,12 @@ def _number(value: bytes | None) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def read_submitted(reply: Reply) -> Submitted:
+def read_submitted(reply: Reply) -> list[Submitted]:
     """The reply of `submit`."""
-    outcome, member, depth, now_ms = reply
-    return Submitted(SubmitOutcome(outcome.decode()), member.decode(), depth, now_ms)
+    now_ms = reply[0]
+    return [
+        Submitted(_OUTCOMES[reply[i]], reply[i + 1].decode(), reply[i + 2], now_ms) for i in range(1, len(reply), 3)
+    ]
 
 
 def read_claimed(reply: Reply) -> Claimed:

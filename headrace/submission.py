@@ -1,19 +1,35 @@
 """A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.addresses import Egress
-from headrace.errors import FieldError, QueueFull
+from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import invalid_fields, parse_body
+from headrace.store_records import SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
+
+#: What may be noted beside a job.
+MOST_METADATA = 16
+
+MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+
+
+class Dedupe(BaseModel):
+    """At most one open job of a kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(min_length=1, max_length=255, description="What makes two jobs the same.")
+    scope: Literal["active"] = Field("active", description="Until the job has ended.")
 
 
 class Options(BaseModel):
@@ -28,6 +44,7 @@ class Options(BaseModel):
     not_before: MomentField | None = Field(None, description="Do not start it earlier.")
     start_by: MomentField | None = Field(None, description="Expire it if it has not begun by then.")
     deadline: MomentField | None = Field(None, description="Expire it if it has not ended by then.")
+    dedupe: Dedupe | None = Field(None, description="While a job with this key is open, submitting gives that job.")
 
 
 class Webhook(BaseModel):
@@ -57,6 +74,9 @@ class SubmitBody(BaseModel):
     input: Any = Field(description="One input, as the model's `input_schema` says.")
     options: Options = Options()
     webhook: Webhook | None = None
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        {}, max_length=MOST_METADATA, description="Noted beside the job, to find it by; never shown to the model."
+    )
 
 
 def parse_submission(raw: bytes) -> SubmitBody:
@@ -71,7 +91,12 @@ def parse_submission(raw: bytes) -> SubmitBody:
 
 def fingerprint(raw: bytes) -> str:
     """What makes two bodies the same request: their JSON, whatever its spacing and order of fields."""
-    canonical = orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS)
+    return fingerprint_of(orjson.loads(raw))
+
+
+def fingerprint_of(document: Any) -> str:
+    """The same of JSON that was read already."""
+    canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()[:32]
 
 
@@ -96,6 +121,8 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
         not_before_ms=not_before_ms,
         start_by_ms=start_by_ms,
         deadline_ms=deadline_ms,
+        metadata=orjson.dumps(body.metadata) if body.metadata else b"",
+        dedupe_key=options.dedupe.key if options.dedupe else "",
     )
 
 
@@ -105,6 +132,26 @@ def queue_full(job: NewJob, depth: int) -> QueueFull:
         f"{depth} jobs wait for {job.ref} in tier {job.tier}, as many as may; try again later or in another tier",
         retry_after_s=5,
     )
+
+
+def refusal_of(job: NewJob, submitted: Submitted) -> HeadraceError | None:
+    """Why a job was not stored, None if it was or another stands for it."""
+    match submitted.outcome:
+        case SubmitOutcome.FULL:
+            return queue_full(job, submitted.depth)
+        case SubmitOutcome.MISMATCH if job.is_named:
+            problem = "names a job of another request; choose a new id for a new request"
+            return IdempotencyMismatch(f"the id {job.id} {problem}", fields=[FieldError("/path/job_id", problem)])
+        case SubmitOutcome.MISMATCH:
+            problem = "was used before with another body; use a new key for a new request"
+            field = FieldError("/header/Idempotency-Key", problem)
+            return IdempotencyMismatch(f"the Idempotency-Key {problem}", fields=[field])
+        case SubmitOutcome.GONE:
+            return JobExpired(f"the id {job.id} was chosen for a job that is no longer kept; choose another")
+        case SubmitOutcome.WITHHELD:
+            return BulkRefused("all or none were asked for, and others were refused")
+        case _:
+            return None
 
 
 def webhook_url(body: SubmitBody, egress: Egress) -> str:

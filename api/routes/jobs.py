@@ -7,12 +7,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.body import read_json_body
 from api.desk import Seen, desk_of
-from api.documentation import SUBMIT_BODY, WAITING, json_answers
+from api.documentation import PUT_BODY, SUBMIT_BODY, WAITING, json_answers
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.schemas import JobList, JobRecord
-from headrace.errors import JobExpired, JobNotSucceeded
+from headrace.errors import FieldError, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
+from headrace.ids import check_chosen_id
 from headrace.jobs import JobStatus
+from headrace.reading import invalid_fields
 from headrace.trace import TRACEPARENT, read_traceparent
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -40,10 +42,43 @@ async def submit(request: Request) -> Response:
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
     failpoint("api.body_read")
     seen = await desk.submit(raw, idempotency_key=key, traceparent=trace, wait_s=preference.wait_s)
+    return _submitted(seen, preference)
+
+
+@router.put(
+    "/{job_id}",
+    status_code=202,
+    summary="Submit a job under an id of your own",
+    openapi_extra=PUT_BODY,
+    responses=json_answers(
+        {202: "Accepted and stored", 200: "Ended within `Prefer: wait`, or known by its id"},
+        JobRecord,
+        problems=(400, 404, 410, 413, 415, 422, 429, 503),
+    ),
+)
+async def put(request: Request, job_id: str) -> Response:
+    """Submit under a chosen id: 26 to 64 letters, digits, - or _. The same body again is the same job."""
+    desk, fields = desk_of(request), header_fields(request)
+    chosen_id = _chosen(job_id)
+    preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s)
+    trace = read_traceparent(fields.get(TRACEPARENT, ""))
+    raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
+    seen = await desk.submit(raw, chosen_id=chosen_id, traceparent=trace, wait_s=preference.wait_s)
+    return _submitted(seen, preference)
+
+
+def _chosen(job_id: str) -> str:
+    try:
+        return check_chosen_id(job_id)
+    except ValueError as error:
+        raise invalid_fields([FieldError("/path/job_id", str(error), "impossible_id")]) from error
+
+
+def _submitted(seen: Seen, preference: Preference) -> Response:
     headers = {"Location": f"/v1/jobs/{seen.job.id}"}
-    if seen.is_replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return _record(seen, preference, headers, open_status=200 if seen.is_replayed else 202)
+    if seen.found_by:
+        headers[seen.found_by] = "true"
+    return _record(seen, preference, headers, open_status=200 if seen.found_by else 202)
 
 
 @router.get(

@@ -2,11 +2,11 @@
 -- sweep: look at a stretch of a tenant's index: forget jobs whose records are gone, put back jobs that no set leads to,
 -- give finished records their time to live, end jobs whose input is lost. This is what makes every half-done script harmless.
 -- touches  INDEX<tenant>, JOB<m>, INPUT<m>, OUTPUT<m>, READY with TURN and BELL, DELAYED (looked at), LEASES, DEADLINES,
---          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS, HOOK<m>,
---          OUTBOX with COURIERS
+--          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS, HOOK<m>, META<m>,
+--          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
-local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h')
+local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u')
 local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
@@ -54,9 +54,10 @@ for _, member in ipairs(members) do
   if fields and ENDED[fields[1]] then
     mended = mended + mend_ended(member, fields[1], fields[9])
   elseif fields then
+    if fields[10] then redis.call('EXPIRE', DEDUPE .. tenant .. ':' .. fields[10], 86400) end
     mended = mended + math.max(mend_deadline(member, fields), mend_place(member, fields))
   else
-    if broken then quarantine(member, now) else redis.call('DEL', INPUT .. member, OUTPUT .. member, HOOK .. member) end
+    if broken then quarantine(member, now) else redis.call('DEL', INPUT .. member, OUTPUT .. member, HOOK .. member, META .. member) end
     redis.call('ZREM', INDEX .. tenant, member)
     forgotten = forgotten + 1
   end

@@ -12,10 +12,12 @@ from headrace.redis_op import RedisOp
 from headrace.store_records import CommitAnswer, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
-from tests.integration.script_cell import GROUPS, Cell
+from tests.integration.script_cell import GROUPS, Cell, new_job
 from tests.integration.script_faults import INJECTED
 
 T = TypeVar("T")
+
+_KNOWN = frozenset({SubmitOutcome.ACCEPTED, SubmitOutcome.REPLAYED, SubmitOutcome.DUPLICATE})
 
 #: Rounds after which a simple worker must have ended every job.
 _MAX_ROUNDS = 12
@@ -77,9 +79,21 @@ class Ledger:
 
     def submit(self, job_id: str, **fields: Any) -> None:
         """Submit a job; from a yes on it is accepted."""
-        submitted = self._attempt(lambda: self.cell.submit(job_id, **{"webhook_url": HOOK, **fields}))
-        if submitted and submitted.outcome in (SubmitOutcome.ACCEPTED, SubmitOutcome.REPLAYED):
-            self._look([*self._seen, submitted.member])
+        self.submit_many([(job_id, fields)])
+
+    def submit_many(self, jobs: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Submit jobs in one call; from a yes on they are accepted."""
+        whole = [new_job(job_id, **{"webhook_url": HOOK, **fields}) for job_id, fields in jobs]
+        answers = self._attempt(lambda: self.cell.run(self.cell.store.submit_many(whole, cap=1000))) or []
+        for submitted in answers:
+            require(submitted.outcome is not SubmitOutcome.GONE, "a name is taken, yet nobody was told of its job")
+            twin = self._seen.get(submitted.member) if submitted.outcome is SubmitOutcome.DUPLICATE else None
+            require(
+                not twin or not twin.job.status.is_terminal, f"{submitted.member} has ended, yet it stands for another"
+            )
+        accepted = [submitted.member for submitted in answers if submitted.outcome in _KNOWN]
+        if accepted:
+            self._look([*self._seen, *accepted])
 
     def take(self, *, jobs: int = 10, start: bool = False) -> list[Lease]:
         """Claim, and begin the forward pass if asked to."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.jobs import Cause, Reason
 from headrace.keys import Keys
@@ -36,6 +37,29 @@ def submitting_under_another_id(ledger: Ledger) -> Act:
 def submitting_for_later(ledger: Ledger) -> Act:
     later = ledger.cell.now_ms() + 60_000
     return lambda: ledger.submit("new", idempotency_key="k", request_hash="h", not_before_ms=later)
+
+
+def submitting_under_a_name(ledger: Ledger) -> Act:
+    return lambda: ledger.submit("mine", is_named=True, request_hash="h", metadata=b'{"a":"b"}')
+
+
+def submitting_once_at_a_time(ledger: Ledger) -> Act:
+    ledger.submit("done", dedupe_key="k")
+    ledger.commit(ledger.take(start=True))
+    ids = iter(("new", "newer", "newest"))
+    return lambda: ledger.submit(next(ids), dedupe_key="k")
+
+
+def submitting_many(ledger: Ledger) -> Act:
+    ledger.submit("earlier", idempotency_key="k", request_hash="h")
+    later = ledger.cell.now_ms() + 60_000
+    fields: list[dict[str, Any]] = [
+        {"tier": Tier.SPOT, "deadline_ms": later},
+        {"not_before_ms": later, "is_named": True, "request_hash": "h"},
+        {"idempotency_key": "k2", "request_hash": "h"},
+        {"idempotency_key": "k", "request_hash": "h"},
+    ]
+    return lambda: ledger.submit_many([(f"new{i}", one) for i, one in enumerate(fields)])
 
 
 def claiming(ledger: Ledger) -> Act:
@@ -225,7 +249,10 @@ def setting_apart(ledger: Ledger) -> Act:
 
 #: By script: jobs in the states that it meets, and the call that will be stopped.
 SCENARIOS: dict[str, list[Scenario]] = {
-    "submit": [submitting, submitting_the_first, submitting_under_another_id, submitting_for_later],
+    "submit": [
+        *(submitting, submitting_the_first, submitting_under_another_id, submitting_for_later),
+        *(submitting_under_a_name, submitting_once_at_a_time, submitting_many),
+    ],
     "claim": [claiming, claiming_what_is_stale],
     "start": [starting],
     "renew": [renewing],

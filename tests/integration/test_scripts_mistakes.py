@@ -66,14 +66,30 @@ MISTAKES = {
     ),
     "submit remembers the idempotency key before there is a job": Mutation(
         "submit",
-        "  redis.call('ZADD', INDEX .. tenant, now, member)\n",
-        "  if idem ~= '' then redis.call('SET', idem, member .. '|' .. request) end\n"
-        "  redis.call('ZADD', INDEX .. tenant, now, member)\n",
+        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        "  for _, row in ipairs(fresh) do\n"
+        "    if row.idem ~= '' then redis.call('SET', row.idem, row.member .. '|' .. row.request) end\n"
+        "  end\n"
+        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
     "submit writes the record before what leads to it": Mutation(
         "submit",
-        "  if expiry then",
-        "  redis.call('HSET', JOB .. member, unpack(record))\n  if expiry then",
+        "  call_in_pieces('ZADD', DEADLINES, deadlines)\n",
+        "  for _, row in ipairs(fresh) do redis.call('HSET', JOB .. row.member, unpack(record_of(row))) end\n"
+        "  call_in_pieces('ZADD', DEADLINES, deadlines)\n",
+    ),
+    "submit remembers a name before there is a job": Mutation(
+        "submit",
+        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        "  for _, row in ipairs(fresh) do\n"
+        "    if row.is_named then redis.call('SET', NAMED .. row.member, row.request) end\n"
+        "  end\n"
+        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+    ),
+    "submit remembers a dedupe key of a job that is none": Mutation(
+        "submit",
+        "  if fields and not ENDED[fields[1]] then return 'duplicate', twin end\n",
+        "  if type(twin) == 'string' then return 'duplicate', twin end\n",
     ),
     "commit ends a job before its end is in the outbox": Mutation("commit", _POST_FIRST, _POST_LAST),
     "cancel ends a job before its end is in the outbox": Mutation("cancel", _POST_FIRST, _POST_LAST),

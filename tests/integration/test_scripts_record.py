@@ -4,6 +4,7 @@ from headrace.jobs import FIELDS, MAX_VALUE_BYTES, Cause, JobStatus, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.store_records import Failure
+from headrace.submission import fingerprint
 from headrace.tiers import Tier
 from tests.integration.script_cell import TTL_S, Cell, new_job
 
@@ -31,6 +32,10 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         deadline_ms=far,
         webhook_url="https://example.com/" + "x" * 2_000,
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        metadata=b"x" * 10_000,
+        dedupe_key="k" * 255,
+        is_named=True,
+        request_hash=fingerprint(b"{}"),
     )
     cell.run(cell.store.submit(job, cap=10))
     cell.lapse_delays()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from headrace.jobs import JobStatus
+from headrace.jobs import JobStatus, NewJob
 from headrace.store_records import SubmitOutcome
 from headrace.tiers import Tier
-from tests.integration.script_cell import GROUPS, STANDARD, Cell
+from tests.integration.script_cell import GROUPS, STANDARD, Cell, new_job
 
 
 def test_an_accepted_job_has_record_input_place_and_index(cell: Cell) -> None:
@@ -152,3 +152,125 @@ def test_each_group_has_a_ready_set_of_its_own(cell: Cell) -> None:
     ready = [cell.ready(group) for group in GROUPS]
 
     assert [[f"default/j-{tier}"] for tier in Tier] == ready
+
+
+# --- ids that submitters choose ------------------------------------------------------------------------------
+
+
+def test_the_same_request_under_a_chosen_id_is_the_same_job_in_any_state(cell: Cell) -> None:
+    cell.submit("mine", is_named=True, request_hash="h")
+    cell.commit(cell.take_and_start())
+
+    again = cell.submit("mine", is_named=True, request_hash="h")
+
+    assert again[:2] == (SubmitOutcome.REPLAYED, "default/mine")
+    assert cell.status("default/mine") is JobStatus.SUCCEEDED
+
+
+def test_another_request_under_a_chosen_id_is_a_mismatch(cell: Cell) -> None:
+    cell.submit("mine", is_named=True, request_hash="h")
+
+    assert cell.submit("mine", is_named=True, request_hash="other").outcome == SubmitOutcome.MISMATCH
+
+
+def test_a_chosen_id_is_not_used_again_once_its_job_is_no_longer_kept(cell: Cell) -> None:
+    cell.submit("mine", is_named=True, request_hash="h")
+    cell.commit(cell.take_and_start())
+    cell.forget()
+
+    again = cell.submit("mine", is_named=True, request_hash="h")
+
+    assert again.outcome == SubmitOutcome.GONE
+    assert cell.run(cell.store.is_named("default/mine"))
+    assert 29 * 86_400 < cell.redis.ttl(cell.keys.named("default/mine")) <= 30 * 86_400
+
+
+# --- one open job of a kind ----------------------------------------------------------------------------------
+
+
+def test_a_dedupe_key_leads_to_the_open_job_until_that_ends(cell: Cell) -> None:
+    cell.submit("j1", dedupe_key="doc")
+    while_open = cell.submit("j2", dedupe_key="doc")
+    cell.commit(cell.take_and_start())
+
+    after = cell.submit("j3", dedupe_key="doc")
+
+    assert while_open[:2] == (SubmitOutcome.DUPLICATE, "default/j1")
+    assert after[:2] == (SubmitOutcome.ACCEPTED, "default/j3")
+
+
+def test_dedupe_keys_of_two_tenants_do_not_meet(cell: Cell) -> None:
+    cell.submit("j1", tenant="a", dedupe_key="doc")
+
+    assert cell.submit("j2", tenant="b", dedupe_key="doc").outcome == SubmitOutcome.ACCEPTED
+
+
+def test_a_dedupe_key_lasts_as_long_as_its_job_is_looked_after(cell: Cell) -> None:
+    cell.submit("j1", dedupe_key="doc")
+    cell.redis.expire(cell.keys.dedupe("default", "doc"), 5)
+
+    cell.sweep()
+
+    assert cell.redis.ttl(cell.keys.dedupe("default", "doc")) > 80_000
+
+
+def test_what_was_noted_beside_a_job_goes_with_its_record(cell: Cell) -> None:
+    cell.submit("j1", metadata=b'{"a":"b"}')
+    assert cell.run(cell.store.metadata("default/j1")) == b'{"a":"b"}'
+
+    cell.redis.delete(cell.keys.job("default/j1"))
+    cell.sweep()
+
+    assert cell.run(cell.store.metadata("default/j1")) is None
+
+
+# --- many at once --------------------------------------------------------------------------------------------
+
+
+def submit_many(cell: Cell, *jobs: NewJob, cap: int = 1000, is_whole: bool = False) -> list[SubmitOutcome]:
+    answers = cell.run(cell.store.submit_many(jobs, cap=cap, is_whole=is_whole))
+    return [answer.outcome for answer in answers]
+
+
+def test_many_jobs_of_one_call_keep_their_order(cell: Cell) -> None:
+    ids = [f"j{i * 7919 % 500:03}" for i in range(500)]
+
+    outcomes = submit_many(cell, *(new_job(job_id) for job_id in ids))
+
+    assert {SubmitOutcome.ACCEPTED} == set(outcomes)
+    assert [f"default/{job_id}" for job_id in ids] == cell.ready()
+    assert [f"default/{job_id}" for job_id in ids[::-1]] == cell.run(cell.store.recent("default", limit=1000))
+    assert 500 == int(cell.redis.hget(cell.keys.queue(STANDARD), "arrived"))
+    assert cell.redis.get(cell.keys.input("default/j499")) == b'"x"'
+
+
+def test_each_of_many_has_an_outcome_of_its_own(cell: Cell) -> None:
+    cell.submit("j0", idempotency_key="k", request_hash="h")
+
+    outcomes = submit_many(
+        cell,
+        new_job("j1", idempotency_key="k", request_hash="h"),
+        new_job("j2", idempotency_key="k", request_hash="other"),
+        new_job("j3", dedupe_key="doc"),
+        new_job("j4", dedupe_key="doc"),
+        new_job("j5"),
+        cap=2,
+    )
+
+    expected = (SubmitOutcome.REPLAYED, SubmitOutcome.MISMATCH, SubmitOutcome.ACCEPTED)
+    assert [*expected, SubmitOutcome.FULL, SubmitOutcome.FULL] == outcomes
+    assert cell.ready() == ["default/j0", "default/j3"]
+
+
+def test_twins_in_one_call_are_one_job(cell: Cell) -> None:
+    outcomes = submit_many(cell, new_job("j1", dedupe_key="doc"), new_job("j2", dedupe_key="doc"))
+
+    assert [SubmitOutcome.ACCEPTED, SubmitOutcome.DUPLICATE] == outcomes
+    assert cell.ready() == ["default/j1"]
+
+
+def test_all_or_none_means_none_if_one_is_refused(cell: Cell) -> None:
+    outcomes = submit_many(cell, new_job("j1"), new_job("j2"), new_job("j3"), cap=2, is_whole=True)
+
+    assert [SubmitOutcome.WITHHELD, SubmitOutcome.WITHHELD, SubmitOutcome.FULL] == outcomes
+    assert list(cell.redis.scan_iter(f"{cell.keys.prefix}*")) == []

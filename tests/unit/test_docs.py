@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "reference.md").read_text()
 
 #: Made of a digest, so its last part cannot be given.
-DIGESTED = {"idempotency": "k:<tenant>:<digest>"}
+DIGESTED = {"idempotency": "k:<tenant>:<digest>", "dedupe": "u:<tenant>:<digest>"}
 
 
 def rows(heading: str) -> dict[str, list[str]]:

@@ -1,0 +1,59 @@
+"""The route that takes many jobs at once."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from api.bulk import BulkDesk, Item, read_bulk_body
+from api.desk import desk_of
+from api.documentation import BULK_BODY, json_answers
+from api.headers import header_fields, read_idempotency_key
+from api.problems import problem_document
+from api.schemas import BulkAnswer
+from headrace.errors import FieldError
+from headrace.reading import invalid_fields
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+
+
+@router.post(
+    "/jobs:bulk",
+    summary="Submit many jobs",
+    openapi_extra=BULK_BODY,
+    responses=json_answers(
+        {200: "What became of each, in their order"}, BulkAnswer, problems=(400, 413, 415, 422, 429, 503)
+    ),
+)
+async def submit_many(request: Request) -> Response:
+    """Check and store each job by itself; with `atomic=true` all of them or none."""
+    desk, fields = desk_of(request), header_fields(request)
+    settings, is_whole, key = desk.settings, _is_whole(request), read_idempotency_key(fields)
+    documents = await read_bulk_body(
+        request, fields, max_bytes=settings.max_bulk_bytes, max_jobs=settings.max_bulk_jobs
+    )
+    bulk = BulkDesk(desk)
+    items = await (bulk.submit_whole if is_whole else bulk.submit)(documents, idempotency_key=key)
+    refused = sum(item.error is not None for item in items)
+    known = sum(item.was_known and item.error is None for item in items)
+    answer = {
+        "accepted": len(items) - refused - known,
+        "known": known,
+        "refused": refused,
+        "jobs": [_document(item, request) for item in items],
+    }
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _is_whole(request: Request) -> bool:
+    text = request.query_params.get("atomic", "false")
+    if text not in ("true", "false"):
+        raise invalid_fields([FieldError("/query/atomic", "must be true or false", "wrong_type")])
+    return text == "true"
+
+
+def _document(item: Item, request: Request) -> dict[str, Any]:
+    if item.error is None:
+        return {"id": item.job_id, "known": item.was_known, "error": None}
+    problem = problem_document(item.error, instance=request.url.path, request_id=request.state.request_id)
+    return {"id": None, "known": False, "error": problem}
