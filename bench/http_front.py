@@ -3,12 +3,14 @@
 A no-op model, one API process, 200 bytes of input; everything, the load's own process too, shares the machine.
 *Post*: CPU of the API's process on an accepted POST over that of a FastAPI route that checks the same body by the same
 pydantic model and does nothing. *Wait*: clients that POST and wait for the result; the peer is celery-batches behind a
-minimal FastAPI. The sides of a pair take turns.
+minimal FastAPI. *Bulk*: jobs a second from the first byte of requests of a thousand jobs each until the last has
+ended. The sides of a pair take turns.
 """
 
 import argparse
 import json
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from bench.headrace_side import HeadraceSide
 from bench.http_load import LoadPlan
 from bench.http_sides import HttpSide, Served, celery_batches_front, our_api, typed_route
 from bench.report import Report, installed_versions, summarize
+from bench.service import ServiceFailed
 
 _INPUT = "x" * 198
 _BODY = json.dumps({"model": "noop", "input": _INPUT})
@@ -25,6 +28,18 @@ _JSON = {"Content-Type": "application/json"}
 _POST = LoadPlan(port=0, connections=64, requests=1, path="/v1/jobs", headers=_JSON, body=_BODY, status=202)
 _WAIT = LoadPlan(
     port=0, connections=64, requests=1, path="/v1/jobs", headers=_JSON | {"Prefer": "wait=30"}, body=_BODY, status=200
+)
+#: Jobs of one bulk request.
+_MANY = 1000
+_LINES = "\n".join([_BODY] * _MANY)
+_BULK = LoadPlan(
+    port=0,
+    connections=2,
+    requests=1,
+    path="/v1/jobs:bulk",
+    headers={"Content-Type": "application/x-ndjson"},
+    body=_LINES,
+    status=200,
 )
 
 
@@ -70,7 +85,10 @@ class _Bench:
         waited, theirs = self._load(self._api, _WAIT, requests), self._load(self._peer, _WAIT, requests // 5)
         for served in (waited, theirs):
             _check(served)
+        bulk, bulk_s = self._bulk(max(2, requests * 4 // _MANY))
         return {
+            "bulk_per_s": bulk.load.requests * _MANY / bulk_s,
+            "bulk_cpu_us_per_job": bulk.cpu_us / _MANY,
             "post_cpu_over_empty_route": ours.cpu_us / empty.cpu_us,
             "submit_wait_vs_celery_batches": waited.load.rate / theirs.load.rate,
             **_figures("post", ours),
@@ -78,6 +96,15 @@ class _Bench:
             **_figures("submit_wait", waited),
             **_figures("celery_batches", theirs),
         }
+
+    def _bulk(self, requests: int) -> tuple[Served, float]:
+        """Hand in so many thousand jobs, and the seconds until all have ended."""
+        served = self._api.serve(_BULK.sized(connections=_BULK.connections, requests=requests))
+        self._worker.wait_until_drained(limit_s=120)
+        answer = json.loads(served.load.last)
+        if answer["accepted"] != _MANY:
+            raise ServiceFailed(f"of {_MANY} jobs {answer['accepted']} were accepted")
+        return served, time.perf_counter() - served.load.began_s
 
     def _load(self, side: HttpSide, plan: LoadPlan, requests: int) -> Served:
         return side.serve(plan.sized(connections=self._clients, requests=requests))

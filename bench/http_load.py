@@ -51,6 +51,8 @@ class LoadResult:
     """What came of it."""
 
     requests: int
+    #: When the first was sent, on the clock that all processes share.
+    began_s: float
     seconds: float
     #: Of this process.
     cpu_s: float
@@ -161,7 +163,9 @@ async def run(plan: LoadPlan) -> LoadResult:
     took_ms = sorted(took * 1000 for took in load.took_s)
     p50_ms, p99_ms = took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100]
     last = load.last.decode()
-    return LoadResult(requests=plan.requests, seconds=seconds, cpu_s=cpu_s, p50_ms=p50_ms, p99_ms=p99_ms, last=last)
+    return LoadResult(
+        requests=plan.requests, began_s=began, seconds=seconds, cpu_s=cpu_s, p50_ms=p50_ms, p99_ms=p99_ms, last=last
+    )
 
 
 def main() -> int:

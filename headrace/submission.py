@@ -75,7 +75,9 @@ class SubmitBody(BaseModel):
     options: Options = Options()
     webhook: Webhook | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(
-        {}, max_length=MOST_METADATA, description="Noted beside the job, to find it by; never shown to the model."
+        default_factory=dict,
+        max_length=MOST_METADATA,
+        description="Noted beside the job, to find it by; never shown to the model.",
     )
 
 

@@ -13,152 +13,150 @@
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
-local WIDTH = 18
+-- A row is a table of what is found out about the job whose arguments begin at `at`.
+local WIDTH, ARGV = 18, ARGV
+local GROUP, REF, TIER, OFFSET, FLOOR, INPUT_AT, ATTEMPTS, NOT_BEFORE, START_BY, DUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, IS_NAMED = 11, 12, 13, 14, 15, 16, 17
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
-local read = reader('s', 'i')
 local now, now_us = now_ms()
 local depths, was_empty, delayed, claimed_keys = {}, {}, nil, {}
 
-local function row_at(i)
-  return {member = ARGV[i], group = ARGV[i + 1], ref = ARGV[i + 2], tier = ARGV[i + 3], offset = tonumber(ARGV[i + 4]),
-    floor = tonumber(ARGV[i + 5]), input = ARGV[i + 6], attempts = ARGV[i + 7], not_before = tonumber(ARGV[i + 8]),
-    start_by = tonumber(ARGV[i + 9]), deadline = tonumber(ARGV[i + 10]), idem = ARGV[i + 11], request = ARGV[i + 12],
-    hook = ARGV[i + 13], trace = ARGV[i + 14], metadata = ARGV[i + 15], dedupe = ARGV[i + 16],
-    is_named = ARGV[i + 17] == '1'}
+local function state_of(member)
+  local fields = redis.pcall('HMGET', JOB .. member, 's', 'i')
+  if fields.err then return nil end
+  return fields[1], fields[2]
 end
 
 -- What an earlier submission says to this one, and which job that made.
-local function replay_of(row)
-  if row.idem == '' then return nil end
-  local earlier = redis.pcall('GET', row.idem)
+local function replay_of(idem, request)
+  local earlier = redis.pcall('GET', idem)
   if type(earlier) == 'string' then
     local known, hash = string.match(earlier, '^(.-)|(.*)$')
-    if hash ~= row.request then return 'mismatch', '' end
+    if hash ~= request then return 'mismatch', '' end
     return 'replayed', known
   end
 end
 
-local function namesake_of(row)
-  local fields = read(row.member)
-  if fields then
-    if fields[2] ~= row.request then return 'mismatch', '' end
-    return 'replayed', row.member
+local function namesake_of(member, request)
+  local state, hash = state_of(member)
+  if state then
+    if hash ~= request then return 'mismatch', '' end
+    return 'replayed', member
   end
-  if redis.call('EXISTS', NAMED .. row.member) == 1 then return 'gone', '' end
+  if redis.call('EXISTS', NAMED .. member) == 1 then return 'gone', '' end
 end
 
-local function twin_of(row)
-  if row.dedupe == '' then return nil end
-  if claimed_keys[row.dedupe] then return 'duplicate', claimed_keys[row.dedupe] end
-  local twin = redis.pcall('GET', DEDUPE .. tenant .. ':' .. row.dedupe)
-  local fields = type(twin) == 'string' and read(twin)
-  if fields and not ENDED[fields[1]] then return 'duplicate', twin end
-  claimed_keys[row.dedupe] = row.member
+local function twin_of(member, key)
+  local twin = claimed_keys[key]
+  if twin then return 'duplicate', twin end
+  twin = redis.pcall('GET', DEDUPE .. tenant .. ':' .. key)
+  if type(twin) == 'string' and ENDED[state_of(twin)] == false then return 'duplicate', twin end
+  claimed_keys[key] = member
 end
 
-local function decide(row)
-  local outcome, known = replay_of(row)
-  if not outcome and row.is_named then outcome, known = namesake_of(row) end
+local function decide(row, at)
+  local member, outcome, known = row.member, nil, nil
+  if ARGV[at + IDEM_AT] ~= '' then outcome, known = replay_of(ARGV[at + IDEM_AT], ARGV[at + REQUEST]) end
+  if not outcome and ARGV[at + IS_NAMED] == '1' then outcome, known = namesake_of(member, ARGV[at + REQUEST]) end
   if outcome then return outcome, known end
   -- The same submission, sent again after its answer was lost.
-  row.again = redis.call('EXISTS', JOB .. row.member) == 1
-  if row.again then return 'accepted', row.member end
+  row.again = redis.call('EXISTS', JOB .. member) == 1
+  if row.again then return 'accepted', member end
   if row.depth >= cap then return 'full', '' end
-  if row.not_before > now then
+  row.not_before = tonumber(ARGV[at + NOT_BEFORE])
+  row.is_later = row.not_before > now
+  if row.is_later then
     delayed = delayed or redis.call('ZCARD', DELAYED)
     if delayed >= cap then
       row.depth = cap
       return 'full', ''
     end
   end
-  outcome, known = twin_of(row)
+  if ARGV[at + TWIN] ~= '' then outcome, known = twin_of(member, ARGV[at + TWIN]) end
   if outcome then return outcome, known end
   depths[row.group] = row.depth + 1
-  if row.not_before > now then delayed = delayed + 1 end
-  return 'accepted', row.member
+  if row.is_later then delayed = delayed + 1 end
+  return 'accepted', member
 end
 
-local rows, reply, refused = {}, {now}, false
-for i = 6, #ARGV, WIDTH do
-  local row = row_at(i)
-  rows[#rows + 1] = row
-  if not depths[row.group] then
-    local depth = redis.pcall('ZCARD', READY .. row.group .. ':' .. tenant)
+local rows, reply, is_refused = {}, {now}, false
+for at = 6, #ARGV, WIDTH do
+  local group = ARGV[at + GROUP]
+  local depth = depths[group]
+  if not depth then
+    depth = redis.pcall('ZCARD', READY .. group .. ':' .. tenant)
     if type(depth) ~= 'number' then
       -- Somebody else's value lies there. It is set apart once tenant and group are known, whatever became of their keys.
       redis.pcall('SADD', TENANTS, tenant)
-      redis.pcall('ZADD', GROUPS, now, row.group)
+      redis.pcall('ZADD', GROUPS, now, group)
       return depth
     end
-    depths[row.group], was_empty[row.group] = depth, depth == 0
+    depths[group], was_empty[group] = depth, depth == 0
   end
-  row.depth = depths[row.group]
-  row.outcome, row.known = decide(row)
-  refused = refused or row.outcome == 'full' or row.outcome == 'mismatch' or row.outcome == 'gone'
+  local row = {at = at, member = ARGV[at], group = group, depth = depth, outcome = '', known = '', again = false,
+    is_later = false, not_before = 0, deadline = 0, start_by = 0, score = 0}
+  row.outcome, row.known = decide(row, at)
+  is_refused = is_refused or row.outcome == 'full' or row.outcome == 'mismatch' or row.outcome == 'gone'
+  rows[#rows + 1] = row
 end
-for _, row in ipairs(rows) do
-  if whole and refused and row.outcome == 'accepted' and not row.again then row.outcome, row.known = 'withheld', '' end
-  reply[#reply + 1] = row.outcome
-  reply[#reply + 1] = row.known
-  reply[#reply + 1] = row.depth
-end
-
--- Jobs of one call keep their order: each has a microsecond of its own.
-local function place(row, number)
-  local arrival = math.max(now_us / 1000 + number * 0.001, row.not_before)
-  local score = arrival + row.offset
-  -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
-  if row.deadline > 0 then score = math.min(score, math.max(row.deadline, arrival + row.floor)) end
-  return string.format('%.3f', score)
+for i, row in ipairs(rows) do
+  if whole and is_refused and row.outcome == 'accepted' and not row.again then row.outcome, row.known = 'withheld', '' end
+  reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = row.outcome, row.known, row.depth
 end
 
-local function record_of(row)
-  local record = {'v', 1, 's', 'queued', 'f', 0, 'a', 0, 'n', row.attempts, 'm', row.ref, 't', row.tier, 'z', row.score,
-    'q', now}
+local function keep(row)
+  local at, member = row.at, row.member
+  local more = {}
   local function set(name, value)
-    record[#record + 1] = name
-    record[#record + 1] = value
+    more[#more + 1] = name
+    more[#more + 1] = value
   end
   if row.deadline > 0 then set('d', row.deadline) end
   if row.start_by > 0 then set('y', row.start_by) end
-  if row.not_before > now then
+  if row.is_later then
     set('r', 'scheduled')
     set('o', row.not_before)
   end
-  if row.hook ~= '' then set('h', 1) end
-  if row.trace ~= '' then set('p', row.trace) end
-  if row.metadata ~= '' then set('x', 1) end
-  if row.dedupe ~= '' then set('u', row.dedupe) end
-  if row.is_named then set('i', row.request) end
-  return record
+  if ARGV[at + HOOK_AT] ~= '' then set('h', 1) end
+  if ARGV[at + TRACE] ~= '' then set('p', ARGV[at + TRACE]) end
+  if ARGV[at + NOTES] ~= '' then set('x', 1) end
+  if ARGV[at + TWIN] ~= '' then set('u', ARGV[at + TWIN]) end
+  if ARGV[at + IS_NAMED] == '1' then set('i', ARGV[at + REQUEST]) end
+  redis.call('HSET', JOB .. member, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', ARGV[at + ATTEMPTS],
+    'm', ARGV[at + REF], 't', ARGV[at + TIER], 'z', row.score, 'q', now, unpack(more))
 end
 
-local fresh, index, inputs, deadlines, due, ready = {}, {}, {}, {}, {}, {}
-local function append(list, first, second)
-  list[#list + 1] = first
-  list[#list + 1] = second
-end
+local fresh, index, inputs, entered = {}, {}, {}, {}
 for number, row in ipairs(rows) do
   if row.outcome == 'accepted' and not row.again then
+    local at, member, group = row.at, row.member, row.group
     fresh[#fresh + 1] = row
-    row.score = place(row, number)
-    append(index, string.format('%.3f', now_us / 1000 + number * 0.001), row.member)
-    append(inputs, INPUT .. row.member, row.input)
-    local expiry = expiry_of(row.deadline > 0 and row.deadline, row.start_by > 0 and row.start_by)
-    if expiry then append(deadlines, expiry, row.member) end
-    local entries = ready[row.group] or {arrived = 0}
-    ready[row.group] = entries
+    -- Jobs of one call keep their order: each has a microsecond of its own.
+    local came = now_us / 1000 + number * 0.001
+    local arrival = math.max(came, row.not_before)
+    row.score = arrival + ARGV[at + OFFSET]
+    row.deadline, row.start_by = tonumber(ARGV[at + DUE]), tonumber(ARGV[at + START_BY])
+    -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
+    if row.deadline > 0 then row.score = math.min(row.score, math.max(row.deadline, arrival + ARGV[at + FLOOR])) end
+    row.score = string.format('%.3f', row.score)
+    local n = 2 * #fresh
+    index[n - 1], index[n] = came, member
+    inputs[n - 1], inputs[n] = INPUT .. member, ARGV[at + INPUT_AT]
+    local entries = entered[group]
+    if not entries then
+      entries = {arrived = 0}
+      entered[group] = entries
+    end
     entries.arrived = entries.arrived + 1
-    if row.not_before > now then
-      append(due, row.not_before, row.member)
-    else
-      append(entries, row.score, row.member)
+    if not row.is_later then
+      local k = #entries
+      entries[k + 1], entries[k + 2] = row.score, member
     end
   end
 end
 
 if #fresh > 0 then
-  for group, entries in pairs(ready) do
+  for group, entries in pairs(entered) do
     if was_empty[group] then
       redis.call('SADD', TENANTS, tenant)
       redis.call('ZADD', GROUPS, now, group)
@@ -168,24 +166,27 @@ if #fresh > 0 then
   call_in_pieces('ZADD', INDEX .. tenant, index)
   for k = 1, #inputs, 2000 do redis.call('MSET', unpack(inputs, k, math.min(k + 1999, #inputs))) end
   for _, row in ipairs(fresh) do
-    if row.hook ~= '' then redis.call('SET', HOOK .. row.member, row.hook) end
-    if row.metadata ~= '' then redis.call('SET', META .. row.member, row.metadata) end
+    local at, member = row.at, row.member
+    if ARGV[at + HOOK_AT] ~= '' then redis.call('SET', HOOK .. member, ARGV[at + HOOK_AT]) end
+    if ARGV[at + NOTES] ~= '' then redis.call('SET', META .. member, ARGV[at + NOTES]) end
+    local expiry = expiry_of(row.deadline > 0 and row.deadline, row.start_by > 0 and row.start_by)
+    if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
+    if row.is_later then redis.call('ZADD', DELAYED, row.not_before, member) end
   end
-  call_in_pieces('ZADD', DEADLINES, deadlines)
-  call_in_pieces('ZADD', DELAYED, due)
-  for group, entries in pairs(ready) do
+  for group, entries in pairs(entered) do
     if entries[1] then
       enter_ready(group, entries[2], entries[1])
       if entries[3] then call_in_pieces('ZADD', READY .. group .. ':' .. tenant, entries) end
     end
   end
-  for _, row in ipairs(fresh) do redis.call('HSET', JOB .. row.member, unpack(record_of(row))) end
+  for _, row in ipairs(fresh) do keep(row) end
 end
 for _, row in ipairs(rows) do
   if row.outcome == 'accepted' then
-    if row.is_named then redis.call('SET', NAMED .. row.member, row.request, 'EX', name_ttl) end
-    if row.dedupe ~= '' then redis.call('SET', DEDUPE .. tenant .. ':' .. row.dedupe, row.member, 'EX', 86400) end
-    if row.idem ~= '' then redis.call('SET', row.idem, row.member .. '|' .. row.request, 'EX', idem_ttl) end
+    local at, member, request = row.at, row.member, ARGV[row.at + REQUEST]
+    if ARGV[at + IS_NAMED] == '1' then redis.call('SET', NAMED .. member, request, 'EX', name_ttl) end
+    if ARGV[at + TWIN] ~= '' then redis.call('SET', DEDUPE .. tenant .. ':' .. ARGV[at + TWIN], member, 'EX', 86400) end
+    if ARGV[at + IDEM_AT] ~= '' then redis.call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
   end
 end
 return reply

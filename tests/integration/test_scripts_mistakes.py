@@ -68,28 +68,29 @@ MISTAKES = {
         "submit",
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
         "  for _, row in ipairs(fresh) do\n"
-        "    if row.idem ~= '' then redis.call('SET', row.idem, row.member .. '|' .. row.request) end\n"
+        "    local idem, request = ARGV[row.at + IDEM_AT], ARGV[row.at + REQUEST]\n"
+        "    if idem ~= '' then redis.call('SET', idem, row.member .. '|' .. request) end\n"
         "  end\n"
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
     "submit writes the record before what leads to it": Mutation(
         "submit",
-        "  call_in_pieces('ZADD', DEADLINES, deadlines)\n",
-        "  for _, row in ipairs(fresh) do redis.call('HSET', JOB .. row.member, unpack(record_of(row))) end\n"
-        "  call_in_pieces('ZADD', DEADLINES, deadlines)\n",
+        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        "  for _, row in ipairs(fresh) do keep(row) end\n  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
     "submit remembers a name before there is a job": Mutation(
         "submit",
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
         "  for _, row in ipairs(fresh) do\n"
-        "    if row.is_named then redis.call('SET', NAMED .. row.member, row.request) end\n"
+        "    local request = ARGV[row.at + REQUEST]\n"
+        "    if ARGV[row.at + IS_NAMED] == '1' then redis.call('SET', NAMED .. row.member, request) end\n"
         "  end\n"
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
     "submit remembers a dedupe key of a job that is none": Mutation(
         "submit",
-        "  if fields and not ENDED[fields[1]] then return 'duplicate', twin end\n",
-        "  if type(twin) == 'string' then return 'duplicate', twin end\n",
+        "  if type(twin) == 'string' and ENDED[state_of(twin)] == false then",
+        "  if type(twin) == 'string' then",
     ),
     "commit ends a job before its end is in the outbox": Mutation("commit", _POST_FIRST, _POST_LAST),
     "cancel ends a job before its end is in the outbox": Mutation("cancel", _POST_FIRST, _POST_LAST),
