@@ -297,6 +297,10 @@ class KeyList(_Shape):
     keys: list[KeyRecord]
 
 
+class DesiredWorkers(RootModel[dict[str, int]]):
+    """How many workers there should be, by worker class."""
+
+
 class Health(_Shape):
     """How the process is."""
 

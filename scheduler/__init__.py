@@ -5,6 +5,7 @@ time), `housekeeping` (reap, expire, promote, sweep), `reap_guard` (when taking 
 `tidier`. It takes bad versions back (`canary_watch`). It scales: `observer` (with `meters`) looks, `observation` is
 what it sees, `demand` and `policy` decide, `scaler` writes down.
 `python -m scheduler.up` owns every process of a one-machine system: `system` (what it is made of), `service` (API,
-scheduler, server), `reconciler` and `backends/` (workers), `data_folder` (one owner at a time), on top of `processes`,
-`restart`, `console` and `stop_signal`. `embedded_server` is the Redis that it brings.
+scheduler, server), `wishes`, `reconciler` and `backends/` (workers), `data_folder` (one owner at a time), on top of
+`processes`, `restart`, `console` and `stop_signal`. `embedded_server` is the Redis that it brings.
+`python -m scheduler.owner` carries the same wishes out where workers are containers or pods.
 """

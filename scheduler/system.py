@@ -8,12 +8,9 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import redis
-
-from headrace.errors import RedisUnavailable, SettingsError
+from headrace.errors import SettingsError
 from headrace.keys import Keys
-from headrace.presence import WorkerState, parse_presences
-from headrace.redis_op import RedisOp, Reply
+from headrace.redis_op import RedisOp
 from headrace.settings import Settings, as_environment
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import COURIER_CLASS
@@ -21,9 +18,10 @@ from scheduler.backends.process import ProcessBackend, worker_command
 from scheduler.console import Console
 from scheduler.embedded_server import EmbeddedServer, answers
 from scheduler.processes import python_module
-from scheduler.reconciler import Reconciler, Seen
+from scheduler.reconciler import Reconciler
 from scheduler.service import Service
 from scheduler.stop_signal import StopSignal
+from scheduler.wishes import Wishes
 
 log = logging.getLogger("headrace.up")
 
@@ -81,8 +79,8 @@ class System:
             backend=ProcessBackend(environment=environment, sink=console.line),
             drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S,
         )
+        self._wishes = Wishes(keys=self._keys, connection=self._connection)
         self._wanted: Mapping[str, int] = {name: kind.min_workers for name, kind in settings.worker_classes.items()}
-        self._seen = Seen()
         self._next_look_at = 0.0
 
     def run(self, *, when_ready: Callable[[], None]) -> None:
@@ -143,23 +141,11 @@ class System:
         if now >= self._next_look_at:
             self._look()
             self._next_look_at = now + _LOOK_S
-        self._reconciler.step(self._wanted, now, self._seen)
+        self._reconciler.step(self._wanted, now, self._wishes.seen)
 
     def _look(self) -> None:
-        """Read how many workers are wanted and what workers say; without an answer, what was known before stands."""
-        run, keys = self._connection.run, self._keys
-        try:
-            desired = run(RedisOp(_counts, ("HGETALL", keys.desired)))
-            names = run(RedisOp(_texts, ("ZRANGE", keys.workers, 0, -1)))
-            workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
-        except (RedisUnavailable, redis.RedisError) as error:
-            log.debug("the wanted number of workers cannot be read: %s", error)
-            return
-        self._seen = Seen(
-            busy=frozenset(worker.node for worker in workers if worker.jobs_held),
-            leaving=frozenset(worker.node for worker in workers if worker.state is WorkerState.DRAINING),
-        )
-        classes = self._settings.worker_classes
+        self._wishes.look()
+        desired, classes = self._wishes.desired, self._settings.worker_classes
         self._wanted = {name: desired.get(name, kind.min_workers) for name, kind in classes.items()}
 
     # --- end -------------------------------------------------------------------------------------------------
@@ -202,14 +188,6 @@ class System:
 def redis_folder(data_dir: Path) -> Path:
     """Where the embedded server keeps its append-only file."""
     return data_dir / "redis"
-
-
-def _counts(reply: Reply) -> dict[str, int]:
-    return {reply[i].decode(): int(reply[i + 1]) for i in range(0, len(reply), 2)}
-
-
-def _texts(reply: Reply) -> list[str]:
-    return [text.decode() for text in reply]
 
 
 def _is_alive(url: str) -> bool:

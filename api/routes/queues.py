@@ -10,8 +10,9 @@ from fastapi import APIRouter, Request, Response
 from api.documentation import json_answers
 from api.presences import Roster
 from api.records import worker_document
-from api.schemas import QueueList, Scaling, WorkerList
+from api.schemas import DesiredWorkers, QueueList, Scaling, WorkerList
 from api.services import Services, services_of
+from headrace.errors import Unavailable
 from headrace.keys import group_of, split_group
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingChange, ScalingReport
@@ -70,6 +71,20 @@ async def show_scaling(request: Request) -> Response:
     return Response(orjson.dumps(_scaling(report, changes)), media_type="application/json")
 
 
+@router.get(
+    "/scaling/desired",
+    summary="See how many workers there should be, for other scalers",
+    responses=json_answers({200: "A number for each worker class"}, DesiredWorkers, problems=(503,)),
+)
+async def show_desired(request: Request) -> Response:
+    """Show the numbers alone, as KEDA's metrics-api scaler reads them; 503 until a scheduler has decided."""
+    services = services_of(request)
+    desired = await services.mux.run(RedisOp(_desired, ("HGETALL", services.store.keys.desired)))
+    if not desired:
+        raise Unavailable("no scheduler has decided yet how many workers there should be", retry_after_s=1)
+    return Response(orjson.dumps(desired), media_type="application/json")
+
+
 def _released(services: Services) -> set[str]:
     refs = [served.ref for model in services.catalog.models() for served in model.versions.values()]
     return {group_of(ref, tier) for ref in refs for tier in Tier}
@@ -98,6 +113,10 @@ def _document(queue: QueueDepth, counts: QueueCounts, roster: Roster) -> dict[st
 
 def _report(reply: Reply) -> ScalingReport | None:
     return None if reply is None else ScalingReport.model_validate_json(reply)
+
+
+def _desired(reply: Reply) -> dict[str, int]:
+    return {reply[i].decode(): int(reply[i + 1]) for i in range(0, len(reply), 2)}
 
 
 def _changes(reply: Reply) -> list[ScalingChange]:

@@ -30,8 +30,12 @@ class BackendWorker(NamedTuple):
     number: int = 0
 
 
+class BackendError(Exception):
+    """Raised when a place does not answer, refuses, or has changed since it was looked at; the next step will do."""
+
+
 class Backend(Protocol):
-    """A place where workers run."""
+    """A place where workers run. Each method may raise `BackendError`."""
 
     def workers(self) -> list[BackendWorker]:
         """Every worker started here; one that ended is listed once more, then forgotten."""

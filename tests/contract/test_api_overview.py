@@ -123,6 +123,20 @@ async def test_what_the_scheduler_decided_is_shown_with_its_reasons(
     ]
 
 
+async def test_the_numbers_alone_are_for_other_scalers(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys
+) -> None:
+    connection.client.hset(keys.desired, mapping={"on-demand": 2, "spot": 0})
+
+    assert {"on-demand": 2, "spot": 0} == (await api.get("/v1/scaling/desired")).json()
+
+
+async def test_before_a_scheduler_has_decided_other_scalers_are_told_to_wait(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/v1/scaling/desired")
+
+    assert (503, "unavailable") == (answer.status_code, answer.json()["code"])
+
+
 async def test_a_process_that_can_serve_is_alive_and_ready(api: httpx2.AsyncClient) -> None:
     assert (await api.get("/livez")).json() == {"status": "alive"}
     assert (await api.get("/readyz")).json() == {"status": "ready"}
