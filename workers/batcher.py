@@ -63,12 +63,13 @@ class Batcher:
         waiting.extend(jobs, self._arrivals + 1, now)
         self._arrivals += len(jobs)
 
-    def prepared(self, slot: int, cost: float) -> None:
-        """A job has been preprocessed, and this is its cost; nothing happens if it no longer waits."""
+    def prepared(self, slot: int, cost: float) -> bool:
+        """A job has been preprocessed, and this is its cost; False, and nothing happens, if it no longer waits."""
         for waiting in self._waiting.values():
             if slot in waiting:
-                return waiting.price(slot, max(cost, LEAST_COST))
-        return None
+                waiting.price(slot, max(cost, LEAST_COST))
+                return True
+        return False
 
     def remove(self, slot: int) -> None:
         """Forget a job that was refused or canceled; nothing happens if it no longer waits."""

@@ -90,9 +90,7 @@ class CostModel:
 
     def t(self, cost: float) -> float:
         """Expected seconds of a batch of this padded cost; 0 while nothing has been seen."""
-        if self._seen >= self._refit_at:
-            self._fit()
-        return self._hinge.t(cost)
+        return self.hinge.t(cost)
 
     def t_hi(self, cost: float) -> float:
         """Seconds that a batch of this padded cost hardly ever exceeds; 0 while nothing has been seen."""
@@ -103,13 +101,12 @@ class CostModel:
         """Padded cost from which larger batches hardly do more a second; infinite while that is not known."""
         return self._hinge.efficient_cost if self.known and self.t(1.0) else math.inf
 
-    def saving_s(self, cost: float) -> float:
-        """Seconds that a job of this cost saves by not running alone: what its batch would take beyond the work."""
-        return self.t(cost) + AROUND_S - self._hinge.slope_s * cost
-
-    def filling_s(self, padded: float, grown: float, cost: float) -> float:
-        """Seconds that a batch which grows by a job of this cost takes beyond the job's work: mostly for filling."""
-        return self.t(grown) - self.t(padded) - self._hinge.slope_s * cost
+    @property
+    def hinge(self) -> Hinge:
+        """What `t` follows; for callers that ask it often between two batches."""
+        if self._seen >= self._refit_at:
+            self._fit()
+        return self._hinge
 
     @property
     def ceiling(self) -> float:

@@ -141,11 +141,15 @@ class Inbox:
                 self._to_prepare.wait()
             return self.beside, jobs
 
-    def keep(self, slot: int, staged: Staged | ItemResult) -> None:
-        """Keep a job's prepared input until its batch runs. One that was refused gets its result with that batch."""
+    def keep(self, prepared: Sequence[tuple[int, Staged | ItemResult]]) -> None:
+        """Keep the prepared inputs of jobs, by slot, until their batches run; of those that were called off, nothing.
+
+        One that was refused gets its result with its batch.
+        """
         with self._to_do:
-            self._staged[slot] = staged
-            self._batcher.prepared(slot, staged.cost if type(staged) is Staged else 0.0)
+            for slot, staged in prepared:
+                if self._batcher.prepared(slot, staged.cost if type(staged) is Staged else 0.0):
+                    self._staged[slot] = staged
 
     def claim(self, jobs: Sequence[WaitingJob]) -> list[Staged | ItemResult | None]:
         """Take the prepared inputs of a batch out; None for each that nobody has prepared."""

@@ -54,9 +54,8 @@ class Preparer:
 
     def stage_waiting(self, ref: str, jobs: Sequence[WaitingJob]) -> None:
         """Prepare jobs that wait, so that a batch can be chosen among them."""
-        for job in jobs:
-            with self._hooks:
-                self._keep(ref, job)
+        with self._hooks:
+            self._keep(ref, jobs)
 
     def _run(self) -> None:
         while True:
@@ -66,18 +65,21 @@ class Preparer:
                     # After the pass the main thread has taken what it needs, perhaps this one.
                     if self._inbox.beside != number:
                         break
-                    self._keep(ref, job)
+                    self._keep(ref, [job])
 
-    def _keep(self, ref: str, job: WaitingJob) -> None:
-        if self._inbox.is_staged(job.slot):
-            return None
+    def _keep(self, ref: str, jobs: Sequence[WaitingJob]) -> None:
         runtime = self._models.get(ref)
+        jobs = [job for job in jobs if not self._inbox.is_staged(job.slot)]
         if runtime is None:
-            return self._inbox.keep(job.slot, not_loaded(ref))
+            return self._inbox.keep([(job.slot, not_loaded(ref)) for job in jobs])
+        began = time.perf_counter()
         with runtime.inference():
-            self._marks.at(Stage.PREPARE, job.slot)
-            began = time.perf_counter()
-            self._inbox.keep(job.slot, runtime.stage(job.input))
-            runtime.staging.took(1, time.perf_counter() - began)
-            self._marks.clear(Stage.PREPARE)
+            staged = [(job.slot, self._stage(runtime, job)) for job in jobs]
+        runtime.staging.took(len(jobs), time.perf_counter() - began)
+        self._inbox.keep(staged)
+        self._marks.clear(Stage.PREPARE)
         return None
+
+    def _stage(self, runtime: Runtime, job: WaitingJob) -> Staged | ItemResult:
+        self._marks.at(Stage.PREPARE, job.slot)
+        return runtime.stage(job.input)

@@ -148,6 +148,17 @@ def test_the_costs_of_a_whole_batch_are_known_before_it_is_chosen(rig: Rig) -> N
     assert [0, 2] == [job.slot for job in rig.batch().jobs]
 
 
+def test_of_a_job_that_was_called_off_while_it_was_prepared_nothing_is_kept(rig: Rig) -> None:
+    rig.put("a", "b")
+    wanted = rig.inbox.take(rig.models.limits)
+    assert isinstance(wanted, Wanted)
+
+    rig.inbox.put([Frame.DROP, [0]])
+    rig.preparer.stage_waiting(wanted.ref, wanted.jobs)
+
+    assert [False, True] == [rig.inbox.is_staged(slot) for slot in (0, 1)]
+
+
 def test_an_input_that_is_refused_gets_its_result_with_its_batch(rig: Rig) -> None:
     rig.inbox.put([Frame.JOBS, REF, False, [[0, b'"a"', 1, math.inf], [1, b"7", 1, math.inf]]])
 
