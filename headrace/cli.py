@@ -52,7 +52,7 @@ def doctor(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASSED_ON, rich_help_panel="System")
 def models(context: typer.Context) -> None:
-    """Check, tune, push, list and show models: check | tune | push | ls | show, each with --help."""
+    """Publish models and send traffic to them: scaffold | check | tune | push | import | ls | show | …, see --help."""
     if context.args[:1] in (["check"], ["tune"]):
         _become(f"workers.{context.args[0]}", context.args[1:])
     _become("registry", context.args or ["--help"])

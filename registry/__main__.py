@@ -8,7 +8,7 @@ from rich.table import Table
 
 from headrace.errors import ModelNotFound
 from headrace.model_ref import ModelRef
-from registry import release_commands
+from registry import authoring_commands, release_commands
 from registry.additions import parse_additions
 from registry.command_line import (
     AsJson,
@@ -173,6 +173,7 @@ def _megabytes(manifest: Manifest) -> str:
 
 
 release_commands.install(app)
+authoring_commands.install(app)
 
 if __name__ == "__main__":
     app(prog_name="headrace models")

@@ -16,7 +16,8 @@ see of it, `control` what remote control does to it (`offer`: which jobs are cla
 The child (`child`) runs the models and may hang or crash without harm. Jobs come into its `inbox`, are staged by the
 `preparer` beside the running pass, go through the `runtime` of one of its `loaded_models` and are told by the
 `finisher`, where `overlap` finds that this helps; `stage_marks` shows the parent what each stage has in its hands.
-`compiled` and `device_copy` are what torch can do for a pass. Which jobs run together, `batcher` decides (`waiting`:
+`compiled` and `device_copy` are what torch can do for a pass, `runtimes` are classes for models that come as a file,
+and `memory_cap` bounds what a load may take. Which jobs run together, `batcher` decides (`waiting`:
 the jobs in their order, `admission`: who joins, `cost_model` with `hinge`: how long a batch takes, `batch_size`:
 which size is best). `frames` is the language between the two.
 """

@@ -20,8 +20,13 @@ from registry.additions import parse_additions
 from workers.failures import ItemResult
 from workers.runtime import Runtime
 from workers.tryout import from_folder
+from workers.tune import measure
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+#: How long each batch size is measured.
+_TIMING_S = 0.1
 
 
 class Finding(NamedTuple):
@@ -39,19 +44,22 @@ def main(
     add: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="Add a file or folder.")] = None,
     device: Annotated[str, typer.Option(help="Device to load onto: cpu, cuda, cuda:0.")] = "cpu",
     tolerance: Annotated[float, typer.Option(help="Relative and absolute difference allowed.")] = 1e-4,
+    timing: Annotated[bool, typer.Option(help="Measure passes of each batch size, too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Check that a model keeps length, order, schema and, batched, its results. Exit code 1 if it does not."""
     try:
-        additions = parse_additions(add or [])
-        findings = check(folder, entry=entry or None, extra=additions, device=device, tolerance=tolerance)
+        begun = time.monotonic()
+        with from_folder(folder, entry=entry or None, extra=parse_additions(add or []), device=device) as runtime:
+            findings = [_loaded(begun, device), *_compare(runtime, tolerance)]
+            passes = measure(runtime, seconds=_TIMING_S) if timing else {}
     except HeadraceError as error:
         typer.echo(f"headrace models check: {error.detail}", err=True)
         raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from error
     if as_json:
-        typer.echo(orjson.dumps([finding._asdict() for finding in findings]))
+        _print_json(findings, passes)
     else:
-        _print_table(folder, findings)
+        _print_tables(folder, findings, passes)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -70,8 +78,11 @@ def check(
     """
     begun = time.monotonic()
     with from_folder(folder, entry=entry, extra=extra or {}, device=device) as runtime:
-        loaded = Finding("loads and warms up", True, f"{time.monotonic() - begun:.1f} s on {device}")
-        return [loaded, *_compare(runtime, tolerance)]
+        return [_loaded(begun, device), *_compare(runtime, tolerance)]
+
+
+def _loaded(begun: float, device: str) -> Finding:
+    return Finding("loads and warms up", True, f"{time.monotonic() - begun:.1f} s on {device}")
 
 
 def _compare(runtime: Runtime, tolerance: float) -> list[Finding]:
@@ -142,12 +153,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _print_table(folder: Path, findings: Sequence[Finding]) -> None:
+def _print_json(findings: Sequence[Finding], passes: Mapping[int, float]) -> None:
+    timing = [{"batch": size, "pass_ms": 1000 * pass_s, "per_s": size / pass_s} for size, pass_s in passes.items()]
+    typer.echo(orjson.dumps({"findings": [finding._asdict() for finding in findings], "timing": timing}))
+
+
+def _print_tables(folder: Path, findings: Sequence[Finding], passes: Mapping[int, float]) -> None:
     table = Table("", "check", "found", box=None)
     for finding in findings:
         table.add_row("[green]ok[/]" if finding.ok else "[red]NO[/]", finding.check, finding.detail)
     console = Console()
     console.print(table)
+    timing = Table("batch", "pass ms", "ms an item", "items/s", box=None)
+    for size, pass_s in passes.items():
+        timing.add_row(str(size), f"{1e3 * pass_s:.3f}", f"{1e3 * pass_s / size:.4f}", f"{size / pass_s:,.0f}")
+    if passes:
+        console.print(timing)
     failed = [finding for finding in findings if not finding.ok]
     if failed:
         console.print(f"[red]{folder} does not conform:[/] {failed[0].check}: {failed[0].detail}")

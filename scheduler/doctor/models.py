@@ -36,7 +36,7 @@ def _try(registry: Registry, ref: ModelRef, device: str, settings: Settings) -> 
         entry = registry.manifest(ref).entry
     except (HeadraceError, OSError) as error:
         return fail(check, f"cannot be fetched: {error}", _ADVICE)
-    command = python_module("workers.check", str(folder), "--entry", entry, "--device", device, "--json")
+    command = python_module("workers.check", str(folder), "--entry", entry, "--device", device, "--no-timing", "--json")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=settings.load_limit_s, check=False)
     except subprocess.TimeoutExpired:
@@ -49,7 +49,7 @@ def judge_check(check: str, device: str, status: int, out: str, err: str) -> Fin
     if status == 0:
         return ok(check, f"loads and batches on {device}")
     try:
-        wrong = [finding["detail"] for finding in orjson.loads(out) if not finding["ok"]]
+        wrong = [finding["detail"] for finding in orjson.loads(out)["findings"] if not finding["ok"]]
     except (orjson.JSONDecodeError, TypeError, KeyError):
         wrong = err.strip().splitlines()[-1:]
     return fail(check, f"on {device}: {'; '.join(wrong) or f'ended with status {status}'}", _ADVICE)

@@ -125,8 +125,10 @@ def test_gpus_that_are_named_must_be_listed() -> None:
 
 
 def test_a_model_that_does_not_load_is_told_in_its_own_words() -> None:
-    good = judge_check("model m@1", "cpu", 0, "[]", "")
-    wrong = judge_check("model m@1", "cpu", 1, '[{"check": "a", "ok": false, "detail": "rows differ"}]', "")
+    good = judge_check("model m@1", "cpu", 0, '{"findings": []}', "")
+    wrong = judge_check(
+        "model m@1", "cpu", 1, '{"findings": [{"check": "a", "ok": false, "detail": "rows differ"}]}', ""
+    )
     broken = judge_check("model m@1", "cpu", 1, "", "warning\nheadrace models check: load failed: no weights\n")
 
     assert [Verdict.OK, Verdict.FAIL, Verdict.FAIL] == [found.verdict for found in (good, wrong, broken)]

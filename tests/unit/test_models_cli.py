@@ -104,6 +104,15 @@ def test_check_passes_a_model_that_batches_correctly(folder: Path) -> None:
     assert "a batch of 8 gives what each example gives alone" in output
 
 
+def test_check_measures_a_pass_of_each_batch_size(folder: Path) -> None:
+    table = run_check(folder)[1]
+    timing = json.loads(run_check(folder, "--json")[1])["timing"]
+
+    assert [1, 2, 4, 8] == [row["batch"] for row in timing]
+    assert all(row["per_s"] == pytest.approx(1000 * row["batch"] / row["pass_ms"]) for row in timing)
+    assert ("items/s" in table, "items/s" in run_check(folder, "--no-timing")[1]) == (True, False)
+
+
 def test_check_finds_a_model_whose_items_see_one_another(tmp_path: Path) -> None:
     source = """
     class Leaky(Model):
@@ -113,7 +122,7 @@ def test_check_finds_a_model_whose_items_see_one_another(tmp_path: Path) -> None
     code, output = run_check(write_model(tmp_path, source), "--json")
 
     assert code == 1
-    findings = {finding["check"]: finding for finding in json.loads(output)}
+    findings = {finding["check"]: finding for finding in json.loads(output)["findings"]}
     assert [name for name, finding in findings.items() if not finding["ok"]] == [
         "a batch of 32 gives what each example gives alone"
     ]
