@@ -3,7 +3,7 @@
 `python -m scheduler` keeps house: `loop` (one tick after another, through outages), `leadership` (one leader at a
 time), `housekeeping` (reap, expire, promote, sweep), `reap_guard` (when taking jobs back must wait), `hot_window` and
 `tidier`. It takes bad versions back (`canary_watch`). It scales: `observer` (with `meters`) looks, `observation` is
-what it sees, `demand` and `policy` decide, `scaler` writes down.
+what it sees, `demand` and `policy` decide, `scaler` writes down; `wake` hears the first job of a queue nobody serves.
 `python -m scheduler.up` owns every process of a one-machine system: `system` (what it is made of), `service` (API,
 scheduler, server), `wishes`, `reconciler` and `backends/` (workers), `data_folder` (one owner at a time), on top of
 `processes`, `restart`, `console` and `stop_signal`. `embedded_server` is the Redis that it brings.

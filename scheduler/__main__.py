@@ -15,6 +15,7 @@ from scheduler.canary_watch import CanaryThread, CanaryWatch
 from scheduler.loop import Scheduler
 from scheduler.metrics import SchedulerCollector, render_of
 from scheduler.stop_signal import StopSignal
+from scheduler.wake import Wake
 
 #: Redis has so long to answer a scrape.
 _SCRAPE_S = 2.0
@@ -31,13 +32,16 @@ def main() -> int:
         return 2
     logs.configure(settings.log_style, service="scheduler")
     connection = SyncRedis(url=settings.redis_url)
-    scheduler = Scheduler(settings=settings, connection=connection)
+    wake = Wake(url=settings.redis_url, keys=Keys(cell=settings.cell))
+    scheduler = Scheduler(settings=settings, connection=connection, wake=wake)
     metrics = _metrics_of(scheduler, settings)
     metrics.start()
     canaries = _canaries_of(scheduler, settings)
     if settings.canary_false_alarm:
         canaries.start()
+    wake.start()
     scheduler.run(stop)
+    wake.close()
     canaries.stop()
     metrics.close()
     connection.close()

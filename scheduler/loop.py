@@ -23,6 +23,7 @@ from scheduler.reap_guard import ReapGuard, ServerView
 from scheduler.scaler import Scaler
 from scheduler.stop_signal import StopSignal
 from scheduler.tidier import Tidier
+from scheduler.wake import Wake
 
 log = logging.getLogger("headrace.scheduler")
 
@@ -37,6 +38,10 @@ class Turn:
 
     def __init__(self, *, every_s: float) -> None:
         self._every_s = every_s
+        self._next_at = float("-inf")
+
+    def hurry(self) -> None:
+        """It is to come at once."""
         self._next_at = float("-inf")
 
     def has_come(self, now: float) -> bool:
@@ -55,6 +60,7 @@ class Scheduler:
         settings: of the system.
         connection: to its Redis.
         clock: monotonic, in seconds.
+        wake: rings when a job comes that nobody serves; None if there is no hurry.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Scheduler:
         settings: Settings,
         connection: SyncRedis,
         clock: Callable[[], float] = time.monotonic,
+        wake: Wake | None = None,
     ) -> None:
         keys = Keys(cell=settings.cell)
         store = JobStore(keys)
@@ -71,6 +78,7 @@ class Scheduler:
         self._settings = settings
         self._connection = connection
         self._clock = clock
+        self._wake = wake
         self._leadership = Leadership(keys=keys, scheduler=self.name, ttl_ms=settings.leader_ttl_ms)
         self._guard = ReapGuard(lease_s=settings.lease_ms / 1000)
         self._housekeeper = Housekeeper(store=store, connection=connection, result_ttl_s=ttl_s)
@@ -103,8 +111,13 @@ class Scheduler:
     def run(self, stop: StopSignal) -> None:
         """Tick until asked to stop, through outages of Redis; then give the lead back."""
         pause_s = 0.0
-        while not stop.wait(pause_s):
+        rings = () if self._wake is None else (self._wake.ring,)
+        while not stop.wait(pause_s, *rings):
+            if self._wake is not None and self._wake.take():
+                self._scaling_turn.hurry()
             pause_s = self._tick_or_back_off()
+            if self._wake is not None:
+                self._wake.listen_to(self._scaler.unserved if self.is_leading else ())
         self.resign()
 
     def _tick_or_back_off(self) -> float:

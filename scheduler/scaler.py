@@ -13,6 +13,7 @@ from scheduler.leadership import Lead, Leadership
 from scheduler.observation import Observation
 from scheduler.observer import Observer
 from scheduler.policy import Decision, ScalingPolicy, ScalingState
+from scheduler.wake import unserved
 
 log = logging.getLogger("headrace.scaling")
 
@@ -35,6 +36,8 @@ class Scaler:
         self._policy = ScalingPolicy(classes=classes)
         self._state: ScalingState = {}
         self._fence = 0
+        #: Groups that nobody will serve until somebody looks again.
+        self.unserved: tuple[str, ...] = ()
 
     def step(self, lead: Lead, now: float) -> None:
         """Decide again; `now` is monotonic seconds.
@@ -47,6 +50,7 @@ class Scaler:
         seen = self._observer.observe(now)
         decision = self._policy.decide(seen, self._state, now)
         self._state = decision.state
+        self.unserved = unserved(seen, decision.counts, self._classes)
         report = self._report(lead, seen, decision)
         failpoint("scheduler.decided")
         changes = list(_changes(seen, report))

@@ -39,10 +39,13 @@ class StopSignal:
         self.count += 1
         os.write(self._writer, b"!")
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until a stop is asked for, at most `timeout_s`; True if it was."""
+    def wait(self, timeout_s: float, *others: int) -> bool:
+        """Wait until a stop is asked for or one of the other descriptors can be read, at most `timeout_s`.
+
+        True if a stop was asked for.
+        """
         if self.count == 0:
-            select.select([self._reader], [], [], max(0.0, timeout_s))
+            select.select([self._reader, *others], [], [], max(0.0, timeout_s))
         return self.count > 0
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ log = logging.getLogger("headrace.up")
 
 _TICK_S = 0.1
 #: How often the wanted number of workers is read.
-_LOOK_S = 0.25
+_LOOK_S = 0.1
 _API_GRACE_S = 5.0
 _SCHEDULER_GRACE_S = 6.0
 _FLOWER_GRACE_S = 5.0
