@@ -333,6 +333,34 @@ FURTHER = (
         "        return is_free\n",
         "tests/unit/test_lanes.py::test_receivers_that_hang_leave_half_of_the_places_to_quick_ones",
     ),
+    Mutation(
+        "what was fetched is not verified",
+        "registry/cache.py",
+        "        if _digest(part).hexdigest() == file.sha256:\n",
+        "        if part.tell():\n",
+        "tests/unit/test_registry.py::test_a_corrupt_file_in_the_store_is_named_with_both_digests_and_never_laid_out",
+    ),
+    Mutation(
+        "a transfer that broke off begins anew behind what is there",
+        "registry/cache.py",
+        "self._store.stream(object_path(file.sha256), offset=offset)",
+        "self._store.stream(object_path(file.sha256))",
+        "tests/integration/test_fetch.py::test_a_store_that_breaks_off_after_each_chunk_is_read_to_the_end",
+    ),
+    Mutation(
+        "files that another process uses make room",
+        "registry/cache_room.py",
+        "            if is_free:\n                log.info",
+        "            if not is_free or is_free:\n                log.info",
+        "tests/unit/test_cache_room.py::test_what_another_process_uses_stays_though_it_is_the_oldest",
+    ),
+    Mutation(
+        "the memory that a load may take bounds what comes after it",
+        "workers/memory_cap.py",
+        "        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))\n",
+        "        _data_bytes()\n",
+        "tests/unit/test_memory_cap.py::test_after_the_load_memory_is_free_again",
+    ),
 )
 
 

@@ -31,15 +31,20 @@ class Loaded(Model, max_batch=8):
 """
 FAILING = "raise RuntimeError('its weights do not fit')"
 HANGING = "time.sleep(3600)"
+GREEDY = "self.weights = bytearray(4 << 30)"
 SLOW = "time.sleep(3)"
 LOAD_LIMIT_S = 1.5
 
 
-@pytest.mark.parametrize(("act", "why"), [(FAILING, "its weights do not fit"), (HANGING, "died while loading it")])
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [(FAILING, "its weights do not fit"), (HANGING, "died while loading it"), (GREEDY, "needs more memory to load")],
+)
 def test_jobs_of_a_model_that_cannot_be_loaded_wait_and_others_are_served(
     cluster: Cluster, ledger: Ledger, act: str, why: str
 ) -> None:
-    cluster.settings = cluster.settings.model_copy(update={"load_limit_s": LOAD_LIMIT_S, "forward_limit_s": 1.0})
+    limits = {"load_limit_s": LOAD_LIMIT_S, "forward_limit_s": 1.0, "load_memory_bytes": 256 << 20}
+    cluster.settings = cluster.settings.model_copy(update=limits)
     broken = _push(cluster, act)
     waiting = Ledger(cluster=cluster, ref=broken)
     waiting.submit(range(4))

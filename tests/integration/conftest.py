@@ -1,15 +1,18 @@
 """Fixtures for tests against the real server, and for those that use other libraries."""
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from headrace.keys import Keys
 from headrace.sync_redis import SyncRedis
-from tests.integration.artifacts import Library, Net
 from tests.integration.script_cell import Cell
+
+if TYPE_CHECKING:
+    # It imports torch, which most tests do without.
+    from tests.integration.artifacts import Net
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def cell(connection: SyncRedis, keys: Keys) -> Cell:
 
 
 @pytest.fixture
-def library(request: pytest.FixtureRequest) -> Library:
+def library(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """Import a library of an extra; without it the test is not run and says so, or fails under `--require-all`."""
 
     def find(name: str) -> Any:
@@ -35,6 +38,11 @@ def library(request: pytest.FixtureRequest) -> Library:
 
 
 @pytest.fixture
-def net() -> Net:
+def net() -> "Net":
+    """A small network with the same weights each time."""
+    import torch
+
+    from tests.integration.artifacts import Net
+
     torch.manual_seed(1)
     return Net().eval()

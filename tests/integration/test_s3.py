@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import ModelFilesError, SettingsError, StoreUnavailable
+from headrace.jobs import JobStatus
 from headrace.model_ref import ModelRef
 from registry.cache import object_path
 from registry.object_store import ObjectStore
@@ -16,6 +17,7 @@ from registry.progress import Progress
 from registry.registry import Registry
 from tests.faults.proxy import Link, Way
 from tests.integration.object_bucket import s3_server, use_bucket
+from tests.integration.running_worker import RunningWorker
 from tests.model_folder import DOUBLER, write_model
 
 pytestmark = pytest.mark.timeout(120)
@@ -51,6 +53,17 @@ def test_a_pushed_version_is_fetched_elsewhere(url: str, tmp_path: Path) -> None
     fetched = Registry(url=url).fetch(manifest.ref, tmp_path / "cache")
 
     assert weights == (fetched / "weights.bin").read_bytes()
+
+
+def test_a_worker_serves_a_model_from_the_bucket(url: str, tmp_path: Path) -> None:
+    worker = RunningWorker(tmp_path, registry_url=url)
+    try:
+        [member] = worker.submit("hello")
+        assert [JobStatus.SUCCEEDED] == worker.finish(member)
+    finally:
+        worker.close()
+
+    assert list((tmp_path / "cache").glob("obedient@1-*/model.py")) != []
 
 
 def test_of_sixteen_publishers_one_gets_each_number(url: str, tmp_path: Path) -> None:

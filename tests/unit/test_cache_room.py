@@ -68,7 +68,9 @@ def test_what_another_process_uses_stays_though_it_is_the_oldest(
     registry: Registry, room: CacheRoom, cache: Path
 ) -> None:
     other = CacheRoom(cache_dir=cache, max_bytes=MAX_BYTES)
-    other.hold(use(registry, room, cache, "a", at=1))
+    folder = use(registry, room, cache, "a", at=1)
+    other.hold(folder)
+    os.utime(cache / ".use" / folder.name, (1, 1))
     use(registry, room, cache, "b", at=2)
 
     use(registry, room, cache, "c", at=3)
