@@ -184,6 +184,14 @@ class ModelList(_Shape):
     models: list[ModelRecord]
 
 
+class WarmModel(_Shape):
+    """What workers were told to load."""
+
+    model: str
+    versions: list[int] = Field(description="Those that get its jobs.")
+    until: AwareDatetime = Field(description="When they may make way for others again.")
+
+
 class Queue(_Shape):
     """What waits for one model version in one tier."""
 

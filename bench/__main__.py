@@ -8,7 +8,20 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from bench import balance, drain, durability, embed, gpu, http_front, latency, lengths, mixed, poison, tiers
+from bench import (
+    balance,
+    drain,
+    durability,
+    embed,
+    gpu,
+    http_front,
+    latency,
+    lengths,
+    mixed,
+    poison,
+    residency,
+    tiers,
+)
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
 
@@ -24,6 +37,7 @@ BENCHES: dict[str, ModuleType] = {
     "lengths": lengths,
     "mixed": mixed,
     "poison": poison,
+    "residency": residency,
     "tiers": tiers,
 }
 

@@ -163,6 +163,10 @@ class AsyncClient:
         """The released models."""
         return await self._call(http_call.listing("models"))
 
+    async def warm(self, model: str, *, for_s: int = 600) -> dict[str, Any]:
+        """Have workers load a model before its jobs come, and keep it for so long."""
+        return await self._call(http_call.warm(model, for_s=for_s))
+
     async def queues(self) -> list[dict[str, Any]]:
         """What waits, by model and tier."""
         return await self._call(http_call.listing("queues"))

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import typer
 
-from headrace import cli_dead_letters, cli_jobs, cli_keys, cli_watch, cli_webhooks
+from headrace import cli_dead_letters, cli_jobs, cli_keys, cli_models, cli_watch, cli_webhooks
 from headrace.errors import HeadraceError, JobNotSucceeded, RequestError, SettingsError, Unavailable, WaitTimeout
 
 EXIT_CODES = """\
@@ -53,6 +53,9 @@ def doctor(context: typer.Context) -> None:
 @app.command(context_settings=_PASSED_ON, rich_help_panel="System")
 def models(context: typer.Context) -> None:
     """Publish models and send traffic to them: scaffold | check | tune | push | import | ls | show | …, see --help."""
+    if context.args[:1] == ["warm"]:
+        cli_models.app(context.args, prog_name="headrace models", standalone_mode=False)
+        return
     if context.args[:1] in (["check"], ["tune"]):
         _become(f"workers.{context.args[0]}", context.args[1:])
     _become("registry", context.args or ["--help"])

@@ -164,6 +164,10 @@ class Client:
         """The released models."""
         return self._call(http_call.listing("models"))
 
+    def warm(self, model: str, *, for_s: int = 600) -> dict[str, Any]:
+        """Have workers load a model before its jobs come, and keep it for so long."""
+        return self._call(http_call.warm(model, for_s=for_s))
+
     def queues(self) -> list[dict[str, Any]]:
         """What waits, by model and tier."""
         return self._call(http_call.listing("queues"))

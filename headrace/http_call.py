@@ -151,6 +151,17 @@ def listing(name: str) -> HttpCall[list[dict[str, Any]]]:
     return HttpCall(method="GET", path=f"/v1/{name}", read=read, headers={})
 
 
+def warm(model: str, *, for_s: int) -> HttpCall[dict[str, Any]]:
+    """Have a model loaded before its jobs come."""
+
+    def read(answer: Answer) -> dict[str, Any]:
+        document: dict[str, Any] = orjson.loads(answer.body)
+        return document
+
+    path = f"/v1/models/{quote(model, safe='')}/warm?for_s={for_s}"
+    return HttpCall(method="POST", path=path, read=read, headers={})
+
+
 def scaling() -> HttpCall[dict[str, Any]]:
     """How many workers there should be, and why."""
 

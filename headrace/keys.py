@@ -212,6 +212,11 @@ class Keys:
         return f"{self.prefix}costs:{ref}:{device_type}"
 
     @property
+    def warm(self) -> str:
+        """Sorted set: model versions that somebody wants loaded, jobs or not, by when that ends (ms)."""
+        return f"{self.prefix}warm"
+
+    @property
     def desired(self) -> str:
         """Hash: worker class -> how many the scheduler wants."""
         return f"{self.prefix}desired"

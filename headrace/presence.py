@@ -41,6 +41,8 @@ class ModelPresence(BaseModel):
     state: ModelState
     #: Why it could not be loaded.
     error: str = ""
+    #: True if it is to be loaded when that is worth it: the worker has not memory for all at once.
+    cold: bool = False
     #: Its forward passes here, and the calls of `forward` in them: more where some failed.
     passes: int = 0
     runs: int = 0
@@ -135,8 +137,10 @@ def explain_wait(ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -
     models = [w.models[str(ref)] for w in serving if str(ref) in w.models]
     if any(model.state is ModelState.READY for model in models):
         return Reason.WAITING_TURN, ""
-    if any(model.state is ModelState.LOADING for model in models):
+    if any(model.state is ModelState.LOADING and not model.cold for model in models):
         return Reason.MODEL_LOADING, ""
+    if any(model.cold for model in models):
+        return Reason.MODEL_LOADING, f"{ref} is loaded in place of another as soon as that is worth it"
     if any(worker.state is WorkerState.STARTING for worker in serving):
         return Reason.WORKER_STARTING, ""
     if paused:

@@ -59,6 +59,13 @@ class WorkerClass(BaseModel):
         60.0, ge=0, description="how long fewer workers must have been enough before some are drained"
     )
     threads: int = Field(1, ge=1, description="CPU threads of the model's process")
+    memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="memory that the models of a worker may use at once, on the device or, on cpu, with their process;"
+        " beyond it models make way for others; 0: all stay loaded",
+    )
+    pinned: tuple[str, ...] = Field((), description="names of the models that stay loaded once they are")
 
     @field_validator("max_workers")
     @classmethod

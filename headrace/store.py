@@ -9,6 +9,7 @@ from itertools import chain
 
 from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import Keys, digest_of, group_of
+from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.store_records import (
     COUNT_FIELDS,
@@ -195,6 +196,14 @@ class JobStore:
     def counts(self, group: str) -> RedisOp[QueueCounts]:
         """What came to a group and what was done for it."""
         return RedisOp(read_counts, ("HMGET", self.keys.queue(group), *COUNT_FIELDS))
+
+    def warm_up(self, ref: ModelRef, *, until_ms: int) -> RedisOp[int]:
+        """Have workers load a version, jobs or not, as long as that."""
+        return RedisOp(int, ("ZADD", self.keys.warm, until_ms, str(ref)))
+
+    def warm(self, *, now_ms: int) -> RedisOp[list[str]]:
+        """The versions that workers are to have loaded, jobs or not."""
+        return RedisOp(read_texts, ("ZRANGE", self.keys.warm, now_ms, "+inf", "BYSCORE"))
 
     def dead_letters(self, tenant: str, *, limit: int, before_us: int | None = None) -> RedisOp[list[DeadLetter]]:
         """A tenant's jobs that were given up, the newest first; from those that ended before `before_us`, if given."""

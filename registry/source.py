@@ -32,11 +32,22 @@ def find_model(folder: Path, *, entry: str | None, digest: str) -> tuple[str, ty
     file, _, class_name = (entry or DEFAULT_SOURCE).partition(":")
     if not file.endswith(".py") or not (folder / file).is_file():
         raise InvalidModel(f"there is no source file '{file}' in {folder}; name it with --entry")
-    module = _import_source(folder, file, f"headrace_model_{digest[:16]}")
+    module = _import_source(folder, file, _package(digest))
     model = _named(module, file, class_name) if class_name else _only_model(module, file)
     if model.max_batch < 1:
         raise InvalidModel(f"{model.__name__}: max_batch is {model.max_batch}; it must be at least 1")
     return f"{file}:{model.__name__}", model
+
+
+def forget_source(digest: str) -> None:
+    """Undo the import of a version's source, with all that its modules hold; those in use stay alive."""
+    package = _package(digest)
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def _package(digest: str) -> str:
+    return f"headrace_model_{digest[:16]}"
 
 
 def _import_source(folder: Path, file: str, package: str) -> ModuleType:

@@ -8,6 +8,8 @@ end), `starts` (tells that a pass runs), `cost_states` (what other workers learn
 Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower
 see of it, `control` what remote control does to it (`offer`: which jobs are claimed). `launch` starts the process.
 `submit_task` (with `submit_desk`) takes jobs from Celery producers, and `task_results` tells them the ends.
+`residency` decides which models stay loaded where they do not all fit (`model_choice`: which of the others is worth a
+load, `eviction`: which makes way for it, `backlog_look`: what waits for them).
 `device_lease` gives each worker a GPU of its own (`devices`: of which ones).
 `preemption` looks for the notice that the machine is taken away, and `grace` says how long a pass may still take.
 

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from headrace.errors import HeadraceError
 from headrace.keys import split_group
@@ -10,10 +10,13 @@ from headrace.model_ref import ModelRef
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
+from workers.residency import Footprint
 
 log = logging.getLogger("headrace.catalog")
 
 _TIMEOUT_S = 2.0
+#: A version of which nobody says what it needs is taken for so many times its files.
+_OVER_FILES = 1.25
 
 
 class Catalog:
@@ -22,20 +25,31 @@ class Catalog:
     Args:
         serves: tells, by its name, whether a model is served here; called from the thread.
         poll_s: how often to look.
+        is_limited: True if not everything may fit.
     """
 
     def __init__(
-        self, *, url: str, registry_url: str, store: JobStore, serves: Callable[[str], bool], poll_s: float
+        self,
+        *,
+        url: str,
+        registry_url: str,
+        store: JobStore,
+        serves: Callable[[str], bool],
+        poll_s: float,
+        is_limited: bool = False,
     ) -> None:
         self._url = url
         self._registry_url = registry_url
         self._store = store
         self._serves = serves
         self._poll_s = poll_s
+        self._is_limited = is_limited
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
         #: What to serve, as `name@version`; replaced as a whole, so any thread may read it.
         self.wanted: frozenset[str] = frozenset()
+        #: What each of them will probably need, if that matters here; replaced likewise, and before.
+        self.footprints: Mapping[str, Footprint] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -50,7 +64,10 @@ class Catalog:
         redis = SyncRedis(url=self._url, timeout_s=_TIMEOUT_S)
         while not self._stopping.is_set():
             try:
-                self.wanted = frozenset(self._released(registry) | self._waited_for(redis))
+                wanted = frozenset(self._released(registry) | self._waited_for(redis))
+                if self._is_limited:
+                    self.footprints = {ref: self._footprint(registry, ref) for ref in wanted}
+                self.wanted = wanted
             except HeadraceError as error:
                 log.warning("cannot see what to serve: %s", error)
             except Exception:
@@ -65,6 +82,17 @@ class Catalog:
             for version in {*release.traffic.shares, *release.aliases.values()}
             if self._serves(release.model)
         }
+
+    def _footprint(self, registry: Registry, ref: str) -> Footprint:
+        """What its author says that a version needs, else somewhat more than its files."""
+        if (known := self.footprints.get(ref)) is not None:
+            return known
+        try:
+            manifest = registry.manifest(ModelRef.parse(ref))
+        except HeadraceError as error:
+            log.warning("how large %s is cannot be seen: %s", ref, error)
+            return Footprint(0)
+        return Footprint(manifest.options.memory_bytes or int(_OVER_FILES * manifest.size_bytes))
 
     def _waited_for(self, redis: SyncRedis) -> set[str]:
         groups = [group for group in redis.run(self._store.groups()) if self._serves(group.partition("@")[0])]

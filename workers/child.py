@@ -32,8 +32,9 @@ from registry.registry import Registry
 from workers.batcher import Batch
 from workers.finisher import Ended, Finisher
 from workers.frames import Frame, PassReport, encode
-from workers.inbox import Inbox, Load, Wanted
+from workers.inbox import Inbox, Load, Unload, Wanted
 from workers.loaded_models import LoadedModels, not_loaded
+from workers.memory_meter import MemoryMeter
 from workers.overlap import Overlap
 from workers.preparer import Preparer
 from workers.runtime import Forwarded, Runtime
@@ -63,9 +64,10 @@ class _Turn(NamedTuple):
 class Child:
     """Loads model versions and runs batches of them, one pass at a time."""
 
-    def __init__(self, *, up: BinaryIO, models: LoadedModels, marks: StageMarks) -> None:
+    def __init__(self, *, up: BinaryIO, models: LoadedModels, marks: StageMarks, memory: MemoryMeter) -> None:
         self._up = up
         self._models = models
+        self._memory = memory
         self.inbox = Inbox()
         self._preparer = Preparer(inbox=self.inbox, models=models, marks=marks)
         self._finisher = Finisher(up=up, marks=marks)
@@ -91,6 +93,8 @@ class Child:
             match task:
                 case Load(ref, state):
                     self._load(ref, state)
+                case Unload(ref):
+                    self._unload(ref)
                 case Wanted(ref, jobs):
                     self._preparer.stage_waiting(ref, jobs)
                 case Batch():
@@ -98,7 +102,8 @@ class Child:
 
     def _load(self, ref: str, state: bytes) -> None:
         failpoint("child.before_load")
-        began = time.monotonic()
+        began, before_bytes = time.monotonic(), self._memory.used_bytes()
+        self._memory.reset_peak()
         try:
             runtime = self._models.load(ref, state)
         except HeadraceError as error:
@@ -106,12 +111,26 @@ class Child:
         except Exception as error:
             log.exception("%s cannot be loaded", ref)
             return self._say(Frame.REFUSED, ref, f"{type(error).__name__}: {error}")
-        # What a model brings along stays; no collection should walk through it in the middle of a pass.
+        self._settle()
+        took_s, used_bytes = time.monotonic() - began, self._memory.used_bytes()
+        size_bytes = max(used_bytes - before_bytes, 0)
+        extra_bytes = self._memory.peak_bytes() - before_bytes - size_bytes
+        log.info("%s loaded in %.1f s; it uses %.0f MB", ref, took_s, size_bytes / 1e6)
+        return self._say(Frame.LOADED, ref, runtime.max_batch, (size_bytes, extra_bytes, took_s), used_bytes)
+
+    def _unload(self, ref: str) -> None:
+        """Nothing of it is in hand: passes are finished before anything else is done."""
+        self._finisher.wait()
+        self._models.unload(ref)
+        self._memory.give_back()
+        self._settle()
+        self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
+
+    def _settle(self) -> None:
+        """What models bring along stays; no collection should walk through it in the middle of a pass."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
-        log.info("%s loaded in %.1f s", ref, time.monotonic() - began)
-        return self._say(Frame.LOADED, ref, runtime.max_batch)
 
     def _run(self, batch: Batch) -> None:
         slots = [job.slot for job in batch.jobs]
@@ -207,7 +226,8 @@ def main(arguments: list[str]) -> None:
         cache_max_bytes=int(cache_bytes),
         load_bytes=int(load_bytes),
     )
-    child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks))
+    memory = MemoryMeter(device)
+    child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks), memory=memory)
     reader = threading.Thread(target=_read_forever, args=(os.fdopen(down, "rb"), child.inbox), daemon=True)
     reader.start()
     child.serve()

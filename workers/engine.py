@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from headrace.failpoints import failpoint
 from headrace.keys import Keys
@@ -20,6 +21,7 @@ from headrace.metrics_port import MetricsPort
 from headrace.presence import WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
+from workers.backlog_look import BacklogLook
 from workers.bell import Bell
 from workers.catalog import Catalog
 from workers.claim_policy import ClaimPolicy
@@ -35,6 +37,7 @@ from workers.loop import Loop, SelectorLoop
 from workers.metrics import WorkerCollector, WorkerFigures, render_of
 from workers.nested_loop import NestedLoop
 from workers.offer import Offer
+from workers.residency import Residency
 from workers.view import JobView
 from workers.wire import Wire
 
@@ -92,6 +95,7 @@ class JobEngine:
         self._executor = self._make_executor()
         self._committer = Committer(wire=self.wire, store=self._store, result_ttl_s=settings.result_ttl_s)
         self._path = self._make_path(view)
+        self._look = BacklogLook(wire=self.wire, store=self._store, residency=self._path.residency)
         self._bell = Bell(
             wire=self._links.bell, keys=self._store.keys, worker=identity.id, on_ring=lambda: self._claimer.look()
         )
@@ -115,6 +119,14 @@ class JobEngine:
         arguments = (*registry, *memory, worker_class.device, settings.log_level, settings.log_format)
         return Executor(arguments=arguments, limits=limits)
 
+    def _make_residency(self) -> Residency:
+        worker_class = self._identity.worker_class
+        return Residency(
+            budget_bytes=worker_class.memory_bytes,
+            patience_s=worker_class.wait_objective_s,
+            pinned=lambda ref: any(fnmatchcase(ref.partition("@")[0], name) for name in worker_class.pinned),
+        )
+
     def _make_path(self, view: JobView) -> JobPath:
         costs = CostStates(
             wire=self.wire,
@@ -128,6 +140,7 @@ class JobEngine:
             executor=self._executor,
             committer=self._committer,
             policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
+            residency=self._make_residency(),
             costs=costs,
             view=view,
         )
@@ -151,6 +164,7 @@ class JobEngine:
             store=self._store,
             serves=lambda name: self.offer.serves(name),
             poll_s=self._settings.registry_poll_s,
+            is_limited=self._identity.worker_class.memory_bytes > 0,
         )
 
     def _make_keeper(self) -> Keeper:
@@ -194,7 +208,9 @@ class JobEngine:
         self._fence()
         self._renew_child()
         self._links.check()
+        self._path.expect(self._catalog.footprints)
         self._path.want(self._catalog.wanted)
+        self._look.look(self.offer.groups(self._path.models.refs(), self._identity.worker_class.tiers))
         self._claimer.look()
         if self._loop is not None:
             self._loop.call_later(_TICK_S, self._tick)
@@ -218,7 +234,7 @@ class JobEngine:
         (self._claimer if wire is self.wire else self._bell).lost()
 
     def _models_changed(self) -> None:
-        refs = self._path.models.ready()
+        refs = [ref for ref in self._path.models.ready() if ref not in self._path.residency.leaving]
         if refs and self._ready_ms is None:
             self._ready_ms = time.time_ns() // 1_000_000
         self._claimer.serve(self.offer.groups(refs, self._identity.worker_class.tiers))

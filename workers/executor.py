@@ -17,6 +17,7 @@ from workers.backoff import Backoff
 from workers.frames import Decoder, Frame, Message, PassReport, encode
 from workers.loop import Loop
 from workers.outbox import Outbox
+from workers.residency import Footprint
 from workers.stage_marks import Stage, make_marks
 
 log = logging.getLogger("headrace.executor")
@@ -33,8 +34,11 @@ class ExecutorListener(Protocol):
     def child_ready(self) -> None:
         """A new child waits for work; it has loaded nothing yet."""
 
-    def model_loaded(self, ref: str, max_batch: int) -> None:
-        """A model version can run."""
+    def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
+        """A model version can run; with it the child uses so much memory."""
+
+    def model_unloaded(self, ref: str, used_bytes: int) -> None:
+        """A model version is gone; without it the child uses so much memory."""
 
     def model_refused(self, ref: str, error: str) -> None:
         """A model version could not be loaded."""
@@ -191,6 +195,10 @@ class Executor:
             self._load_deadline = time.monotonic() + self.limits.forward_s + self.limits.load_s
             self._say(Frame.LOAD, self.loading, state)
 
+    def unload(self, ref: str) -> None:
+        """Have a model version unloaded of which the child has no job."""
+        self._say(Frame.UNLOAD, ref)
+
     def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float]], *, alone: bool = False) -> None:
         """Hand over jobs as (slot, input, tier, deadline in monotonic seconds), each to run by itself if `alone`."""
         self._say(Frame.JOBS, ref, alone, jobs)
@@ -237,9 +245,11 @@ class Executor:
             case [Frame.STARTED, ref, slots, expected_s]:
                 self.running, self._pass_deadline = slots, time.monotonic() + self.limits.forward_s
                 self.listener.batch_started(ref, slots, expected_s)
-            case [Frame.LOADED, ref, max_batch]:
+            case [Frame.LOADED, ref, max_batch, footprint, used_bytes]:
                 self._loaded()
-                self.listener.model_loaded(ref, max_batch)
+                self.listener.model_loaded(ref, max_batch, Footprint(*footprint), used_bytes)
+            case [Frame.UNLOADED, ref, used_bytes]:
+                self.listener.model_unloaded(ref, used_bytes)
             case [Frame.REFUSED, ref, error]:
                 self._loaded()
                 self.listener.model_refused(ref, error)

@@ -57,6 +57,8 @@ class Finisher:
             ended = self._ended.get()
             self._finish_beside(ended)
             self._up.flush()
+            # Its model may be unloaded while this thread waits for the next one.
+            del ended
             self._ended.task_done()
 
     def _finish_beside(self, ended: Ended) -> None:

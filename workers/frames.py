@@ -5,9 +5,11 @@ Down, parent to child:
     JOBS    [ref, alone, [[slot, input, tier, deadline_s], …]]   run these, each by itself if `alone`
     DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
+    UNLOAD  [ref]                                   free the memory of a version of which no job is here
 Up, child to parent:
     HELLO   [pid]                                   ready for work
-    LOADED  [ref, max_batch]
+    LOADED  [ref, max_batch, [size_bytes, extra_bytes, load_s], used_bytes]   a `Footprint`, and what all use now
+    UNLOADED [ref, used_bytes]
     REFUSED [ref, error]                            could not be loaded
     STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
     DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`
@@ -35,12 +37,14 @@ class Frame(IntEnum):
     JOBS = 1
     FINISH = 2
     DROP = 3
+    UNLOAD = 4
     HELLO = 10
     LOADED = 11
     REFUSED = 12
     STARTED = 13
     DONE = 14
     LEARNED = 15
+    UNLOADED = 16
 
 
 class PassReport(NamedTuple):

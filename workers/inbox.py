@@ -22,6 +22,12 @@ class Load(NamedTuple):
     state: bytes
 
 
+class Unload(NamedTuple):
+    """A model version that gives way to others."""
+
+    ref: str
+
+
 class Wanted(NamedTuple):
     """Jobs of one version that must be staged before the next batch can be formed: their costs decide who joins."""
 
@@ -29,7 +35,7 @@ class Wanted(NamedTuple):
     jobs: list[WaitingJob]
 
 
-Task: TypeAlias = Load | Wanted | Batch
+Task: TypeAlias = Load | Unload | Wanted | Batch
 
 
 class Inbox:
@@ -39,7 +45,7 @@ class Inbox:
         lock = threading.Lock()
         self._to_do = threading.Condition(lock)
         self._to_prepare = threading.Condition(lock)
-        self._loads: deque[Load] = deque()
+        self._loads: deque[Load | Unload] = deque()
         self._batcher = Batcher()
         self._staged: dict[int, Staged | ItemResult] = {}
         self._alone: set[int] = set()
@@ -58,6 +64,8 @@ class Inbox:
                     self._add(ref, list(map(WaitingJob._make, rows)), alone=alone)
                 case [Frame.LOAD, ref, state]:
                     self._loads.append(Load(ref, state))
+                case [Frame.UNLOAD, ref]:
+                    self._loads.append(Unload(ref))
                 case [Frame.DROP, slots]:
                     self._drop(slots)
                 case [Frame.FINISH]:

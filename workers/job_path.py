@@ -5,7 +5,7 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from headrace.failpoints import failpoint
@@ -23,6 +23,7 @@ from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
+from workers.residency import NOTHING, Footprint, Residency
 from workers.served_models import ServedModels
 from workers.starts import Starts
 from workers.tally import Tally
@@ -42,6 +43,7 @@ class PathParts:
     executor: Executor
     committer: Committer
     policy: ClaimPolicy
+    residency: Residency
     costs: CostStates
     view: JobView
 
@@ -62,6 +64,7 @@ class JobPath:
         self._on_room, self._on_models = on_room, on_models
         self.held = HeldJobs()
         self.models = ServedModels()
+        self.residency = parts.residency
         self._circuit = Circuit()
         self.clock = ForwardClock()
         self.costs = parts.costs
@@ -107,6 +110,8 @@ class JobPath:
             failpoint("worker.sent")
             self._policy.trip_took(time.monotonic() - sent.at)
             self._view.received(held)
+            # Their version may have made way for another since the claim was sent.
+            self.give_back([job for job in held if self.models.is_cold(job.ref)])
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
         by_ref: dict[str, list[tuple[int, bytes, int, float]]] = {}
@@ -151,6 +156,8 @@ class JobPath:
             self._committer.commit(outcomes, took_s=took_s)
             self._learn(idle)
             self.models.ran(jobs[0].ref, report)
+            job_s = self.models.job_s(jobs[0].ref)
+            self.residency.ran(jobs[0].ref, len(jobs), job_s=job_s, now=time.monotonic())
             self.models.waits(jobs[0].ref, jobs=self.held.staged.jobs, seconds=report.staged_s)
             self.jobs_done += len(jobs)
             self.batches += 1
@@ -197,16 +204,46 @@ class JobPath:
         self.models.want(self.costs.settled(refs, time.monotonic()))
         self.load_due()
 
+    def expect(self, footprints: Mapping[str, Footprint]) -> None:
+        """What versions that were never loaded here will probably need."""
+        for ref, footprint in footprints.items():
+            self.residency.expect(ref, footprint)
+
     def load_due(self) -> None:
-        """Have the child load what it should and may load now."""
-        if self._executor.is_ready and (due := self.models.due(time.monotonic())):
-            for ref in due:
-                self._executor.load(ref, self.costs[ref])
+        """Have the child load what it should and may load now, and unload what makes way for that."""
+        if not self._executor.is_ready:
+            return
+        now, busy = time.monotonic(), {held.ref for held in self.held.all()}
+        closed = set(self.residency.leaving)
+        self._refuse_misfits(now)
+        plan = self.residency.plan(self.models.loadable(now), busy=busy, now=now)
+        for ref in plan.unload:
+            self.models.unload(ref)
+            self._executor.unload(ref)
+        for ref in plan.load:
+            self.models.begin_load(ref)
+            self._executor.load(ref, self.costs[ref])
+        if plan != NOTHING or closed != self.residency.leaving:
             self._on_models()
 
-    def model_loaded(self, ref: str, max_batch: int) -> None:
+    def _refuse_misfits(self, now: float) -> None:
+        for ref in self.models.loadable(now):
+            if why := self.residency.misfit(ref):
+                log.error("%s is not loaded: %s", ref, why)
+                self.models.refused(ref, why, now)
+
+    def model_unloaded(self, ref: str, used_bytes: int) -> None:
+        """A version has made way: let in what that was for."""
+        log.info("%s made way for others; the models use %.0f MB", ref, used_bytes / 1e6)
+        self.residency.unloaded(ref, used_bytes=used_bytes)
+        self.tally.of(ref).unloads += 1
+        self.load_due()
+
+    def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
         """A version can run: send it what waits here, and claim for it."""
         self.models.loaded(ref, max_batch)
+        self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic())
+        self.tally.of(ref).loaded(footprint.load_s)
         waiting = [held for held in self.held.all() if held.ref == ref]
         self._send([held for held in waiting if held.slot not in self.held.suspects])
         self.trial.proceed()
@@ -216,6 +253,7 @@ class JobPath:
         """A version cannot run here: give back what waits for it."""
         log.error("%s cannot be loaded: %s", ref, error)
         self.models.refused(ref, error, time.monotonic())
+        self.residency.refused(ref, time.monotonic())
         self.give_back([held for held in self.held.all() if held.ref == ref])
         self._on_models()
 
@@ -227,6 +265,7 @@ class JobPath:
         self.clock.forget_running()
         self.held.stop_running()
         self.models.child_lost()
+        self.residency.process_lost(self.models.refs())
         if loading is not None:
             self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())
         for held in filter(None, map(self.held.get, suspects)):

@@ -14,6 +14,7 @@ from registry.cache_room import CacheRoom
 from registry.manifest import Manifest
 from registry.progress import LoggedProgress
 from registry.registry import Registry
+from registry.source import forget_source
 from workers.batcher import Limits
 from workers.cost_model import CostModel
 from workers.failures import ItemResult
@@ -68,11 +69,22 @@ class LoadedModels:
         return runtime
 
     def _fetch(self, manifest: Manifest) -> Path:
-        """Bring a version's files, which stay on this disk as long as this process lives."""
+        """Bring a version's files, which stay on this disk as long as the version is loaded."""
         folder = version_folder(self._cache, manifest)
         self._room.hold(folder)
         self._room.make(0 if folder.exists() else manifest.size_bytes)
         return self._registry.fetch(manifest.ref, self._cache, LoggedProgress(name=str(manifest.ref)))
+
+    def unload(self, ref: str) -> None:
+        """Forget a version; what it used is free once garbage is collected."""
+        runtime = self._runtimes.pop(ref, None)
+        for of_version in (self.limits, self._told_at, self._passes):
+            of_version.pop(ref, None)
+        if runtime is not None:
+            manifest = runtime.manifest
+            runtime.close()
+            forget_source(manifest.digest)
+            self._room.let_go(version_folder(self._cache, manifest))
 
     def learn(self, ref: str, forwarded: Forwarded, took_s: float) -> None:
         """A pass of a version took so long. One that failed on the way says nothing about time."""

@@ -107,6 +107,11 @@ class Runtime:
         runtime.warm_up()
         return runtime
 
+    def close(self) -> None:
+        """Let go of the model and all that it holds, whoever still refers to it."""
+        vars(self._model).clear()
+        vars(self).clear()
+
     def warm_up(self) -> None:
         """Run the examples alone and as a full batch, so that no job pays for what happens once.
 

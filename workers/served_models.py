@@ -69,6 +69,11 @@ class _Served:
             return Window(batch, batch)
         return Window(batch, max(batch, min(WINDOW_BATCHES * self.max_batch, int(_WINDOW_S / job_s))))
 
+    @property
+    def is_cold(self) -> bool:
+        """True if it could be loaded and is not, for want of memory."""
+        return self.state is ModelState.LOADING and not self.asked
+
     def full_job_s(self) -> float | None:
         """Seconds that a job takes in a full pass, None before the first pass."""
         if self.costs is None or not self.costs.known or not self.item_cost:
@@ -99,17 +104,23 @@ class ServedModels:
         for ref in refs:
             self._models.setdefault(ref, _Served())
 
-    def due(self, now: float) -> list[str]:
-        """Versions that the child should load now; each is answered once."""
-        due = [
+    def loadable(self, now: float) -> list[str]:
+        """Versions that the child has not loaded, was not asked for, and that may be tried now."""
+        return [
             ref
             for ref, model in self._models.items()
             if not model.asked and (model.state is ModelState.LOADING or model.retry_at <= now)
         ]
-        for ref in due:
-            self._models[ref].asked = True
-            self._models[ref].state = ModelState.LOADING
-        return due
+
+    def begin_load(self, ref: str) -> None:
+        """The child is asked for a version."""
+        self._models[ref].asked = True
+        self._models[ref].state = ModelState.LOADING
+
+    def unload(self, ref: str) -> None:
+        """A version makes way for others; it can be loaded again."""
+        model = self._models[ref]
+        model.state, model.asked = ModelState.LOADING, False
 
     def loaded(self, ref: str, max_batch: int) -> None:
         """A version can run."""
@@ -181,9 +192,21 @@ class ServedModels:
         """The versions that can run, with their largest batch."""
         return {ref: m.max_batch for ref, m in self._models.items() if m.state is ModelState.READY}
 
+    def job_s(self, ref: str) -> float | None:
+        """Seconds that a job takes in a full pass, None before the first pass."""
+        return self._models[ref].full_job_s()
+
+    def is_cold(self, ref: str) -> bool:
+        """Tell whether a version is not loaded for want of memory."""
+        return self._models[ref].is_cold
+
+    def refs(self) -> list[str]:
+        """Every version that was ever wanted."""
+        return list(self._models)
+
     def presence(self) -> dict[str, ModelPresence]:
         """What others may know; may be asked from any thread."""
         return {
-            ref: ModelPresence(state=m.state, error=m.error, job_s=m.full_job_s(), **m.sums._asdict())
+            ref: ModelPresence(state=m.state, error=m.error, cold=m.is_cold, job_s=m.full_job_s(), **m.sums._asdict())
             for ref, m in list(self._models.items())
         }

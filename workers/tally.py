@@ -20,8 +20,16 @@ class ModelTally:
         self.runs = 0
         #: In the model's own units, as padded; and how much of it was filling.
         self.cost = self.padding = 0.0
+        #: How often it was loaded and made way for others, and how long its loads took.
+        self.loads = self.unloads = 0
+        self.load_s = 0.0
         #: Jobs that failed, by cause.
         self.failed: Counter[str] = Counter()
+
+    def loaded(self, took_s: float) -> None:
+        """It was loaded."""
+        self.loads += 1
+        self.load_s += took_s
 
 
 class Tally:

@@ -1,15 +1,17 @@
 """Routes about released models."""
 
-from typing import Any
+import time
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.documentation import json_answers
 from api.records import model_document
-from api.schemas import ModelList, ModelRecord
+from api.schemas import ModelList, ModelRecord, WarmModel
 from api.services import services_of
 from headrace.presence import ModelState
+from headrace.timestamps import rfc3339
 from registry.served import ServedModel
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -37,6 +39,28 @@ async def read_model(request: Request, name: str) -> Response:
     model = await services_of(request).catalog.find(name)
     document = await _document(request, model)
     return Response(orjson.dumps(document), media_type="application/json")
+
+
+@router.post(
+    "/{name}/warm",
+    status_code=202,
+    summary="Have a model loaded before its jobs come",
+    responses=json_answers({202: "Workers are told"}, WarmModel, problems=(404, 422, 503)),
+)
+async def warm(
+    request: Request,
+    name: str,
+    for_s: Annotated[int, Query(ge=1, le=86_400, description="How long to keep it.")] = 600,
+) -> Response:
+    """Have each worker that serves a model load the versions that get its jobs, whatever makes way for that."""
+    services = services_of(request)
+    model = await services.catalog.find(name)
+    refs = [served.ref for number, served in sorted(model.versions.items()) if number in model.release.traffic.shares]
+    until_ms = time.time_ns() // 1_000_000 + 1000 * for_s
+    for ref in refs:
+        await services.mux.run(services.store.warm_up(ref, until_ms=until_ms))
+    document = {"model": name, "versions": [ref.version for ref in refs], "until": rfc3339(until_ms)}
+    return Response(orjson.dumps(document), 202, media_type="application/json")
 
 
 async def _document(request: Request, model: ServedModel) -> dict[str, Any]:

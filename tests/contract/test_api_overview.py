@@ -1,6 +1,7 @@
 """Models, queues, workers, health, and what every answer has in common."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,28 @@ async def test_models_show_what_they_take_and_give(api: httpx2.AsyncClient) -> N
     assert (one["name"], one["version"], one["max_batch"], one["description"]) == ("greeter", 1, 8, "Says hello.")
     assert one["input_schema"]["required"] == ["text"]
     assert one["examples"] == [{"text": "world", "times": 1}]
+
+
+async def test_a_model_is_warmed_in_the_versions_that_get_its_jobs(
+    api: httpx2.AsyncClient, redis_url: str, store: JobStore
+) -> None:
+    redis = SyncRedis(url=redis_url)
+    now_ms = time.time_ns() // 1_000_000
+    answer = await api.post("/v1/models/greeter/warm?for_s=60")
+
+    assert (202, "greeter", [1]) == (answer.status_code, answer.json()["model"], answer.json()["versions"])
+    assert ["greeter@1"] == redis.run(store.warm(now_ms=now_ms + 59_000))
+    assert [] == redis.run(store.warm(now_ms=now_ms + 90_000))
+    redis.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("nobody/warm", "model_not_found"), ("greeter/warm?for_s=0", "invalid_input")]
+)
+async def test_what_cannot_be_warmed_is_said(api: httpx2.AsyncClient, path: str, code: str) -> None:
+    answer = await api.post(f"/v1/models/{path}")
+
+    assert code == answer.json()["code"]
 
 
 async def test_an_unknown_model_is_404(api: httpx2.AsyncClient) -> None:

@@ -106,3 +106,14 @@ def test_lists_show_what_there_is(run: Run) -> None:
     assert "standard  1" in run("queues").stdout
     assert "WORKER" in run("workers").stdout
     assert job_id == json.loads(run("jobs", "--json", "--limit", "1").stdout)["id"]
+
+
+def test_a_model_is_warmed_before_its_jobs_come(run: Run) -> None:
+    result = run("models", "warm", "greeter", "--for-s", "60")
+
+    assert code(result) == 0
+    assert result.stdout.startswith("greeter@1: loaded where it is served, and kept until ")
+
+
+def test_a_model_that_is_not_known_cannot_be_warmed(run: Run) -> None:
+    assert code(run("models", "warm", "nobody")) == 2

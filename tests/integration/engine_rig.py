@@ -45,7 +45,9 @@ class Obedient(Model, max_batch=8):
 class EngineRig:
     """One engine, and the submitter and reader beside it."""
 
-    def __init__(self, *, url: str, keys: Keys, folder: Path, **settings: float) -> None:
+    def __init__(
+        self, worker_class: WorkerClass | None = None, /, *, url: str, keys: Keys, folder: Path, **settings: float
+    ) -> None:
         self.settings = Settings.model_validate(
             {"redis_url": url, "cell": keys.cell, "data_dir": folder, "lease_ms": 3000, "registry_poll_s": 0.1}
             | settings
@@ -55,7 +57,8 @@ class EngineRig:
         self.store = JobStore(keys)
         self.keys = keys
         self.loop = SelectorLoop()
-        identity = WorkerIdentity(id=f"w-{keys.cell}", class_name="on-demand", worker_class=WorkerClass())
+        self.worker_class = worker_class or WorkerClass()
+        identity = WorkerIdentity(id=f"w-{keys.cell}", class_name="on-demand", worker_class=self.worker_class)
         self.engine = JobEngine(settings=self.settings, identity=identity, view=NoView())
 
     def push(self, name: str = "obedient", source: str = SOURCE) -> ModelRef:

@@ -130,6 +130,13 @@ def test_lengths_on_a_curve_come_close_to_batches_without_filling(capsys: pytest
     assert max(over_single) < 1
 
 
+def test_residency_spends_less_time_on_loading_than_least_recently_used(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["residency"], capsys)["figures"]
+
+    assert 0 < figures["load_seconds_vs_lru"] < 1
+    assert figures["load_share"] <= 1 / 3
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 

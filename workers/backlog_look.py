@@ -1,0 +1,45 @@
+"""BacklogLook: asks Redis what waits for models that a worker has not loaded, and what somebody wants loaded.
+
+Only a worker asks whose models do not all fit. Of those that are loaded the bell tells.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from headrace.keys import split_group
+from headrace.store import JobStore
+from headrace.store_records import QueueDepth
+from workers.model_choice import Backlog
+from workers.residency import Residency
+from workers.wire import Wire
+
+log = logging.getLogger("headrace.residency")
+
+
+class BacklogLook:
+    """Never waits: what it learns the residency is told when the answer comes."""
+
+    def __init__(self, *, wire: Wire, store: JobStore, residency: Residency) -> None:
+        self._wire = wire
+        self._store = store
+        self._residency = residency
+
+    def look(self, groups: Sequence[str]) -> None:
+        """Ask about these groups."""
+        if not (self._residency.budget_bytes and groups and self._wire.is_open):
+            return
+        self._wire.send(self._store.depths(groups), self._saw, self._failed)
+        now_ms = time.time_ns() // 1_000_000
+        self._wire.send(self._store.warm(now_ms=now_ms), self._residency.ask, self._failed)
+
+    def _saw(self, depths: Sequence[QueueDepth]) -> None:
+        waiting: defaultdict[str, list[Backlog]] = defaultdict(list)
+        for depth in depths:
+            ref, tier = split_group(depth.group)
+            waiting[str(ref)].append(Backlog(tier, depth.depth, depth.oldest_age_ms / 1000))
+        self._residency.saw(waiting)
+
+    def _failed(self, error: Exception) -> None:
+        log.warning("what waits for models that are not loaded cannot be seen: %s", error)

@@ -1,0 +1,69 @@
+"""MemoryMeter: what the models of this process use, and giving back what an unloaded one used.
+
+On the CPU that is the process's resident memory. On CUDA it is what the driver says of the whole device: a worker has
+its device to itself, and whatever else uses it is not there for models either.
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_STATUS, _STATM, _CLEAR = (Path("/proc/self") / name for name in ("status", "statm", "clear_refs"))
+#: Written there it resets the peak of resident memory, see proc(5).
+_RESET_PEAK = "5"
+
+
+class MemoryMeter:
+    """Of one process.
+
+    Args:
+        device: cpu, cuda or cuda:0.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def used_bytes(self) -> int:
+        """What is in use now."""
+        torch = self._torch()
+        if torch is None:
+            return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
+        free_bytes, total_bytes = torch.cuda.mem_get_info(self._device)
+        return int(total_bytes - free_bytes)
+
+    def reset_peak(self) -> None:
+        """Look for the peak from now on."""
+        if (torch := self._torch()) is not None:
+            torch.cuda.reset_peak_memory_stats(self._device)
+        # Not everywhere may a process do that; its peak then counts from its start.
+        with contextlib.suppress(OSError):
+            _CLEAR.write_text(_RESET_PEAK)
+
+    def peak_bytes(self) -> int:
+        """The most that was in use since."""
+        if (torch := self._torch()) is not None:
+            above = torch.cuda.max_memory_reserved(self._device) - torch.cuda.memory_reserved(self._device)
+            return self.used_bytes() + int(above)
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return max(int(line.split()[1]) * 1024, self.used_bytes())
+
+    def give_back(self) -> None:
+        """Free what nobody refers to any more, down to the system."""
+        gc.unfreeze()
+        gc.collect()
+        if (torch := self._torch()) is not None:
+            torch.cuda.empty_cache()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+    def _torch(self) -> Any:
+        """The library, if the models use a device through it; None if their memory is the process's own."""
+        torch = sys.modules.get("torch")
+        is_cuda = torch is not None and self._device.startswith("cuda") and torch.cuda.is_initialized()
+        return torch if is_cuda else None

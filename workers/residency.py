@@ -1,0 +1,215 @@
+"""Residency: which model versions a worker keeps in memory when not all of them fit. Pure.
+
+One version is let in at a time. It must be worth its load (`model_choice`), and those that make way for it are the
+least worth keeping (`eviction`). They are closed first: nothing more is claimed for them, what was claimed runs, then
+they go. After a load of `l` seconds nothing else is loaded for `KAPPA * l`, so that loading takes at most a third of
+the time. What was never loaded here and fits as it is need not wait, but counts.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from workers.eviction import Eviction
+from workers.model_choice import KAPPA, PATIENCE, Backlog, Candidate, weigh
+
+#: What a load and a job are thought to take before one was seen.
+_UNKNOWN_LOAD_S, _UNKNOWN_JOB_S = 1.0, 0.1
+
+
+class Footprint(NamedTuple):
+    """What a version needs: memory that it keeps, what its load and its passes need on top for a moment, and time."""
+
+    size_bytes: int
+    extra_bytes: int = 0
+    load_s: float = _UNKNOWN_LOAD_S
+
+
+class Plan(NamedTuple):
+    """What the child should do now."""
+
+    load: tuple[str, ...] = ()
+    unload: tuple[str, ...] = ()
+
+
+NOTHING = Plan()
+
+
+class Residency:
+    """Of one worker.
+
+    Args:
+        budget_bytes: memory that its models may use together with their process; 0: everything stays loaded.
+        patience_s: how long a job may wait before its version is loaded for its sake alone.
+        pinned: tells, by its reference, whether a version must stay once it is loaded.
+    """
+
+    def __init__(
+        self, *, budget_bytes: int = 0, patience_s: float = 10.0, pinned: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self.budget_bytes = budget_bytes
+        self._patience_s = patience_s
+        self._eviction = Eviction(pinned)
+        #: Memory in use by each process that has models loaded.
+        self._used: dict[str, int] = {}
+        self._footprints: dict[str, Footprint] = {}
+        self._known: set[str] = set()
+        self._waiting: Mapping[str, Sequence[Backlog]] = {}
+        self._job_s: dict[str, float] = {}
+        self._asked: frozenset[str] = frozenset()
+        #: For whom room is made, and who makes it.
+        self._coming: str | None = None
+        self.leaving: set[str] = set()
+        #: What was ordered and has not happened yet.
+        self._moving: set[str] = set()
+        self._rests_until = -math.inf
+
+    # --- what is known
+
+    def expect(self, ref: str, footprint: Footprint) -> None:
+        """What a version that was never loaded here will probably need."""
+        self._footprints.setdefault(ref, footprint)
+
+    def footprint(self, ref: str) -> Footprint:
+        """What a version needs, as far as is known."""
+        return self._footprints.get(ref, Footprint(0))
+
+    def saw(self, waiting: Mapping[str, Sequence[Backlog]]) -> None:
+        """So much waits in the queues for each version."""
+        self._waiting = waiting
+
+    def ask(self, refs: Collection[str]) -> None:
+        """Somebody wants these loaded, jobs or not."""
+        self._asked = frozenset(refs)
+
+    def ran(self, ref: str, jobs: int, *, job_s: float | None, now: float) -> None:
+        """A pass over so many jobs ended; one of them takes `job_s` in a full pass."""
+        self._eviction.used(ref, jobs, now)
+        if job_s is not None:
+            self._job_s[ref] = job_s
+
+    # --- what happens
+
+    def loaded(self, ref: str, footprint: Footprint, *, used_bytes: int, now: float, process: str = "") -> None:
+        """A version was loaded, and its process uses so much memory now."""
+        self._known.add(ref)
+        self._footprints[ref] = footprint
+        self._used[process] = used_bytes
+        self._eviction.loaded(ref, size_bytes=footprint.size_bytes, load_s=footprint.load_s, now=now)
+        self._coming = None if self._coming == ref else self._coming
+        self._moving.discard(ref)
+        self._rest(footprint.load_s, now)
+
+    def unloaded(self, ref: str, *, used_bytes: int, process: str = "") -> None:
+        """A version was unloaded, and its process uses so much memory now."""
+        self._used[process] = used_bytes
+        self._moving.discard(ref)
+        if ref in self.leaving:
+            self.leaving.discard(ref)
+            self._eviction.evicted(ref)
+        self._eviction.gone(ref)
+
+    def refused(self, ref: str, now: float) -> None:
+        """A version could not be loaded."""
+        self._coming = None if self._coming == ref else self._coming
+        self._moving.discard(ref)
+        self._rest(self.footprint(ref).load_s, now)
+
+    def _rest(self, load_s: float, now: float) -> None:
+        """A load took so long; loads that did not wait for the end of a rest make it longer."""
+        self._rests_until = max(now, self._rests_until) + KAPPA * load_s
+
+    def process_lost(self, refs: Collection[str], process: str = "") -> None:
+        """The process that had these loaded is gone; what fits is loaded again without a rest."""
+        self._used.pop(process, None)
+        for ref in refs:
+            self._eviction.gone(ref)
+            self.leaving.discard(ref)
+            self._moving.discard(ref)
+            self._known.discard(ref)
+        self._rests_until = -math.inf
+
+    # --- what to do
+
+    def plan(self, loadable: Sequence[str], *, busy: Collection[str], now: float) -> Plan:
+        """Decide what to load and unload, given what could be loaded and for what jobs are held here.
+
+        With a budget that is one thing at a time: nothing more until it was told to have happened.
+        """
+        if not self.budget_bytes:
+            return Plan(load=tuple(loadable))
+        plan = NOTHING if self._moving else self._next(loadable, busy, now)
+        self._moving.update(plan.load, plan.unload)
+        return plan
+
+    def _next(self, loadable: Sequence[str], busy: Collection[str], now: float) -> Plan:
+        if self.leaving:
+            return self._let_go(busy)
+        # What jobs are held for was loaded until its process died.
+        asked = self._asked.union(busy)
+        if now < self._rests_until:
+            loadable = [ref for ref in loadable if ref not in self._known or ref in asked]
+        patience_s = self._patience(loadable)
+        for candidate in sorted(
+            (self._weigh(ref, patience_s, asked=ref in asked) for ref in loadable), key=self._order
+        ):
+            if (plan := self._admit(candidate, busy, now)) is not None:
+                return plan
+        return NOTHING
+
+    def misfit(self, ref: str) -> str:
+        """Why a version can never be loaded here; empty if it can."""
+        if not self.budget_bytes or self._missing_bytes(ref) <= self._eviction.most_bytes:
+            return ""
+        needs, may_use = self.footprint(ref).size_bytes / 1e6, self.budget_bytes / 1e6
+        return f"it needs {needs:,.0f} MB beside what must stay loaded, and this worker may use {may_use:,.0f} MB"
+
+    def _patience(self, loadable: Sequence[str]) -> float:
+        """How long jobs may wait before their version is loaded for their sake alone: the longer the more there are."""
+        loads_s = sum(self.footprint(ref).load_s for ref in loadable if self._work_s(ref))
+        return max(self._patience_s, PATIENCE * loads_s)
+
+    def _weigh(self, ref: str, patience_s: float, *, asked: bool) -> Candidate:
+        load_s, job_s = self.footprint(ref).load_s, self._job_s.get(ref, _UNKNOWN_JOB_S)
+        return weigh(ref, self._waiting.get(ref, ()), job_s=job_s, load_s=load_s, patience_s=patience_s, asked=asked)
+
+    def _work_s(self, ref: str) -> float:
+        return sum(backlog.jobs for backlog in self._waiting.get(ref, ())) * self._job_s.get(ref, _UNKNOWN_JOB_S)
+
+    def _is_idle(self, busy: Collection[str]) -> bool:
+        """Tell whether nothing could run here anyway, so that a load keeps nobody waiting."""
+        return not busy and not any(map(self._work_s, self._eviction))
+
+    def _has_much(self, ref: str) -> bool:
+        """Tell whether a version would have to be loaded again if it went now."""
+        return self._work_s(ref) >= KAPPA * self.footprint(ref).load_s
+
+    def _order(self, candidate: Candidate) -> tuple[bool, tuple[bool, float, float]]:
+        return candidate.ref != self._coming, candidate.order
+
+    def _admit(self, candidate: Candidate, busy: Collection[str], now: float) -> Plan | None:
+        """Load it, make room for it, or None: others may be looked at."""
+        ref, missing_bytes = candidate.ref, self._missing_bytes(candidate.ref)
+        if missing_bytes <= 0:
+            is_wanted = ref not in self._known or candidate.work_s > 0 or candidate.asked
+            return Plan(load=(ref,)) if is_wanted else None
+        is_rested = now >= self._rests_until or candidate.asked
+        pays = candidate.is_worth_it or (candidate.work_s > 0 and self._is_idle(busy))
+        if not (is_rested and pays) or missing_bytes > self._eviction.most_bytes:
+            return None
+        kept = () if candidate.must_come else {resident for resident in self._eviction if self._has_much(resident)}
+        victims = self._eviction.victims(missing_bytes, kept=kept, now=now)
+        if victims is None:
+            # Whoever can wait no longer waits for those that may not go yet; others would take the room meanwhile.
+            return NOTHING if candidate.must_come else None
+        self._coming, self.leaving = ref, set(victims)
+        return self._let_go(busy)
+
+    def _let_go(self, busy: Collection[str]) -> Plan:
+        return Plan(unload=tuple(sorted(self.leaving.difference(busy))))
+
+    def _missing_bytes(self, ref: str) -> int:
+        """Memory that must become free before a version can be loaded."""
+        residents = [self._footprints[resident].extra_bytes for resident in self._eviction]
+        extra_bytes = max([self.footprint(ref).extra_bytes, *residents])
+        return sum(self._used.values()) + self.footprint(ref).size_bytes + extra_bytes - self.budget_bytes
