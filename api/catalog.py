@@ -52,6 +52,10 @@ class Catalog:
         """All released models by name."""
         return [self._models[name] for name in sorted(self._models)]
 
+    def known(self, name: str) -> ServedModel | None:
+        """A model as it was when this process last looked."""
+        return self._models.get(name)
+
     async def find(self, name: str) -> ServedModel:
         """A model by its name.
 

@@ -166,6 +166,7 @@ class JobDesk:
         op = self._store.submit_many(jobs, cap=cap, idempotency_ttl_s=ttl_s, is_whole=is_whole)
         submitted = await self._run(op)
         self._clock.learn(submitted[0].now_ms)
+        self._services.shadows.copy(jobs, submitted)
         return submitted
 
     async def settle(self) -> None:

@@ -11,6 +11,7 @@ from api.event_feed import EventFeed
 from api.id_seal import IdSeal
 from api.key_ring import KeyRing
 from api.presences import Presences
+from api.shadows import Shadows
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
 from headrace.key_store import KeyStore
@@ -34,6 +35,7 @@ class Services:
     catalog: Catalog
     presences: Presences
     seal: IdSeal
+    shadows: Shadows
     key_store: KeyStore
     ring: KeyRing
     waiters: Waiters
@@ -49,6 +51,7 @@ class Services:
     async def close(self) -> None:
         """Let everybody go and disconnect."""
         self.waiters.close()
+        await self.shadows.close()
         await self.catalog.close()
         await self.feed.close()
         await self.barrier.close()
@@ -64,16 +67,20 @@ def make_services(settings: Settings) -> Services:
     keys = Keys(cell=settings.cell)
     mux = Mux(url=settings.redis_url)
     waiters = Waiters()
-    registry = Registry(url=settings.registry_location, signers=settings.signers)
+    catalog = Catalog(
+        registry=Registry(url=settings.registry_location, signers=settings.signers), poll_s=settings.registry_poll_s
+    )
+    store, seal = JobStore(keys), IdSeal(mux=mux, keys=keys)
     return Services(
         settings=settings,
-        store=JobStore(keys),
+        store=store,
         deliveries=DeliveryStore(keys),
         mux=mux,
         barrier=make_barrier(settings.durability, url=settings.redis_url, keys=keys),
-        catalog=Catalog(registry=registry, poll_s=settings.registry_poll_s),
+        catalog=catalog,
         presences=Presences(mux=mux, keys=keys),
-        seal=IdSeal(mux=mux, keys=keys),
+        seal=seal,
+        shadows=Shadows(catalog=catalog, store=store, mux=mux, seal=seal, cap=settings.queue_cap),
         key_store=(key_store := KeyStore(keys)),
         ring=KeyRing(mux=mux, store=key_store, is_strict=settings.api_demands_keys),
         waiters=waiters,

@@ -2,5 +2,6 @@
 
 Job records and their transitions (`jobs`, `store`, `lua/`), the order of service (`tiers`), every Redis key (`keys`),
 what a model author writes (`model`, `model_options`), what a submission is (`submission`, read by `reading`, with
-`moments`), settings, errors, and the HTTP client. Nothing here imports torch, Celery or FastAPI.
+`moments`; `shadow`: its copy for a version that is only watched), settings, errors, and the HTTP client. Nothing here
+imports torch, Celery or FastAPI.
 """

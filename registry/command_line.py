@@ -36,7 +36,8 @@ def describe_release(release: Release | None) -> str:
     if release is None:
         return "not released: push it again without --no-release"
     names = [f"@{alias} is @{version}" for alias, version in sorted(release.aliases.items())]
-    return ", ".join([f"serving {describe_traffic(release)}", *names])
+    shadows = [f"@{version} shadows {percent}%" for version, percent in sorted(release.shadows.items())]
+    return ", ".join([f"serving {describe_traffic(release)}", *names, *shadows])
 
 
 def print_json(value: object) -> None:

@@ -22,7 +22,7 @@ from registry.provenance import provenance_of
 from registry.release import Release
 from registry.release_log import ReleaseLog
 from registry.signing import Signer, verify
-from registry.traffic import Traffic, promoted, with_alias, with_canary, withdrawn
+from registry.traffic import Traffic, promoted, with_alias, with_canary, with_shadow, withdrawn
 
 _MANIFEST = "manifest.json"
 
@@ -118,6 +118,22 @@ class Registry:
         return self.log.append(
             ref.name, lambda table: withdrawn(table or Traffic({}, {}), ref.version), why=why or "withdrawn", by=by
         )
+
+    def shadow(self, ref: ModelRef, *, percent: int, why: str = "") -> Release:
+        """Send copies of so many of a hundred new jobs to a version, whose results nobody sees; 0: none any more.
+
+        Raises:
+            ModelNotFound: if there is no such version, or the model was never released.
+            InvalidInput: if it gets jobs of its own.
+        """
+        self.manifest(ref)
+
+        def change(table: Traffic | None) -> Traffic:
+            if table is None:
+                raise ModelNotFound(f"'{ref.name}' was never released, so there are no jobs to copy")
+            return with_shadow(table, ref.version, percent=percent)
+
+        return self.log.append(ref.name, change, why=why or f"shadow of {percent} %")
 
     def alias(self, name: str, alias: str, version: int | None, *, why: str = "") -> Release:
         """Let `name@alias` mean a version, or nothing any more.

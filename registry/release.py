@@ -19,6 +19,8 @@ class Release(BaseModel):
     aliases: dict[str, int] = {}
     #: The version on trial, if one is; its weight is above 0.
     canary: int | None = None
+    #: Versions that get copies, by how many of a hundred new jobs.
+    shadows: dict[int, int] = {}
     #: The entry whose table was put in force again, if this one goes back.
     restores: int | None = None
     by: str
@@ -41,7 +43,7 @@ class Release(BaseModel):
     @property
     def traffic(self) -> Traffic:
         """The table that it puts in force."""
-        return Traffic(self.routes, self.aliases, self.canary)
+        return Traffic(self.routes, self.aliases, self.canary, self.shadows)
 
     def document(self) -> dict[str, Any]:
         """As it is kept: JSON with the versions as text."""

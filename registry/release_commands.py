@@ -1,4 +1,4 @@
-"""Commands that say which versions serve: promote, canary, withdraw, rollback, alias, log."""
+"""Commands that say which versions serve: promote, canary, shadow, withdraw, rollback, alias, log."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ Why = Annotated[str, typer.Option(help="Kept with the release.")]
 
 def install(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (promote, canary, withdraw, rollback, alias, log):
+    for command in (promote, canary, shadow, withdraw, rollback, alias, log):
         app.command()(command)
 
 
@@ -44,6 +44,18 @@ def canary(
     """Send a share of new jobs to a version, the rest where they went."""
     with said_plainly():
         release = open_registry().canary(ModelRef.parse(version), percent=percent, why=why)
+    _say(release, as_json=as_json)
+
+
+def shadow(
+    version: Version,
+    percent: Annotated[int, typer.Option(help="Of new jobs, 1 to 100; 0: send no more copies.")] = 10,
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run a share of new jobs on another version too; nobody sees those results, but what fails is counted."""
+    with said_plainly():
+        release = open_registry().shadow(ModelRef.parse(version), percent=percent, why=why)
     _say(release, as_json=as_json)
 
 

@@ -86,6 +86,7 @@ class ReleaseLog:
                 routes=dict(wanted.routes),
                 aliases=dict(wanted.aliases),
                 canary=wanted.canary,
+                shadows=dict(wanted.shadows),
                 restores=restores,
                 by=by or user_name(),
                 why=why,

@@ -15,6 +15,7 @@ from headrace.reading import invalid_fields, pointer_to
 from registry.manifest import Manifest
 from registry.registry import Registry
 from registry.release import Release
+from registry.traffic import WHOLE
 
 _PROBLEMS_SHOWN = 20
 
@@ -71,6 +72,11 @@ class ServedModel:
         """The version for a job: by weight, and always the same for the same id."""
         point = zlib.crc32(job_id.encode()) % self._limits[-1]
         return self._served[bisect_right(self._limits, point)]
+
+    def shadows_of(self, job_id: str) -> list[ServedVersion]:
+        """The versions that get a copy of a job: always the same for the same id, whatever version it has itself."""
+        point = zlib.crc32(f"shadow/{job_id}".encode()) % WHOLE
+        return [self.versions[version] for version, percent in self.release.shadows.items() if point < percent]
 
     def find(self, version: str) -> ServedVersion | None:
         """A released version by its number or alias as callers write it."""

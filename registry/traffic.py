@@ -5,6 +5,7 @@ Each change makes a new table from the one in force; the release log keeps them 
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from headrace.errors import InvalidInput
@@ -18,12 +19,14 @@ _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 class Traffic(NamedTuple):
     """Weights by version, and versions by alias. A version of weight 0 takes only jobs that name it.
 
-    `canary` is the version that is on trial, if one is.
+    `canary` is the version that is on trial, if one is. `shadows` are versions that get copies of so many of a hundred
+    new jobs, whose results nobody sees.
     """
 
     routes: Mapping[int, int]
     aliases: Mapping[str, int]
     canary: int | None = None
+    shadows: Mapping[int, int] = MappingProxyType({})
 
     @property
     def shares(self) -> dict[int, int]:
@@ -33,7 +36,7 @@ class Traffic(NamedTuple):
 
 def promoted(table: Traffic, version: int) -> Traffic:
     """All traffic to one version; the versions that aliases name can still be asked for."""
-    return _with_aliased({version: WHOLE}, table.aliases)
+    return _changed(table, {version: WHOLE})
 
 
 def with_canary(table: Traffic, version: int, *, percent: int) -> Traffic:
@@ -47,7 +50,7 @@ def with_canary(table: Traffic, version: int, *, percent: int) -> Traffic:
     others = {other: weight for other, weight in table.shares.items() if other != version}
     if not others:
         raise InvalidInput(f"version {version} has all traffic; a canary needs another version beside it")
-    return _with_aliased({version: percent, **_scaled(others, WHOLE - percent)}, table.aliases, canary=version)
+    return _changed(table, {version: percent, **_scaled(others, WHOLE - percent)}, canary=version)
 
 
 def withdrawn(table: Traffic, version: int) -> Traffic:
@@ -62,7 +65,7 @@ def withdrawn(table: Traffic, version: int) -> Traffic:
     if not others:
         raise InvalidInput(f"version {version} gets all traffic; promote another one, or roll back")
     canary = table.canary if table.canary in others else None
-    return _with_aliased(_scaled(others, WHOLE), table.aliases, canary=canary)
+    return _changed(table, _scaled(others, WHOLE), canary=canary)
 
 
 def with_alias(table: Traffic, alias: str, version: int | None) -> Traffic:
@@ -78,12 +81,30 @@ def with_alias(table: Traffic, alias: str, version: int | None) -> Traffic:
         raise InvalidInput(f"there is no alias '{alias}'; known are {', '.join(sorted(aliases)) or 'none'}")
     if version is not None:
         aliases[alias] = version
-    return _with_aliased(table.shares, aliases, canary=table.canary)
+    return _changed(table._replace(aliases=aliases), table.shares, canary=table.canary)
 
 
-def _with_aliased(shares: Mapping[int, int], aliases: Mapping[str, int], *, canary: int | None = None) -> Traffic:
-    """Versions that an alias means stay in the table, with weight 0 where they have none."""
-    return Traffic({**dict.fromkeys(aliases.values(), 0), **shares}, dict(aliases), canary)
+def with_shadow(table: Traffic, version: int, *, percent: int) -> Traffic:
+    """Copies of so many of a hundred new jobs to one version; 0: none any more.
+
+    Raises:
+        InvalidInput: if the percentage is none, or the version gets jobs of its own.
+    """
+    if not 0 <= percent <= WHOLE:
+        raise InvalidInput(f"{percent} % is no share; choose 1 to 100, or 0 to send no more copies")
+    if percent and version in table.shares:
+        raise InvalidInput(f"version {version} gets traffic; only one that gets none can be a shadow")
+    shadows = {other: share for other, share in table.shadows.items() if other != version}
+    if percent:
+        shadows[version] = percent
+    return _changed(table._replace(shadows=shadows), table.shares, canary=table.canary)
+
+
+def _changed(table: Traffic, shares: Mapping[int, int], *, canary: int | None = None) -> Traffic:
+    """Versions that an alias means or that shadow others stay in the table, with weight 0 where they have none."""
+    shadows = {version: percent for version, percent in table.shadows.items() if version not in shares}
+    without_share = dict.fromkeys((*table.aliases.values(), *shadows), 0)
+    return Traffic({**without_share, **shares}, dict(table.aliases), canary, shadows)
 
 
 def _scaled(weights: Mapping[int, int], whole: int) -> dict[int, int]:

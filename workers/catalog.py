@@ -20,7 +20,7 @@ _OVER_FILES = 1.25
 
 
 class Catalog:
-    """Every version that gets traffic or has an alias, and every older one that jobs still wait for.
+    """Every version that gets traffic or copies or has an alias, and every older one that jobs still wait for.
 
     Args:
         serves: tells, by its name, whether a model is served here; called from the thread.
@@ -79,7 +79,7 @@ class Catalog:
         return {
             str(ModelRef(release.model, version))
             for release in registry.releases().values()
-            for version in {*release.traffic.shares, *release.aliases.values()}
+            for version in {*release.traffic.shares, *release.aliases.values(), *release.shadows}
             if self._serves(release.model)
         }
 

@@ -1,5 +1,6 @@
 """SubmitDesk: takes jobs from Celery producers, under the rules of `POST /v1/jobs`."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from headrace.errors import FieldError, IdempotencyMismatch
+from headrace.errors import FieldError, HeadraceError, IdempotencyMismatch
 from headrace.id_key import offer_id_key, read_id_key
 from headrace.ids import DEFAULT_TENANT, new_job_id
 from headrace.jobs import NewJob
@@ -15,6 +16,7 @@ from headrace.keys import Keys
 from headrace.reading import invalid_fields
 from headrace.server_clock import ask_time
 from headrace.settings import Settings
+from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
 from headrace.store_records import SubmitOutcome
 from headrace.submission import fingerprint, new_job, parse_submission, queue_full
@@ -22,6 +24,8 @@ from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
 from registry.served import ServedModel, ServedVersion, read_served, unknown_model, unknown_version
 from workers.task_results import task_mark
+
+log = logging.getLogger("headrace.submit")
 
 #: A name that is not known makes the desk look again, at most once in this time.
 _LOOK_AGAIN_S = 1.0
@@ -53,7 +57,7 @@ class SubmitDesk:
         if body.webhook is not None:
             problem = "is not taken here: the end of the job is the task's result; drop it, or submit over HTTP"
             raise invalid_fields([FieldError("/webhook", problem, "webhook_not_taken")])
-        job_id = new_job_id(cell=self._settings.cell, tenant=DEFAULT_TENANT, key=self._secret())
+        job_id = self._new_id(DEFAULT_TENANT)
         version = self._version_for(body.model, job_id)
         version.check(body.input)
         job = new_job(
@@ -76,7 +80,24 @@ class SubmitDesk:
             raise queue_full(job, submitted.depth)
         if submitted.outcome is SubmitOutcome.MISMATCH:
             raise IdempotencyMismatch("a task of the same id has made a job of other arguments; use a new task id")
+        if submitted.outcome is SubmitOutcome.ACCEPTED:
+            self._shadow(job, submitted.now_ms)
         return submitted.member.partition("/")[2]
+
+    def _shadow(self, job: NewJob, now_ms: int) -> None:
+        """Send copies to the versions that are only watched; they hold nobody up and fail nobody."""
+        copies = [
+            shadow_of(job, job_id=self._new_id(SHADOW_TENANT), ref=version.ref, now_ms=now_ms)
+            for version in self._models[job.ref.name].shadows_of(job.id)
+        ]
+        if copies:
+            try:
+                self._redis.run(self._store.submit_many(copies, cap=self._settings.queue_cap, idempotency_ttl_s=1))
+            except HeadraceError as error:
+                log.warning("%d copies for shadows were not stored: %s", len(copies), error)
+
+    def _new_id(self, tenant: str) -> str:
+        return new_job_id(cell=self._settings.cell, tenant=tenant, key=self._secret())
 
     def _secret(self) -> bytes:
         if not self._id_key:

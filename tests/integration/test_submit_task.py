@@ -12,7 +12,11 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from headrace.jobs import JobStatus
+from headrace.keys import group_of
+from headrace.presence import ModelState
 from headrace.redis_op import RedisOp
+from headrace.tiers import Tier
+from registry.registry import Registry
 from tests.integration.engine_rig import wait_until
 from tests.integration.running_worker import LIMIT_S, RunningWorker
 from workers.task_results import task_mark
@@ -190,3 +194,23 @@ def test_a_full_queue_makes_the_task_wait_and_loses_nothing(worker: RunningWorke
     worker.ask("resume")
 
     assert [f"JOB {number}" for number in range(12)] == [result.get(timeout=LIMIT_S) for result in results]
+
+
+def test_a_version_that_shadows_another_runs_copies_of_tasks_jobs(worker: RunningWorker, producer: Celery) -> None:
+    registry, source = Registry(url=worker.settings.registry_location), worker.folder / "source"
+    (source / "notes.txt").write_text("the same, published again")
+    shadow = registry.push(source, name="obedient", release=False).manifest.ref
+    registry.shadow(shadow, percent=100)
+    wait_until(lambda: is_served(worker, str(shadow)), limit_s=LIMIT_S)
+
+    result = send(producer, "obedient", "hello")
+
+    assert "SUCCESS" == ended(result), result.result
+    copies = group_of(shadow, Tier.SPOT)
+    wait_until(lambda: worker.redis.run(worker.store.counts(copies)).ended == 1, limit_s=LIMIT_S)
+    registry.shadow(shadow, percent=0)
+
+
+def is_served(worker: RunningWorker, ref: str) -> bool:
+    said = worker.presence()
+    return said is not None and ref in said.models and said.models[ref].state is ModelState.READY

@@ -209,6 +209,23 @@ def test_a_canary_is_promoted_and_rolled_back_with_one_command_each() -> None:
 
 
 @pytest.mark.usefixtures("two_versions")
+def test_a_shadow_comes_and_goes_with_one_command_each() -> None:
+    said = [
+        run("shadow", "doubler@2", "--percent", 25)[1],
+        run("promote", "doubler@2")[1],
+        run("rollback", "doubler")[1],
+        run("shadow", "doubler@2", "--percent", 0)[1],
+    ]
+
+    assert said == [
+        "doubler release 2: serving @1 100%, @2 shadows 25%\n",
+        "doubler release 3: serving @2 100%\n",
+        "doubler release 4: serving @1 100%, @2 shadows 25%\n",
+        "doubler release 5: serving @1 100%\n",
+    ]
+
+
+@pytest.mark.usefixtures("two_versions")
 def test_the_log_says_what_served_who_said_so_and_why() -> None:
     run("alias", "doubler", "stable", 1)
     run("promote", "doubler@2", "--why", "faster")
@@ -225,4 +242,5 @@ def test_the_log_says_what_served_who_said_so_and_why() -> None:
 def test_a_change_of_traffic_that_makes_no_sense_is_wrong_usage() -> None:
     assert run("withdraw", "doubler@1")[0] == 2
     assert run("canary", "doubler@2", "--percent", 100)[0] == 2
+    assert run("shadow", "doubler@1")[0] == 2
     assert run("promote", "doubler@7")[0] == 1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InvalidInput
-from registry.traffic import Traffic, promoted, with_alias, with_canary, withdrawn
+from registry.traffic import Traffic, promoted, with_alias, with_canary, with_shadow, withdrawn
 
 ONE = Traffic({1: 100}, {})
 weights = st.dictionaries(st.integers(1, 50), st.integers(1, 100), min_size=1, max_size=8)
@@ -47,6 +47,16 @@ def test_a_version_that_an_alias_means_stays_without_traffic() -> None:
     assert with_alias(table, "stable", None) == Traffic({2: 100}, {})
 
 
+def test_a_shadow_stays_without_traffic_until_it_is_ended_or_gets_some() -> None:
+    table = with_alias(with_shadow(ONE, 2, percent=10), "stable", 1)
+
+    assert (table.shadows, table.shares) == ({2: 10}, {1: 100})
+    assert table.routes == {1: 100, 2: 0}
+    assert with_shadow(table, 2, percent=0) == with_alias(ONE, "stable", 1)
+    assert with_canary(table, 2, percent=5).shadows == {}
+    assert promoted(table, 3).shadows == {2: 10}
+
+
 @pytest.mark.parametrize(
     ("refused", "why"),
     [
@@ -55,6 +65,8 @@ def test_a_version_that_an_alias_means_stays_without_traffic() -> None:
         (lambda: with_canary(ONE, 1, percent=10), "needs another version beside it"),
         (lambda: withdrawn(ONE, 2), "gets no traffic"),
         (lambda: withdrawn(ONE, 1), "gets all traffic"),
+        (lambda: with_shadow(ONE, 2, percent=101), "101 % is no share"),
+        (lambda: with_shadow(ONE, 1, percent=10), "only one that gets none can be a shadow"),
         (lambda: with_alias(ONE, "3", 1), "is no alias"),
         (lambda: with_alias(ONE, "Prod", 1), "is no alias"),
         (lambda: with_alias(ONE, "prod", None), "there is no alias 'prod'"),
