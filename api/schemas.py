@@ -257,6 +257,9 @@ class ClassScalingRecord(_Shape):
     jobs: int = Field(description="Jobs that wait or are held, of the tiers that the class is scaled for.")
     backlog_s: float = Field(description="Their work.")
     arriving: float = Field(description="Work that arrives each second.")
+    planned: float = Field(description="What is planned to arrive each second until another worker is ready.")
+    forecast: str = Field(description="By which forecast: level, trend, seasonal or holt-winters.")
+    rule: str = Field(description="Which rule decided (setting `scaling_rule`).")
     cold_start_s: float = Field(description="From the start of a process until it can run a model.")
     reasons: list[str]
 
@@ -269,6 +272,7 @@ class ScalingChangeRecord(_Shape):
     before: int
     after: int
     reason: str
+    inputs: ClassScalingRecord | None = Field(description="What it was decided from; null for older schedulers.")
 
 
 class Scaling(_Shape):

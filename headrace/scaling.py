@@ -24,6 +24,11 @@ class ClassScaling(BaseModel):
     backlog_s: float
     #: Work that arrives each second.
     arriving: float
+    #: What is planned to arrive each second until another worker is ready, and by which forecast.
+    planned: float = 0.0
+    forecast: str = "level"
+    #: Which rule decided.
+    rule: str = "headrace"
     #: From the start of a process until it can run a model.
     cold_start_s: float
     reasons: tuple[str, ...]
@@ -49,3 +54,5 @@ class ScalingChange(BaseModel):
     before: int
     after: int
     reason: str
+    #: What it was decided from; absent in changes of older schedulers.
+    inputs: ClassScaling | None = None

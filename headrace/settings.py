@@ -185,6 +185,11 @@ class Settings(BaseSettings):
         description="how often lost leases are looked for, deadlines checked, delayed jobs promoted",
     )
     scaling_interval_ms: int = Field(500, ge=20, description="how often the number of workers is thought over")
+    scaling_rule: str = Field(
+        "headrace",
+        pattern=r"^(headrace|(keda|hpa|knative|rate)(:[0-9]*\.?[0-9]+)?)$",
+        description="by which rule workers are counted: headrace, or another's: keda, keda:60, hpa, knative, rate",
+    )
     leader_ttl_ms: int = Field(5_000, ge=200, description="how long a silent leading scheduler keeps the lead")
     worker_classes: dict[str, WorkerClass] = Field(
         default_factory=default_worker_classes, description="kinds of workers by name"

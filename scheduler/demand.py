@@ -1,14 +1,7 @@
-"""Demand: how many workers of each class the present load asks for, as fractions. Pure.
+"""Demand: what each class is scaled for, in jobs and in seconds of work; and whose workers do it in the end. Pure.
 
-Per class, in seconds of work (the backlog per instance that SageMaker and others scale by, as it will be when a worker
-that is started now is ready):
-
-    steady    arriving / RHO
-    backlog   (waiting + held + arriving * C - what ready and coming workers do within the cold start C) / max(S, C)
-
-with S the objective for waiting, and never less than would do if all were ready now. A class is scaled for the tiers
-that stand first with it; what another class can do in its spare time, or what is beyond the most workers that it may
-have, goes to the other.
+A class is scaled for the tiers that stand first with it; what another class can do in its spare time, or what is
+beyond the most workers that it may have, goes to the other.
 """
 
 import fnmatch
@@ -18,11 +11,6 @@ from typing import NamedTuple
 from headrace.settings import WorkerClass
 from headrace.tiers import Tier
 from scheduler.observation import ClassLoad, Observation, QueueLoad
-
-#: Share of a worker's time that is planned with; the rest takes up what averages hide.
-RHO = 0.85
-
-_LEAST = 0.001
 
 
 class Source(NamedTuple):
@@ -35,28 +23,22 @@ class Source(NamedTuple):
 class Demand(NamedTuple):
     """What one class is scaled for."""
 
-    #: Jobs that wait or are held.
-    jobs: int = 0
+    #: Jobs that wait, and that workers hold.
+    waiting: int = 0
+    held: int = 0
     #: Their work, in seconds.
     backlog_s: float = 0.0
-    #: Work that arrives each second.
+    #: Work that arrives each second, smoothed.
     arriving: float = 0.0
+    #: Work that arrived each second since the last look.
+    arrived: float = 0.0
     #: Each source's share of that work, from 0 to 1.
     shares: Mapping[Source, float] = {}
 
-    def workers(self, load: ClassLoad, objective_s: float) -> float:
-        """How many workers keep up with what arrives and are done with the backlog in time."""
-        cold_s = load.cold_start_s
-        done_s = cold_s * load.ready + cold_s / 2 * load.coming
-        # What is late already cannot be saved: no burst of workers is bought for an objective below the cold start.
-        within_s, due_s = max(objective_s, cold_s), self.backlog_s + self.arriving * cold_s
-        started = self.arriving / RHO + max(0.0, due_s - done_s) / within_s
-        # As many would do if they were all ready now. Without it more ready workers would make each burst look smaller
-        # than the one before, and the number would swing.
-        standing = (self.arriving / RHO * within_s + due_s) / (within_s + cold_s)
-        wanted = max(started, standing)
-        # As long as there is a job there is somebody to do it, however little it is.
-        return max(wanted, _LEAST) if self.jobs else wanted
+    @property
+    def jobs(self) -> int:
+        """Jobs that are not done."""
+        return self.waiting + self.held
 
 
 def serves(kind: WorkerClass, source: Source) -> bool:
@@ -81,15 +63,19 @@ def demands(seen: Observation, classes: Mapping[str, WorkerClass]) -> dict[str, 
 
 
 def _demand(queues: list[QueueLoad], load: ClassLoad, kind: WorkerClass) -> Demand:
-    jobs, backlog_s, arriving = 0, 0.0, 0.0
+    backlog_s, arriving, arrived = 0.0, 0.0, 0.0
     work: dict[Source, float] = {}
     for queue in queues:
-        source, present = Source(queue.ref.name, queue.tier), queue.waiting + queue.held
-        present_s, coming = load.work_s(queue.ref, present), load.work_s(queue.ref, queue.arrivals)
-        jobs, backlog_s, arriving = jobs + present, backlog_s + present_s, arriving + coming
+        source = Source(queue.ref.name, queue.tier)
+        present_s = load.work_s(queue.ref, queue.waiting + queue.held)
+        coming = load.work_s(queue.ref, queue.arrivals)
+        backlog_s, arriving = backlog_s + present_s, arriving + coming
+        arrived += load.work_s(queue.ref, queue.arrived)
         work[source] = work.get(source, 0.0) + present_s + coming * kind.wait_objective_s
     total = sum(work.values())
-    return Demand(jobs, backlog_s, arriving, {source: part / total for source, part in work.items() if total})
+    shares = {source: part / total for source, part in work.items() if total}
+    waiting, held = sum(queue.waiting for queue in queues), sum(queue.held for queue in queues)
+    return Demand(waiting, held, backlog_s, arriving, arrived, shares)
 
 
 def pour(

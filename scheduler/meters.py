@@ -3,13 +3,23 @@
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from headrace.presence import WorkerPresence
+from scheduler.forecast_models import Array
 from scheduler.observation import ClassLoad
+
+#: One number, or an array of them.
+Number = TypeVar("Number", float, Array)
 
 _COLD_START_S = ClassLoad().cold_start_s
 #: Starts of a class that are remembered; the longest of them counts.
 _STARTS = 8
+
+
+def smoothed(known: Number, seen: Number, seconds: float, tau_s: float) -> Number:
+    """The moving mean after `seconds` more in which `seen` was the rate."""
+    return known + (seen - known) * (1 - math.exp(-seconds / tau_s))
 
 
 class RateMeter:
@@ -19,6 +29,8 @@ class RateMeter:
         self._last: dict[str, tuple[int, float]] = {}
         self._looked_at: float | None = None
         self._rates: dict[str, float] = {}
+        #: The growth of each counter in a second, between the last two looks.
+        self.growth: dict[str, float] = {}
 
     def update(self, counts: Mapping[str, int], now: float, *, tau_s: float) -> dict[str, float]:
         """Note the counters at `now` (monotonic seconds); answers the growth of each in a second."""
@@ -27,9 +39,9 @@ class RateMeter:
             if count < before:
                 before = count  # the server came back from an older file
             if now > at:
-                seen = (count - before) / (now - at)
-                known = self._rates.get(name, 0.0)
-                self._rates[name] = known + (seen - known) * (1 - math.exp((at - now) / tau_s))
+                self.growth[name] = (count - before) / (now - at)
+                self._rates[name] = smoothed(self._rates.get(name, 0.0), self.growth[name], now - at, tau_s)
+            self.growth.setdefault(name, 0.0)
             self._last[name] = (count, now)
         self._looked_at = now
         return {name: self._rates.get(name, 0.0) for name in counts}

@@ -21,6 +21,8 @@ class QueueLoad(NamedTuple):
     held: int
     #: Jobs that arrive each second, smoothed.
     arrivals: float
+    #: Jobs that arrived each second since the last look.
+    arrived: float = 0.0
 
 
 class ClassLoad(NamedTuple):

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from headrace.keys import split_group
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
+from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.store_records import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
+from scheduler.forecaster import level_tau_s
 from scheduler.meters import JobTimes, RateMeter, StartMeter
 from scheduler.observation import ClassLoad, Observation, QueueLoad
-
-_LEAST_TAU_S = 10.0
 
 
 class Observer:
@@ -20,10 +20,10 @@ class Observer:
     Args:
         store: operations of the cell.
         connection: carries them out.
-        classes: names of the worker classes.
+        classes: the worker classes.
     """
 
-    def __init__(self, *, store: JobStore, connection: SyncRedis, classes: Sequence[str]) -> None:
+    def __init__(self, *, store: JobStore, connection: SyncRedis, classes: Mapping[str, WorkerClass]) -> None:
         self._store = store
         self._connection = connection
         self._classes = classes
@@ -54,13 +54,17 @@ class Observer:
         desired: Mapping[str, int],
         now: float,
     ) -> Observation:
-        tau_s = max(_LEAST_TAU_S, *map(self._starts.cold_start_s, self._classes))
+        tau_s = min((self._tau_s(name, kind) for name, kind in self._classes.items()), default=1.0)
         arrived = {group: count.arrived for group, count in counts.items()}
         rates = self._rates.update(arrived, now, tau_s=tau_s)
-        queues = (_queue(depth, workers, rates[depth.group]) for depth in depths)
+        growth = self._rates.growth
+        queues = (_queue(depth, workers, rates[depth.group], growth[depth.group]) for depth in depths)
         averages = _averages(counts)
         classes = {name: self._class(name, workers, desired.get(name), averages) for name in self._classes}
         return Observation(tuple(queues), classes)
+
+    def _tau_s(self, name: str, kind: WorkerClass) -> float:
+        return level_tau_s(self._starts.cold_start_s(name), kind.wait_objective_s, kind.scale_down_window_s)
 
     def _class(
         self, name: str, workers: Sequence[WorkerPresence], desired: int | None, averages: Mapping[str, float]
@@ -84,10 +88,10 @@ def stage_of(worker: WorkerPresence) -> WorkerState:
     return worker.state
 
 
-def _queue(depth: QueueDepth, workers: Iterable[WorkerPresence], arrivals: float) -> QueueLoad:
+def _queue(depth: QueueDepth, workers: Iterable[WorkerPresence], arrivals: float, arrived: float) -> QueueLoad:
     ref, tier = split_group(depth.group)
     held = sum(worker.groups[depth.group].held for worker in workers if depth.group in worker.groups)
-    return QueueLoad(ref, tier, depth.depth, held, arrivals)
+    return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived)
 
 
 def _averages(counts: Mapping[str, QueueCounts]) -> dict[str, float]:

@@ -1,28 +1,18 @@
 """ScalingPolicy: how many workers of each class there should be, and why. Pure."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+import numpy as np
 
 from headrace.settings import WorkerClass
 from scheduler.demand import Demand, demands, pour
+from scheduler.forecast_models import Array
+from scheduler.forecaster import Forecaster
+from scheduler.named_rules import named_rule
 from scheduler.observation import ClassLoad, Observation
-
-#: A worker is not started for less than this part of one's work, except for the first,
-_SLACK = 0.05
-#: nor for less than this part of what those that there are do.
-_TOLERANCE = 0.1
-
-
-class Wish(NamedTuple):
-    """How many workers a class should have had at one moment."""
-
-    at: float
-    workers: int
-
-
-#: Wishes of each class that may still count, oldest first, each lower than the one before.
-ScalingState = Mapping[str, tuple[Wish, ...]]
+from scheduler.pool_scaler import Bounds, PoolScaler
+from scheduler.rules import PoolLoad
 
 
 class ClassDecision(NamedTuple):
@@ -32,14 +22,16 @@ class ClassDecision(NamedTuple):
     #: What the present load alone asks for, within the bounds.
     wanted: int
     demand: Demand
+    #: Work that is planned to arrive each second until a new worker is ready, and by which forecast.
+    planned: float
+    forecast: str
     reasons: tuple[str, ...]
 
 
 class Decision(NamedTuple):
-    """What to do, and what to remember for the next time."""
+    """What to do."""
 
     classes: Mapping[str, ClassDecision]
-    state: ScalingState
 
     @property
     def counts(self) -> dict[str, int]:
@@ -48,71 +40,76 @@ class Decision(NamedTuple):
 
 
 class ScalingPolicy:
-    """Starts workers as soon as the backlog asks for them, drains them when a window has passed without need.
+    """Starts workers as soon as its rule asks for them, drains them when a window has passed without need.
 
-    `state` is what the decision before answered. A class that it does not know (the scheduler has just started) keeps
-    what it has for one window. Two policies that see the same decide the same.
+    It remembers what arrived and what it wanted. One that has just begun, or was told to forget, keeps what there is
+    for one window. Two policies that have seen the same decide the same.
 
     Args:
         classes: the worker classes with their bounds.
+        rule: by which rule: `headrace`, or another system's for comparison, as `name` or `name:target`.
     """
 
-    def __init__(self, *, classes: Mapping[str, WorkerClass]) -> None:
+    def __init__(self, *, classes: Mapping[str, WorkerClass], rule: str = "headrace") -> None:
         self._classes = classes
+        pools = len(classes)
+        self._scaler = PoolScaler(pools=pools, rule=named_rule(rule), forecaster=Forecaster(pools=pools))
+        self._bounds = Bounds(
+            least=self._each(lambda name: classes[name].min_workers),
+            most=self._each(lambda name: classes[name].max_workers),
+            window_s=self._each(lambda name: classes[name].scale_down_window_s),
+        )
 
-    def decide(self, seen: Observation, state: ScalingState, now: float) -> Decision:
+    def forget(self) -> None:
+        """Another scheduler decided meanwhile: what there is now is kept for one window."""
+        self._scaler.forget()
+
+    def decide(self, seen: Observation, now: float) -> Decision:
         """Decide; `now` is monotonic seconds."""
         found = demands(seen, self._classes)
-        workers = {
-            name: found[name].workers(seen.classes[name], kind.wait_objective_s) for name, kind in self._classes.items()
-        }
-        filled = pour(workers, found, self._classes)
-        decided: dict[str, ClassDecision] = {}
-        remembered: dict[str, tuple[Wish, ...]] = {}
-        for name, kind in self._classes.items():
-            load = seen.classes[name]
-            wanted, why = _bounded(_whole(filled[name], found[name], load), filled[name], found[name], kind)
-            wishes = _remember(state.get(name, _as_it_is(load, kind, now)), Wish(now, wanted), _window_s(kind, load))
-            reasons = (_describe(found[name], kind), *why, *_kept(wishes, wanted, now, _window_s(kind, load)))
-            decided[name] = ClassDecision(wishes[0].workers, wanted, found[name], reasons)
-            remembered[name] = wishes
-        return Decision(decided, remembered)
+        load = self._load(found, seen.classes, now)
+        asked = dict(zip(self._classes, map(float, self._scaler.fractions(load, now)), strict=True))
+        filled = pour(asked, found, self._classes)
+        counts = self._scaler.counts(self._each(lambda name: filled[name]), load, self._bounds, now)
+        decided = {}
+        for place, (name, kind) in enumerate(self._classes.items()):
+            workers, wanted = int(counts.workers[place]), int(counts.wanted[place])
+            planned, forecast = float(load.planned[place]), self._scaler.forecasts[place]
+            reasons = (
+                _describe(found[name], kind),
+                *_expect(found[name], planned, forecast),
+                _measure(filled[name], wanted, found[name], kind),
+                *_kept(workers, wanted, now - float(counts.wanted_at[place]), float(counts.window_s[place])),
+            )
+            decided[name] = ClassDecision(workers, wanted, found[name], planned, forecast, reasons)
+        return Decision(decided)
 
+    def _load(self, found: Mapping[str, Demand], seen: Mapping[str, ClassLoad], now: float) -> PoolLoad:
+        each = self._each
+        cold_start_s = each(lambda name: seen[name].cold_start_s)
+        objective_s = each(lambda name: self._classes[name].wait_objective_s)
+        ready, coming = each(lambda name: seen[name].ready), each(lambda name: seen[name].coming)
+        level = each(lambda name: found[name].arriving)
+        arrived = each(lambda name: found[name].arrived)
+        outlook = self._scaler.outlook(arrived, level, cold_start_s, objective_s, now)
+        return PoolLoad(
+            waiting=each(lambda name: found[name].waiting),
+            held=each(lambda name: found[name].held),
+            backlog_s=each(lambda name: found[name].backlog_s),
+            level=level,
+            planned=outlook.planned,
+            growing=outlook.growing,
+            ready=ready,
+            coming=coming,
+            # On average those that start have done half of it.
+            done_s=cold_start_s * ready + cold_start_s / 2 * coming,
+            cold_start_s=cold_start_s,
+            objective_s=objective_s,
+        )
 
-def _whole(filled: float, demand: Demand, load: ClassLoad) -> int:
-    """A whole number of workers for a fraction."""
-    present = load.ready + load.coming
-    if present <= filled <= present * (1 + _TOLERANCE):
-        return present
-    least = 1 if demand.jobs and filled > 0 else 0
-    return max(least, math.ceil(filled - _SLACK))
-
-
-def _bounded(wanted: int, filled: float, demand: Demand, kind: WorkerClass) -> tuple[int, tuple[str, ...]]:
-    """A number of workers within the bounds, with what was done to it."""
-    if wanted > kind.max_workers:
-        return kind.max_workers, (f"{filled:.1f} workers would be needed, but max_workers is {kind.max_workers}",)
-    if wanted < kind.min_workers:
-        return kind.min_workers, (f"min_workers is {kind.min_workers}",)
-    if wanted:
-        return wanted, (f"that takes {filled:.1f} workers",)
-    return 0, ("workers that run anyway do it" if demand.jobs else "nothing to do",)
-
-
-def _window_s(kind: WorkerClass, load: ClassLoad) -> float:
-    # Below the time to get a worker back, draining one would be regretted too often.
-    return max(kind.scale_down_window_s, 2 * load.cold_start_s)
-
-
-def _as_it_is(load: ClassLoad, kind: WorkerClass, now: float) -> tuple[Wish, ...]:
-    """What a scheduler that remembers nothing begins with."""
-    return (Wish(now, min(max(load.alive, load.desired or 0), kind.max_workers)),)
-
-
-def _remember(wishes: tuple[Wish, ...], new: Wish, window_s: float) -> tuple[Wish, ...]:
-    """The wishes within the window that were higher than all later ones: the first of them is the one that counts."""
-    higher = (wish for wish in wishes if wish.workers > new.workers and wish.at > new.at - window_s)
-    return (*higher, new)
+    def _each(self, of: Callable[[str], float]) -> Array:
+        """One number for each class."""
+        return np.array([float(of(name)) for name in self._classes])
 
 
 def _describe(demand: Demand, kind: WorkerClass) -> str:
@@ -125,8 +122,25 @@ def _describe(demand: Demand, kind: WorkerClass) -> str:
     )
 
 
-def _kept(wishes: tuple[Wish, ...], wanted: int, now: float, window_s: float) -> tuple[str, ...]:
-    first = wishes[0]
-    if first.workers == wanted:
+def _expect(demand: Demand, planned: float, forecast: str) -> tuple[str, ...]:
+    """What is planned with, if it is not what arrives now."""
+    if planned < 0.005 or planned <= 1.01 * demand.arriving:
         return ()
-    return (f"{first.workers} kept: so many were needed {now - first.at:.0f} s ago, and the window is {window_s:g} s",)
+    return (f"{planned:.2f} s are planned for each second until another worker is ready (forecast: {forecast})",)
+
+
+def _measure(filled: float, wanted: int, demand: Demand, kind: WorkerClass) -> str:
+    """What was made of a fraction of workers."""
+    if wanted == kind.max_workers and filled > wanted:
+        return f"{filled:.1f} workers would be needed, but max_workers is {wanted}"
+    if wanted and wanted == kind.min_workers and filled < wanted:
+        return f"min_workers is {wanted}"
+    if wanted:
+        return f"that takes {filled:.1f} workers"
+    return "workers that run anyway do it" if demand.jobs else "nothing to do"
+
+
+def _kept(workers: int, wanted: int, ago_s: float, window_s: float) -> tuple[str, ...]:
+    if workers == wanted:
+        return ()
+    return (f"{workers} kept: so many were needed {ago_s:.0f} s ago, and the window is {window_s:g} s",)

@@ -12,7 +12,7 @@ from headrace.sync_redis import SyncRedis
 from scheduler.leadership import Lead, Leadership
 from scheduler.observation import Observation
 from scheduler.observer import Observer
-from scheduler.policy import Decision, ScalingPolicy, ScalingState
+from scheduler.policy import Decision, ScalingPolicy
 from scheduler.wake import unserved
 
 log = logging.getLogger("headrace.scaling")
@@ -30,11 +30,11 @@ class Scaler:
     def __init__(self, *, settings: Settings, connection: SyncRedis, store: JobStore, leadership: Leadership) -> None:
         classes = settings.worker_classes
         self._classes = classes
+        self._rule = settings.scaling_rule
         self._connection = connection
         self._leadership = leadership
-        self._observer = Observer(store=store, connection=connection, classes=tuple(classes))
-        self._policy = ScalingPolicy(classes=classes)
-        self._state: ScalingState = {}
+        self._observer = Observer(store=store, connection=connection, classes=classes)
+        self._policy = ScalingPolicy(classes=classes, rule=settings.scaling_rule)
         self._fence = 0
         #: Groups that nobody will serve until somebody looks again.
         self.unserved: tuple[str, ...] = ()
@@ -46,10 +46,10 @@ class Scaler:
             RedisUnavailable: if the server does not answer.
         """
         if lead.fence != self._fence:
-            self._fence, self._state = lead.fence, {}
+            self._fence = lead.fence
+            self._policy.forget()
         seen = self._observer.observe(now)
-        decision = self._policy.decide(seen, self._state, now)
-        self._state = decision.state
+        decision = self._policy.decide(seen, now)
         self.unserved = unserved(seen, decision.counts, self._classes)
         report = self._report(lead, seen, decision)
         failpoint("scheduler.decided")
@@ -75,6 +75,9 @@ class Scaler:
                 jobs=demand.jobs,
                 backlog_s=round(demand.backlog_s, 3),
                 arriving=round(demand.arriving, 4),
+                planned=round(decided.planned, 4),
+                forecast=decided.forecast,
+                rule=self._rule,
                 cold_start_s=round(load.cold_start_s, 2),
                 reasons=decided.reasons,
             )
@@ -92,4 +95,5 @@ def _changes(seen: Observation, report: ScalingReport) -> Iterator[ScalingChange
                 before=before,
                 after=row.count,
                 reason="; ".join(row.reasons),
+                inputs=row,
             )

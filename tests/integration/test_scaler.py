@@ -28,7 +28,7 @@ def cell(connection: SyncRedis, keys: Keys) -> Cell:
 
 @pytest.fixture
 def observer(connection: SyncRedis, store: JobStore) -> Observer:
-    return Observer(store=store, connection=connection, classes=("gpu",))
+    return Observer(store=store, connection=connection, classes={"gpu": GPU})
 
 
 def speak(cell: Cell, name: str, **changes: Any) -> None:
@@ -65,7 +65,8 @@ def test_queues_are_seen_with_what_waits_what_is_held_and_what_arrives(cell: Cel
 
     [queue] = observer.observe(1000.0).queues
 
-    assert queue._replace(arrivals=0.0) == QueueLoad(REF, Tier.STANDARD, 11, 3, 0.0)
+    assert queue._replace(arrivals=0.0, arrived=0.0) == QueueLoad(REF, Tier.STANDARD, 11, 3, 0.0)
+    assert queue.arrived == pytest.approx(0.01)
     assert queue.arrivals == pytest.approx(0.01)
 
 

@@ -9,11 +9,11 @@ from headrace.model_ref import ModelRef
 from headrace.settings import WorkerClass, default_worker_classes
 from headrace.tiers import Tier
 from scheduler.observation import ClassLoad, Observation, QueueLoad
-from scheduler.policy import ClassDecision, ScalingPolicy, ScalingState
+from scheduler.policy import ClassDecision, ScalingPolicy
 
 REF = ModelRef("cat", 1)
 JOB_S = 0.1
-EMPTY: ScalingState = {"gpu": ()}
+LONG_AGO = -1e6
 GPU = WorkerClass(min_workers=0, max_workers=8, wait_objective_s=10, scale_down_window_s=60)
 
 
@@ -25,10 +25,16 @@ def load(ready: int = 0, *, starting: int = 0, desired: int | None = None, cold_
     return ClassLoad(ready, starting, 0, desired, cold_start_s, {str(REF): JOB_S})
 
 
+def idle_policy(classes: dict[str, WorkerClass]) -> ScalingPolicy:
+    """One that has known for long that no workers are needed."""
+    policy = ScalingPolicy(classes=classes)
+    policy.decide(Observation((), dict.fromkeys(classes, ClassLoad())), LONG_AGO)
+    return policy
+
+
 def decide(kind: WorkerClass, seen: ClassLoad, *queues: QueueLoad) -> ClassDecision:
     """Of one class that is known to have had no need for workers."""
-    policy = ScalingPolicy(classes={"gpu": kind})
-    return policy.decide(Observation(queues, {"gpu": seen}), EMPTY, 0.0).classes["gpu"]
+    return idle_policy({"gpu": kind}).decide(Observation(queues, {"gpu": seen}), 0.0).classes["gpu"]
 
 
 def with_bounds(least: int, most: int) -> WorkerClass:
@@ -109,9 +115,7 @@ def test_a_queue_that_no_class_serves_asks_for_nobody() -> None:
 
 def share(on_demand: ClassLoad, spot: ClassLoad, *queues: QueueLoad, most: int = 4) -> dict[str, int]:
     classes = default_worker_classes(most)
-    policy = ScalingPolicy(classes=classes)
-    seen = Observation(queues, {"on-demand": on_demand, "spot": spot})
-    return policy.decide(seen, dict.fromkeys(classes, ()), 0.0).counts
+    return idle_policy(classes).decide(Observation(queues, {"on-demand": on_demand, "spot": spot}), 0.0).counts
 
 
 def test_spare_time_of_workers_that_run_anyway_is_used_before_spot_workers_are_started() -> None:
@@ -142,22 +146,21 @@ def test_standard_work_beyond_its_own_class_goes_to_spot_workers() -> None:
 
 
 def test_fewer_workers_only_after_the_window() -> None:
-    policy, busy, idle = ScalingPolicy(classes={"gpu": GPU}), queue(500), queue()
-    decision = policy.decide(Observation((busy,), {"gpu": load()}), {"gpu": ()}, 0.0)
+    policy, busy, idle = idle_policy({"gpu": GPU}), queue(500), queue()
+    policy.decide(Observation((busy,), {"gpu": load()}), 0.0)
 
     counts = {}
     for now in (1.0, 59.0, 61.0):
-        decision = policy.decide(Observation((idle,), {"gpu": load(5)}), decision.state, now)
-        counts[now] = decision.counts["gpu"]
+        counts[now] = policy.decide(Observation((idle,), {"gpu": load(5)}), now).counts["gpu"]
 
     assert counts == {1.0: 5, 59.0: 5, 61.0: 0}
 
 
 def test_what_is_kept_is_told() -> None:
-    policy = ScalingPolicy(classes={"gpu": GPU})
-    decision = policy.decide(Observation((queue(500),), {"gpu": load()}), {"gpu": ()}, 0.0)
+    policy = idle_policy({"gpu": GPU})
+    policy.decide(Observation((queue(500),), {"gpu": load()}), 0.0)
 
-    later = policy.decide(Observation((queue(),), {"gpu": load(5)}), decision.state, 30.0).classes["gpu"]
+    later = policy.decide(Observation((queue(),), {"gpu": load(5)}), 30.0).classes["gpu"]
 
     assert (5, 0) == (later.workers, later.wanted)
     assert "5 kept: so many were needed 30 s ago, and the window is 60 s" in later.reasons
@@ -166,22 +169,30 @@ def test_what_is_kept_is_told() -> None:
 def test_a_scheduler_that_has_just_started_keeps_what_it_finds_for_one_window() -> None:
     policy = ScalingPolicy(classes={"gpu": GPU})
 
-    first = policy.decide(Observation((), {"gpu": load(3)}), {}, 0.0)
-    last = policy.decide(Observation((), {"gpu": load(3)}), first.state, 61.0)
+    first = policy.decide(Observation((), {"gpu": load(3)}), 0.0)
+    last = policy.decide(Observation((), {"gpu": load(3)}), 61.0)
 
     assert [3, 0] == [first.counts["gpu"], last.counts["gpu"]]
 
 
 def test_what_an_earlier_scheduler_asked_for_is_kept_too() -> None:
-    decision = ScalingPolicy(classes={"gpu": GPU}).decide(Observation((), {"gpu": load(1, desired=4)}), {}, 0.0)
+    decision = ScalingPolicy(classes={"gpu": GPU}).decide(Observation((), {"gpu": load(1, desired=4)}), 0.0)
 
     assert decision.counts == {"gpu": 4}
+
+
+def test_one_that_was_told_to_forget_keeps_what_it_finds_again() -> None:
+    policy = idle_policy({"gpu": GPU})
+
+    policy.forget()
+
+    assert policy.decide(Observation((), {"gpu": load(3)}), 0.0).counts == {"gpu": 3}
 
 
 def test_two_schedulers_that_see_the_same_decide_the_same() -> None:
     seen = Observation((queue(500),), {"gpu": load(1)})
 
-    first, second = (ScalingPolicy(classes={"gpu": GPU}).decide(seen, {}, 7.0) for _ in range(2))
+    first, second = (ScalingPolicy(classes={"gpu": GPU}).decide(seen, 7.0) for _ in range(2))
 
     assert first == second
 
@@ -194,11 +205,11 @@ class Run:
     """A class under a load that arrives as a fluid: workers are ready `cold_s` after they were asked for."""
 
     def __init__(self, kind: WorkerClass, arrivals: Arrivals, *, cold_s: float, seconds: float) -> None:
-        policy = ScalingPolicy(classes={"gpu": kind})
+        policy = idle_policy({"gpu": kind})
         self.counts: list[int] = []
         self.waiting: list[float] = []
         ready_at: list[float] = []
-        backlog, rate, state = 0.0, 0.0, EMPTY
+        backlog, rate = 0.0, 0.0
         for tick in range(int(seconds / TICK_S)):
             now = tick * TICK_S
             ready = sum(at <= now for at in ready_at)
@@ -206,9 +217,7 @@ class Run:
             rate += (came / TICK_S - rate) * TICK_S / 10
             backlog = max(0.0, backlog + came - ready * TICK_S / JOB_S)
             seen = ClassLoad(ready, len(ready_at) - ready, 0, len(ready_at), cold_s, {str(REF): JOB_S})
-            decision = policy.decide(Observation((queue(int(backlog), arrivals=rate),), {"gpu": seen}), state, now)
-            state = decision.state
-            count = decision.counts["gpu"]
+            count = policy.decide(Observation((queue(int(backlog), arrivals=rate),), {"gpu": seen}), now).counts["gpu"]
             ready_at = sorted(ready_at)[:count] + [now + cold_s] * (count - len(ready_at))
             self.counts.append(count)
             self.waiting.append(backlog)

@@ -1,0 +1,99 @@
+"""Rules that turn the load of pools into numbers of workers, as fractions. Pure; one entry of each array is one pool.
+
+`HeadraceRule` is what the scheduler runs by; `baseline_rules` has those of other systems, to be compared or chosen.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from scheduler.forecast_models import Array
+
+#: Share of a worker's time that is planned with; the rest takes up what averages hide.
+RHO = 0.85
+
+_LEAST = 0.001
+
+
+class PoolLoad(NamedTuple):
+    """What pools have to do and to do it with. Work is in seconds of one worker's time."""
+
+    #: Jobs that are ready, and that workers hold.
+    waiting: Array
+    held: Array
+    #: The work in both.
+    backlog_s: Array
+    #: Work that arrives each second: the moving mean, and what is planned for.
+    level: Array
+    planned: Array
+    #: What will arrive each second if it grows on as it did.
+    growing: Array
+    #: Workers that can run a model, and those that will.
+    ready: Array
+    coming: Array
+    #: Seconds of work that ready and coming workers do within the cold start.
+    done_s: Array
+    cold_start_s: Array
+    objective_s: Array
+
+    @property
+    def jobs(self) -> Array:
+        """Jobs that are not done."""
+        return self.waiting + self.held
+
+    @property
+    def present(self) -> Array:
+        """Workers that work or will."""
+        return self.ready + self.coming
+
+
+class Tolerances(NamedTuple):
+    """For which part of the present workers none is started, and none given up."""
+
+    up: float = 0.0
+    down: float = 0.0
+
+
+class Rule(Protocol):
+    """How many workers pools should have."""
+
+    name: str
+    tolerances: Tolerances
+    #: True if fewer workers are held back by the window of the pool; false if the rule has a window of its own.
+    uses_window: bool
+
+    def workers(self, load: PoolLoad, now: float) -> Array:
+        """Decide; `now` is monotonic seconds."""
+
+
+class HeadraceRule:
+    """Keep up with what is planned for, and be done in time with what will still wait when a new worker is ready.
+
+        steady    planned / RHO
+        backlog   (waiting + held + level * C - what ready and coming workers do within the cold start C) / max(S, C)
+
+    with S the objective for waiting, and never less than would do if all were ready now.
+    """
+
+    name = "headrace"
+    tolerances = Tolerances(up=0.1, down=0.15)
+    uses_window = True
+
+    def __init__(self, *, rho: float | Array = RHO) -> None:
+        self._rho = rho
+
+    def workers(self, load: PoolLoad, now: float) -> Array:  # noqa: ARG002 - remembers nothing
+        """Decide."""
+        due_s = load.backlog_s + load.level * load.cold_start_s
+        # Only what is more than planned is taken for a ramp; else each burst would be one.
+        rate = np.where(due_s > load.done_s, np.maximum(load.planned, load.growing), load.planned)
+        steady = rate / self._rho
+        # What is late already cannot be saved: no burst of workers is bought for an objective below the cold start.
+        within_s = np.maximum(load.objective_s, load.cold_start_s)
+        started = steady + np.maximum(0.0, due_s - load.done_s) / within_s
+        # As many would do if they were all ready now. Without it more ready workers would make each burst look smaller
+        # than the one before, and the number would swing.
+        standing = (steady * within_s + due_s) / (within_s + load.cold_start_s)
+        wanted = np.maximum(started, standing)
+        # As long as there is a job there is somebody to do it, however little it is.
+        return np.where(load.jobs > 0, np.maximum(wanted, _LEAST), wanted)
