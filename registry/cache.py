@@ -25,6 +25,7 @@ from registry.file_lock import shared_lock
 from registry.manifest import FileEntry, Manifest
 from registry.object_store import ObjectStore
 from registry.progress import Progress
+from registry.verified import Verified
 
 log = logging.getLogger(__name__)
 
@@ -49,28 +50,35 @@ def naming_lock(cache_dir: Path) -> Path:
     return cache_dir / ".use" / ".naming"
 
 
-def fetch(store: ObjectStore, manifest: Manifest, cache_dir: Path, progress: Progress | None = None) -> Path:
+def fetch(
+    store: ObjectStore, manifest: Manifest, cache_dir: Path, *, verified: Verified, progress: Progress | None = None
+) -> Path:
     """Answer the folder with a version's files, bringing those that are missing or damaged.
+
+    `verified` remembers what this process has looked through.
 
     Raises:
         ModelFilesError: if the store has not got a file as its manifest says.
         StoreUnavailable: if the store does not answer; what has come so far is kept for the next try.
     """
-    return _Fetch(store, manifest, cache_dir, progress or Progress()).run()
+    return _Fetch(store, manifest, cache_dir, verified, progress or Progress()).run()
 
 
 class _Fetch:
     """Brings the files of one version."""
 
-    def __init__(self, store: ObjectStore, manifest: Manifest, cache_dir: Path, progress: Progress) -> None:
+    def __init__(
+        self, store: ObjectStore, manifest: Manifest, cache_dir: Path, verified: Verified, progress: Progress
+    ) -> None:
         self._store = store
         self._manifest = manifest
         self._folder = version_folder(cache_dir, manifest)
         self._contents, self._parts = cache_dir / ".files", cache_dir / ".partial"
+        self._is_intact = verified.is_intact
         self._progress = progress
 
     def run(self) -> Path:
-        missing = [file for file in self._manifest.files if not _is_intact(self._folder / file.path, file)]
+        missing = [file for file in self._manifest.files if not self._is_intact(self._folder / file.path, file)]
         if missing:
             self._progress.begin(sum(file.size_bytes for file in missing))
             for folder in (self._contents, self._parts):
@@ -84,14 +92,14 @@ class _Fetch:
     def _content(self, file: FileEntry) -> Path:
         """The file under its digest, verified."""
         content = self._contents / file.sha256
-        if not _is_intact(content, file):
+        if not self._is_intact(content, file):
             self._bring(file, content)
         return content
 
     def _bring(self, file: FileEntry, content: Path) -> None:
         partial = self._parts / file.sha256
         with _locked(partial) as part:
-            if _is_intact(content, file):  # whoever had the lock has brought it
+            if self._is_intact(content, file):  # whoever had the lock has brought it
                 partial.unlink()
                 return
             self._check_size(file)
@@ -149,16 +157,6 @@ class _Fetch:
             f"{self._manifest.ref}: file '{file.path}' in {self._store.url} should be {file.size_bytes} bytes, "
             f"sha256 {file.sha256}, but there is {actual}; remove {object_path(file.sha256)} and push the model again"
         )
-
-
-def _is_intact(path: Path, file: FileEntry) -> bool:
-    try:
-        with path.open("rb") as content:
-            if os.fstat(content.fileno()).st_size != file.size_bytes:
-                return False
-            return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
-    except OSError:
-        return False
 
 
 def _digest(part: BinaryIO) -> "hashlib._Hash":

@@ -23,6 +23,7 @@ from registry.release import Release
 from registry.release_log import ReleaseLog
 from registry.signing import Signer, verify
 from registry.traffic import Traffic, promoted, with_alias, with_canary, with_shadow, withdrawn
+from registry.verified import Verified
 
 _MANIFEST = "manifest.json"
 
@@ -35,7 +36,7 @@ class Pushed(NamedTuple):
 
 
 class Registry:
-    """The models in one object store. Safe to share between threads: it remembers immutable things only.
+    """The models in one object store. Safe to share between threads: what it remembers is immutable or verified.
 
     Args:
         url: of the store.
@@ -46,6 +47,7 @@ class Registry:
         self._store = ObjectStore(url=url)
         self._signers = tuple(signers)
         self._manifests: dict[ModelRef, Manifest] = {}
+        self._verified = Verified()
         #: Which versions serve, since ever.
         self.log = ReleaseLog(store=self._store)
 
@@ -195,7 +197,7 @@ class Registry:
             StoreUnavailable: if the store does not answer.
         """
         manifest = self.manifest(ref)
-        folder = cache.fetch(self._store, manifest, cache_dir, progress)
+        folder = cache.fetch(self._store, manifest, cache_dir, verified=self._verified, progress=progress)
         check_files((Content(file.path, folder / file.path) for file in manifest.files), trusted=manifest.trusted)
         return folder
 

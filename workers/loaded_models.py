@@ -60,20 +60,24 @@ class LoadedModels:
         """
         costs, memory = _learned(ref, state)
         manifest = self._registry.manifest(ModelRef.parse(ref))
-        folder = self._fetch(manifest)
-        with memory_cap(self._load_bytes, of=ref):
-            runtime = Runtime.load(folder=folder, manifest=manifest, device=self._device, memory=memory)
+        folder = version_folder(self._cache, manifest)
+        try:
+            self._fetch(manifest, folder)
+            with memory_cap(self._load_bytes, of=ref):
+                runtime = Runtime.load(folder=folder, manifest=manifest, device=self._device, memory=memory)
+        except Exception:
+            self._room.let_go(folder)
+            raise
         self._runtimes[ref] = runtime
         self.limits[ref] = _limits(runtime, costs)
         self._told_at[ref] = time.monotonic()
         return runtime
 
-    def _fetch(self, manifest: Manifest) -> Path:
+    def _fetch(self, manifest: Manifest, folder: Path) -> None:
         """Bring a version's files, which stay on this disk as long as the version is loaded."""
-        folder = version_folder(self._cache, manifest)
         self._room.hold(folder)
         self._room.make(0 if folder.exists() else manifest.size_bytes)
-        return self._registry.fetch(manifest.ref, self._cache, LoggedProgress(name=str(manifest.ref)))
+        self._registry.fetch(manifest.ref, self._cache, LoggedProgress(name=str(manifest.ref)))
 
     def unload(self, ref: str) -> None:
         """Forget a version; what it used is free once garbage is collected."""

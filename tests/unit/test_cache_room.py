@@ -10,7 +10,8 @@ from headrace.model_ref import ModelRef
 from registry.cache import version_folder
 from registry.cache_room import CacheRoom
 from registry.registry import Registry
-from tests.model_folder import write_model
+from tests.model_folder import DOUBLER, write_model
+from workers.loaded_models import LoadedModels
 
 #: Of each model here; its source is small beside it.
 SIZE = 100_000
@@ -76,6 +77,20 @@ def test_what_another_process_uses_stays_though_it_is_the_oldest(
     use(registry, room, cache, "c", at=3)
 
     assert {"a", "c"} == kept(cache)
+
+
+def test_a_version_whose_load_failed_is_not_in_use(
+    registry: Registry, room: CacheRoom, cache: Path, tmp_path: Path
+) -> None:
+    source = DOUBLER + "\n    def load(self, files, device): 1 / 0\n"
+    registry.push(write_model(tmp_path / "broken", source, files={"w.bin": "x" * SIZE}), name="x")
+    models = LoadedModels(registry=registry, cache=cache, device="cpu", cache_max_bytes=MAX_BYTES)
+    with pytest.raises(ZeroDivisionError):
+        models.load("x@1", b"")
+
+    room.make(MAX_BYTES)
+
+    assert set() == kept(cache)
 
 
 def test_if_all_is_in_use_nothing_goes_and_the_log_says_so(

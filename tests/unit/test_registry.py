@@ -1,7 +1,11 @@
 """The registry keeps versions and releases whole, whoever else publishes or whatever is damaged."""
 
+import hashlib
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -138,6 +142,39 @@ def test_a_damaged_cached_file_is_brought_again(registry: Registry, folder: Path
     registry.fetch(REF, tmp_path / "cache")
 
     assert weights.read_text() == "0123456789"
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were looked through."""
+    names, whole = list[str](), hashlib.file_digest
+
+    def noting(content: Any, digest: Any) -> Any:
+        names.append(Path(content.name).name)
+        return whole(content, digest)
+
+    monkeypatch.setattr(hashlib, "file_digest", noting)
+    return names
+
+
+def test_a_process_looks_through_files_again_only_if_they_were_touched(
+    registry: Registry, folder: Path, tmp_path: Path, hashed: list[str]
+) -> None:
+    registry.push(folder, name="doubler")
+    weights = registry.fetch(REF, tmp_path / "cache") / "weights/w.bin"
+    time.sleep(0.1)  # what was changed just now is not trusted
+    registry.fetch(REF, tmp_path / "cache")
+    hashed.clear()
+
+    registry.fetch(REF, tmp_path / "cache")
+    untouched = list(hashed)
+    before = weights.stat()
+    weights.write_text("012345678X")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    registry.fetch(REF, tmp_path / "cache")
+
+    assert ([], "0123456789") == (untouched, weights.read_text())
+    assert "w.bin" in hashed
 
 
 def test_a_missing_file_in_the_store_is_named(registry: Registry, stored: Path, tmp_path: Path) -> None:
