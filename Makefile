@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 CANARY := .bench/canary
 CELERY_TESTS := $(addprefix tests/,integration/test_celery_worker.py integration/test_celery_control.py integration/test_submit_task.py faults/test_shutdown_ways.py faults/test_reconnects.py)
 
-.PHONY: help setup demo up test lint types layers pytest canary faults soak bench clean
+.PHONY: help setup demo up test lint types layers pytest fuzz canary faults soak bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -44,6 +44,9 @@ pytest: setup
 
 faults: setup  ## kill, freeze and cut off processes at every step (about 20 minutes)
 	@$(BIN)/python -m pytest tests/faults -m faults
+
+fuzz: setup  ## ten minutes of requests made up from the OpenAPI document (SECONDS=600)
+	@$(BIN)/python -m pytest tests/contract/test_api_fuzzed.py --fuzz-time=$(or $(SECONDS),600)
 
 canary: setup  ## the tests of Celery's side against the newest Celery that pip finds; allowed to fail, loudly
 	@$(PYTHON) -m venv --clear $(CANARY)

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
-from api import documentation, problems
+from api import docs_page, documentation, problems
 from api.desk import JobDesks
 from api.edge import Edge
 from api.express import Express
@@ -70,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         # Its spans and meters are none of ours (`trace`, `metrics`), and asking whether anybody wants them costs.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -80,8 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.render_metrics = render_of(collector)
     problems.install(app)
-    documentation.install(app)
-    for routes in (jobs, bulk, dead_letters, models, queues, webhooks, keys, metrics, health):
+    documentation.install(app, models=services.catalog.models)
+    for routes in (jobs, bulk, dead_letters, models, queues, webhooks, keys, metrics, health, docs_page):
         # Not `include_router`: a router inside the router costs each request a second search for its route.
         app.router.routes.extend(routes.router.routes)
     return app

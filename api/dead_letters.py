@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,7 @@ from api.desk import JobDesk, Seen
 from api.services import Services
 from headrace.errors import JobExpired, NotADeadLetter
 from headrace.jobs import Cause, Job, JobStatus, NewJob
+from headrace.reading import WHOLE
 from headrace.store_records import DeadLetter, SubmitOutcome
 
 #: No key of a caller begins like this, so sending a dead letter twice makes one job, and nothing else gets in its way.
@@ -25,7 +26,9 @@ class DeadLetterFilter(BaseModel):
 
     model: str | None = Field(None, description="`name` for all its versions, or `name@3`.")
     cause: Cause | None = Field(None, description="Why they were given up.")
-    limit: int = Field(100, ge=1, le=1000, description="How many at most, the oldest of the newest first.")
+    limit: Annotated[int, Field(strict=True, ge=1, le=1000), WHOLE] = Field(
+        100, description="How many at most, the oldest of the newest first."
+    )
 
     def takes(self, job: Job) -> bool:
         """Tell whether a job is meant."""

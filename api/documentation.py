@@ -1,21 +1,25 @@
 """The OpenAPI document: what FastAPI cannot see, because routes read bodies and write answers themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.dead_letters import DeadLetterFilter
+from api.headers import IDEMPOTENCY_KEY_PATTERN
+from api.model_schemas import with_models
 from api.problems import MEDIA_TYPE
-from api.schemas import Problem
+from api.schemas import JobRecord, Problem
 from api.scopes import scope_needed
 from headrace.api_keys import KeyRequest, Scope
 from headrace.submission import SubmitBody
 from headrace.trace import TRACEPARENT
+from registry.served import ServedModel
 
 #: Shapes that FastAPI does not see.
 _BODIES = (SubmitBody, DeadLetterFilter, KeyRequest, Problem)
@@ -28,13 +32,13 @@ def json_body(shape: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _header(name: str, description: str, example: str) -> dict[str, Any]:
+def _header(name: str, description: str, example: str, **schema: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **schema},
         "example": example,
     }
 
@@ -48,6 +52,7 @@ IDEMPOTENCY_KEY = _header(
     "Idempotency-Key",
     "The same key with the same body is the same job, however often it is sent.",
     "order-4711",
+    pattern=IDEMPOTENCY_KEY_PATTERN,
 )
 TRACE = _header(
     TRACEPARENT,
@@ -98,18 +103,21 @@ def json_answers(
     return responses
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` describe itself with the schemas that routes do not show to FastAPI."""
+def install(app: FastAPI, *, models: Callable[[], Iterable[ServedModel]]) -> None:
+    """Make `app` describe itself with the schemas that FastAPI does not see, and with those of the released models."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app)
-        return app.openapi_schema
+        return with_models(app.openapi_schema, models())
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = "_".join(str(part).replace(" ", "_") for part in (*route.tags[:1], route.name))
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     _, extra = models_json_schema([(shape, "validation") for shape in _BODIES], ref_template=_REF)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
@@ -118,6 +126,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _add_security(operation, scope_needed(method.upper(), path))
+    _link(document["paths"])
     return document
 
 
@@ -140,3 +149,22 @@ def _add_security(operation: dict[str, Any], scope: Scope | None) -> None:
     content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
     for status, text in _REFUSALS.items():
         operation["responses"].setdefault(str(status), {"description": text, "content": content})
+
+
+def _link(paths: Mapping[str, Any]) -> None:
+    """Say of each answer that is the record of a new job where one can go on from it."""
+    links = {
+        operation["operationId"]: {
+            "operationId": operation["operationId"],
+            "parameters": {"job_id": "$response.body#/id"},
+        }
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "{job_id}" in path and method != "put"  # which takes no ids of ours
+    }
+    record = {"$ref": _REF.format(model=JobRecord.__name__)}
+    makers = (operations[method] for operations in paths.values() for method in ("post", "put") if method in operations)
+    for operation in makers:
+        for answer in operation["responses"].values():
+            if answer.get("content", {}).get("application/json", {}).get("schema") == record:
+                answer["links"] = links

@@ -12,7 +12,9 @@ MAX_IDEMPOTENCY_KEY = 255
 
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,6}(?:\.\d{1,3})?)"?\Z', re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
-_VISIBLE = re.compile(r"[\x20-\x7e]+\Z")
+#: What an Idempotency-Key may be: visible, spaces only inside, at least something between its quotes if it has any.
+IDEMPOTENCY_KEY_PATTERN = rf'^([!-~]|[!#-~][!-~]|"[!#-~]|[!-~][ -~]{{1,{MAX_IDEMPOTENCY_KEY - 2}}}[!-~])$'
+_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
 
 
 #: Header fields by lower-case name.
@@ -59,12 +61,11 @@ def read_idempotency_key(headers: HeaderFields) -> str:
     if "idempotency-key" not in headers:
         return ""
     text = headers["idempotency-key"].strip()
-    quoted = _QUOTED.match(text)
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
-    if len(key) > MAX_IDEMPOTENCY_KEY or not _VISIBLE.match(key):
+    if not _KEY.fullmatch(text):
         problem = f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
         raise MalformedRequest(
             f"the header Idempotency-Key {problem}",
             fields=[FieldError("/header/Idempotency-Key", problem)],
         )
-    return key
+    quoted = _QUOTED.match(text)
+    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text

@@ -13,6 +13,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.reading import WHOLE
+
 _ID_BYTES = 6
 _SECRET_BYTES = 32
 _TEXT = re.compile(r"sk_([0-9a-f]{12})_([0-9a-f]{64})\Z")
@@ -94,7 +96,9 @@ class KeyRequest(BaseModel):
     tenant: TenantName = Field(description="Whose jobs it leads to.")
     scopes: tuple[Scope, ...] = Field(DEFAULT_SCOPES, min_length=1, description="What it allows.")
     name: str = Field("", max_length=100, description="For people: who uses it, and where.")
-    expires_in_s: int | None = Field(None, ge=1, le=10 * 366 * 86_400, description="It opens nothing after so long.")
+    expires_in_s: Annotated[int, Field(strict=True, ge=1, le=10 * 366 * 86_400), WHOLE] | None = Field(
+        None, description="It opens nothing after so long."
+    )
 
 
 def make_key(request: KeyRequest, *, now_ms: int) -> MadeKey:

@@ -20,7 +20,9 @@ _SEAL_LETTERS = 6
 _ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
 
 #: An id that a submitter may choose: long enough that two that are made up never meet.
-_CHOSEN = re.compile(r"[A-Za-z0-9_-]{26,64}")
+#: What an id may be that a submitter chose, as long as it has not the form of ours.
+CHOSEN_PATTERN = r"^[A-Za-z0-9_-]{26,64}$"
+_CHOSEN = re.compile(CHOSEN_PATTERN)
 
 #: Whose jobs all jobs are until callers have keys.
 DEFAULT_TENANT = "default"

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.errors import FieldError, InvalidInput, MalformedRequest
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: Of a strict integer: 3.0 is one, as JSON Schema has it; "3" and true are none.
+WHOLE = BeforeValidator(_whole)
 
 Shape = TypeVar("Shape", bound=BaseModel)
 

@@ -11,7 +11,7 @@ from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyM
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
-from headrace.reading import invalid_fields, parse_body
+from headrace.reading import WHOLE, invalid_fields, parse_body
 from headrace.store_records import SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
@@ -38,8 +38,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tier: Tier = Field(Tier.STANDARD, description="How urgent it is.")
-    max_attempts: int | None = Field(
-        None, strict=True, ge=1, le=100, description="Forward passes begun before it fails."
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=100), WHOLE] | None = Field(
+        None, description="Forward passes begun before it fails."
     )
     not_before: MomentField | None = Field(None, description="Do not start it earlier.")
     start_by: MomentField | None = Field(None, description="Expire it if it has not begun by then.")

@@ -18,6 +18,14 @@ _cells = itertools.count()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Some tests need programs that not every machine has (a browser, a proxy); one place must run them all."""
     parser.addoption("--require-all", action="store_true", help="fail where a program is missing instead of skipping")
+    parser.addoption("--fuzz-time", type=int, default=0, metavar="SECONDS", help="made-up requests for so long")
+
+
+@pytest.fixture(scope="session")
+def fuzz_time_s(request: pytest.FixtureRequest) -> int:
+    """For how long requests are made up by chance; 0: a fixed number, always the same."""
+    seconds: int = request.config.getoption("--fuzz-time")
+    return seconds
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Routes for whoever runs this process, and the explanations that problems refer to."""
 
+from typing import Annotated
+
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from api.documentation import json_answers
 from api.problems import problem_type
@@ -10,10 +12,18 @@ from api.services import services_of
 from headrace.errors import HeadraceError, NotFound, Unavailable
 from headrace.redis_op import RedisOp
 
-router = APIRouter(tags=["health"])
+router = APIRouter()
 
 
-@router.get("/livez", summary="Is the process alive", responses=json_answers({200: "Yes"}, Health))
+def _kinds(error: type[HeadraceError]) -> list[type[HeadraceError]]:
+    return [error, *(kind for child in error.__subclasses__() for kind in _kinds(child))]
+
+
+#: Kinds of problems as their addresses end.
+_KINDS = {problem_type(error.code).rpartition("/")[2]: error for error in _kinds(HeadraceError)}
+
+
+@router.get("/livez", tags=["health"], summary="Is the process alive", responses=json_answers({200: "Yes"}, Health))
 async def livez() -> Response:
     """Answer whenever the process can: it needs a restart only if this is silent."""
     return Response(orjson.dumps({"status": "alive"}), media_type="application/json")
@@ -21,6 +31,7 @@ async def livez() -> Response:
 
 @router.get(
     "/readyz",
+    tags=["health"],
     summary="Can it serve",
     responses=json_answers({200: "Yes"}, Health, problems=(503,)),
 )
@@ -55,10 +66,9 @@ async def _reasons(request: Request) -> list[str]:
     summary="What a kind of problem means",
     responses=json_answers({200: "Its meaning"}, ProblemKind, problems=(404,)),
 )
-async def problem_kind(kind: str) -> Response:
+async def problem_kind(kind: Annotated[str, Path(json_schema_extra={"enum": list(_KINDS)})]) -> Response:
     """Explain the `type` of a problem document."""
-    known = {problem_type(error.code): error for error in _kinds(HeadraceError)}
-    error = known.get(f"/problems/{kind}")
+    error = _KINDS.get(kind)
     if error is None:
         raise NotFound(f"no problem is called '{kind[:80]}'")
     document = {
@@ -70,7 +80,3 @@ async def problem_kind(kind: str) -> Response:
         "meaning": (error.__doc__ or "").strip(),
     }
     return Response(orjson.dumps(document), media_type="application/json")
-
-
-def _kinds(error: type[HeadraceError]) -> list[type[HeadraceError]]:
-    return [error, *(kind for child in error.__subclasses__() for kind in _kinds(child))]

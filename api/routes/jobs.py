@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.body import read_json_body
 from api.desk import Seen, desk_of
@@ -12,7 +12,7 @@ from api.headers import Preference, header_fields, read_idempotency_key, read_pr
 from api.schemas import JobList, JobRecord
 from headrace.errors import FieldError, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
-from headrace.ids import check_chosen_id
+from headrace.ids import CHOSEN_PATTERN, check_chosen_id
 from headrace.jobs import JobStatus
 from headrace.reading import invalid_fields
 from headrace.trace import TRACEPARENT, read_traceparent
@@ -56,7 +56,9 @@ async def submit(request: Request) -> Response:
         problems=(400, 404, 410, 413, 415, 422, 429, 503),
     ),
 )
-async def put(request: Request, job_id: str) -> Response:
+async def put(
+    request: Request, job_id: Annotated[str, Path(json_schema_extra={"pattern": CHOSEN_PATTERN})]
+) -> Response:
     """Submit under a chosen id: 26 to 64 letters, digits, - or _. The same body again is the same job."""
     desk, fields = desk_of(request), header_fields(request)
     chosen_id = _chosen(job_id)

@@ -215,7 +215,7 @@ async def test_another_content_type_is_refused(api: httpx2.AsyncClient, headers:
     assert answer.json()["errors"][0]["pointer"].startswith("/header/Content-")
 
 
-@pytest.mark.parametrize("key", ["", "é".encode(), "k" * 256], ids=["empty", "not ASCII", "too long"])
+@pytest.mark.parametrize("key", ["", '""', "é".encode(), "k" * 256])
 async def test_an_unusable_idempotency_key_is_refused(api: httpx2.AsyncClient, key: str | bytes) -> None:
     raw = key if isinstance(key, bytes) else key.encode()
     answer = await api.post("/v1/jobs", json=BODY, headers=[(b"Idempotency-Key", raw)])
