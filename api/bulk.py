@@ -141,7 +141,10 @@ class BulkDesk:
         if len(job.input) > self._most_bytes:
             problem = f"is longer than {self._most_bytes} bytes"
             raise BodyTooLarge(f"/input {problem}", fields=[FieldError("/input", problem)])
-        return replace(job, idempotency_key=key, request_hash=fingerprint_of(document)) if key else job
+        if key:
+            job = replace(job, idempotency_key=key, request_hash=fingerprint_of(document))
+        await self._desk.admit(job)
+        return job
 
     async def _store(self, jobs: dict[int, NewJob], items: list[Item]) -> None:
         if not jobs:

@@ -13,6 +13,7 @@ from api.services import Services
 from headrace.errors import HeadraceError, JobExpired, JobNotFound
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import SubmitOutcome, Submitted
 from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission, refusal_of, webhook_url
@@ -86,6 +87,7 @@ class JobDesk:
             job = replace(job, traceparent=traceparent)
         if idempotency_key or chosen_id:
             job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
+        await self.admit(job)
         submitted, found = await self._hand_in(job, wait_s)
         if found:
             return await self._described(job.id, found)
@@ -119,6 +121,23 @@ class JobDesk:
         if chosen_id:
             job = replace(job, is_named=True)
         return replace(job, webhook_url=webhook_url(body, self._egress)) if body.webhook else job
+
+    async def admit(self, job: NewJob) -> None:
+        """Let a job pass unless it would wait too long; one that is there already, by its key or id, always passes.
+
+        Raises:
+            WaitTooLong, DeadlineUnmeetable: saying for how long.
+        """
+        refusal = await self._services.intake.refusal_of(job, now_ms=await self._now_ms())
+        if refusal is not None and not await self._is_known(job):
+            raise refusal
+
+    async def _is_known(self, job: NewJob) -> bool:
+        keys = self._store.keys
+        known = [keys.idempotency(job.tenant, job.idempotency_key)] if job.idempotency_key else []
+        if job.is_named:
+            known.append(keys.job(job.member))
+        return bool(known) and await self._run(RedisOp(bool, ("EXISTS", *known)))
 
     async def _now_ms(self) -> int:
         # Times that are given as spans count from now, and this machine's clock may be set to anything.

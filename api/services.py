@@ -9,6 +9,7 @@ from api.catalog import Catalog
 from api.durability import Everysec, Strict, make_barrier
 from api.event_feed import EventFeed
 from api.id_seal import IdSeal
+from api.intake import Intake
 from api.key_ring import KeyRing
 from api.presences import Presences
 from api.shadows import Shadows
@@ -34,6 +35,7 @@ class Services:
     barrier: Everysec | Strict
     catalog: Catalog
     presences: Presences
+    intake: Intake
     seal: IdSeal
     shadows: Shadows
     key_store: KeyStore
@@ -71,6 +73,7 @@ def make_services(settings: Settings) -> Services:
         registry=Registry(url=settings.registry_location, signers=settings.signers), poll_s=settings.registry_poll_s
     )
     store, seal = JobStore(keys), IdSeal(mux=mux, keys=keys)
+    presences = Presences(mux=mux, keys=keys)
     return Services(
         settings=settings,
         store=store,
@@ -78,7 +81,8 @@ def make_services(settings: Settings) -> Services:
         mux=mux,
         barrier=make_barrier(settings.durability, url=settings.redis_url, keys=keys),
         catalog=catalog,
-        presences=Presences(mux=mux, keys=keys),
+        presences=presences,
+        intake=Intake(settings=settings, store=store, mux=mux, presences=presences),
         seal=seal,
         shadows=Shadows(catalog=catalog, store=store, mux=mux, seal=seal, cap=settings.queue_cap),
         key_store=(key_store := KeyStore(keys)),

@@ -19,7 +19,9 @@
     │   ├── InvalidInput             422
     │   ├── IdempotencyMismatch      422
     │   ├── BulkRefused              422
+    │   ├── DeadlineUnmeetable       422
     │   └── QueueFull                429
+    │       └── WaitTooLong          429
     ├── Unavailable                  503, try again
     │   ├── RedisUnavailable         503
     │   ├── NotDurable               503
@@ -216,6 +218,21 @@ class QueueFull(RequestError):
     status = 429
     title = "The queue is full"
     retryable = True
+
+
+class WaitTooLong(QueueFull):
+    """Raised when a job would wait longer than jobs of its tier may."""
+
+    code = "wait_too_long"
+    title = "The job would wait too long"
+
+
+class DeadlineUnmeetable(RequestError):
+    """Raised where deadlines are strict, when a job would end after its own."""
+
+    code = "deadline_unmeetable"
+    status = 422
+    title = "The deadline cannot be met"
 
 
 class Unavailable(HeadraceError):

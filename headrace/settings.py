@@ -136,6 +136,10 @@ class Settings(BaseSettings):
     max_wait_s: float = Field(60.0, ge=0, description="longest `Prefer: wait` that is honoured")
     queue_cap: Positive = Field(100_000, description="jobs of one tenant that may wait per model version and tier")
 
+    wait_limits_s: dict[Tier, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="how long jobs of a tier may be expected to wait; more are answered 429; empty: no limit"
+    )
+    strict_deadlines: bool = Field(False, description="refuse jobs that are expected to end after their deadline")
     max_attempts: int = Field(3, ge=1, le=100, description="forward passes begun for a job before it fails")
     result_ttl_s: Positive = Field(86_400, description="how long records and results are kept after the end")
     hot_window_bytes: int = Field(

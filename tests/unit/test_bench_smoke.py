@@ -55,6 +55,14 @@ def test_tiers_show_what_urgent_jobs_wait_beside_a_flood(capsys: pytest.CaptureF
     assert figures["old_spot_share_under_priority_overload"] > figures["new_spot_share_under_priority_overload"]
 
 
+def test_overload_shows_who_is_refused_and_what_becomes_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["overload"], capsys)["figures"]
+
+    assert 0 < figures["goodput_share_of_capacity"]
+    assert 0 == figures["accepted_that_failed"]
+    assert figures["priority_refused_share"] < figures["spot_refused_share"] <= 1
+
+
 def test_durability_tells_what_waiting_for_the_disk_costs(capsys: pytest.CaptureFixture[str]) -> None:
     document = _smoke(["durability"], capsys)
 

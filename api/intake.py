@@ -1,0 +1,110 @@
+"""Intake: refuses jobs that would wait longer than their tier may, or end after their deadline, while there is time."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from api.presences import Presences
+from headrace.admission import Admission, Coming, Sight
+from headrace.errors import DeadlineUnmeetable, HeadraceError, WaitTooLong
+from headrace.jobs import NewJob
+from headrace.keys import split_group
+from headrace.mux import Mux
+from headrace.redis_op import RedisOp, Reply
+from headrace.scaling import ClassScaling, ScalingReport
+from headrace.settings import Settings
+from headrace.store import JobStore
+
+#: Between two looks jobs are counted that were let in here; other API processes' are not seen for so long.
+_FRESH_S = 0.25
+
+
+class Intake:
+    """Of one API process.
+
+    Args:
+        settings: with the limits; without any, nothing is asked and nothing refused.
+        store: operations of the cell.
+        mux: carries them out.
+        presences: of the workers.
+    """
+
+    def __init__(self, *, settings: Settings, store: JobStore, mux: Mux, presences: Presences) -> None:
+        self._limits_s = settings.wait_limits_s
+        self._is_strict = settings.strict_deadlines
+        self._classes = settings.worker_classes
+        self._store = store
+        self._mux = mux
+        self._presences = presences
+        self._admission = Admission()
+        self._looked_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def refusal_of(self, job: NewJob, *, now_ms: int) -> HeadraceError | None:
+        """Why a job should not be accepted now; None if it may be, and then it is counted as accepted.
+
+        Raises:
+            RedisUnavailable: if the queues must be looked at and cannot be.
+        """
+        limit_s = self._limits_s.get(job.tier)
+        due_ms = job.deadline_ms if self._is_strict else 0
+        if (limit_s is None and not due_ms) or job.not_before_ms > now_ms:
+            return None
+        await self._look()
+        promised_s = self._admission.promised_s(job.ref, job.tier)
+        if promised_s is None:
+            # Nobody serves it: it says so while it waits, and somebody may come.
+            return None
+        if due_ms and now_ms + 1000 * (promised_s + self._admission.pass_s(job.ref, job.tier)) > due_ms:
+            return _too_late(job, promised_s, (due_ms - now_ms) / 1000)
+        if limit_s is not None and promised_s > limit_s:
+            return _too_long(job, promised_s, limit_s)
+        self._admission.let_in(job.ref, job.tier)
+        return None
+
+    async def _look(self) -> None:
+        if self._is_fresh():
+            return
+        async with self._lock:
+            if self._is_fresh():
+                return
+            run, store = self._mux.run, self._store
+            groups = await run(store.groups())
+            depths = await run(store.depths(groups)) if groups else []
+            counts = await asyncio.gather(*(run(store.counts(group)) for group in groups))
+            report = await run(RedisOp(_report, ("GET", store.keys.scaling)))
+            roster = await self._presences.roster()
+            sights = [
+                Sight(*split_group(queue.group), queue.depth, count.arrived, count.ended)
+                for queue, count in zip(depths, counts, strict=True)
+            ]
+            now = time.monotonic()
+            self._admission.look(sights, roster.workers, list(self._coming(report.classes if report else ())), now)
+            self._looked_at = now
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._looked_at < _FRESH_S
+
+    def _coming(self, rows: Iterable[ClassScaling]) -> Iterable[Coming]:
+        for row in rows:
+            if (kind := self._classes.get(row.worker_class)) is not None and row.count > row.ready:
+                yield Coming(kind.tiers, kind.models, row.count - row.ready, row.cold_start_s)
+
+
+def _too_long(job: NewJob, promised_s: float, limit_s: float) -> WaitTooLong:
+    return WaitTooLong(
+        f"a job of {job.ref} in tier {job.tier} would wait about {promised_s:.1f} s, and may wait {limit_s:g} s; try"
+        " again later or in a more urgent tier",
+        retry_after_s=max(1.0, promised_s - limit_s),
+    )
+
+
+def _too_late(job: NewJob, promised_s: float, left_s: float) -> DeadlineUnmeetable:
+    return DeadlineUnmeetable(
+        f"a job of {job.ref} in tier {job.tier} would wait about {promised_s:.1f} s, and its deadline is in"
+        f" {left_s:.1f} s; give it more time or a more urgent tier"
+    )
+
+
+def _report(reply: Reply) -> ScalingReport | None:
+    return None if reply is None else ScalingReport.model_validate_json(reply)

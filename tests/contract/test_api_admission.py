@@ -1,0 +1,142 @@
+"""Jobs that would wait too long are refused while there is time to go elsewhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from headrace.keys import Keys
+from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from tests.contract.conftest import HandWorker
+
+BODY = {"model": "greeter", "input": {"text": "world"}}
+#: Of the one worker; jobs of five seconds are let in by a limit of four.
+JOB_S = 1.0
+LIMITS = {"wait_limits_s": {Tier.STANDARD: 4.0, Tier.SPOT: 4.0}}
+
+
+@pytest.fixture(autouse=True)
+def slow_worker(connection: SyncRedis, keys: Keys) -> None:
+    """Says that it takes a second for each job, and takes none."""
+    presence = WorkerPresence(
+        id="w1",
+        worker_class="on-demand",
+        host="h",
+        pid=1,
+        device="cpu",
+        tiers=tuple(Tier),
+        state=WorkerState.READY,
+        models={"greeter@1": ModelPresence(state=ModelState.READY, job_s=JOB_S)},
+        started_ms=0,
+    )
+    connection.client.set(keys.worker("w1"), presence.to_bytes())
+    connection.client.zadd(keys.workers, {"w1": 1})
+
+
+async def submit(api: httpx2.AsyncClient, *, tier: Tier = Tier.STANDARD, **options: Any) -> httpx2.Response:
+    headers = {"Idempotency-Key": options.pop("key")} if "key" in options else {}
+    return await api.post("/v1/jobs", json={**BODY, "options": {"tier": tier, **options}}, headers=headers)
+
+
+async def test_a_job_that_would_wait_too_long_is_told_when_to_come_back(
+    api_with: Callable[..., Any], queued: Callable[[], int]
+) -> None:
+    async with api_with(**LIMITS) as api:
+        answers = [await submit(api) for _ in range(6)]
+
+    # The first waits for nobody, the fifth for four seconds and a little more.
+    assert [202] * 4 + [429] * 2 == [answer.status_code for answer in answers]
+    problem = answers[-1].json()
+    assert ("wait_too_long", True) == (problem["code"], problem["retryable"])
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert "would wait about 4.6 s, and may wait 4 s" in problem["detail"]
+    assert 4 == queued()
+
+
+async def test_the_less_urgent_are_shed_first_and_what_has_no_limit_never(api_with: Callable[..., Any]) -> None:
+    async with api_with(**LIMITS) as api:
+        for _ in range(3):
+            await submit(api, tier=Tier.PRIORITY)
+        standard = await submit(api)
+        refused = [(await submit(api, tier=Tier.SPOT)).status_code, (await submit(api)).status_code]
+        priority = await submit(api, tier=Tier.PRIORITY)
+
+    assert [202, [429, 429], 202] == [standard.status_code, refused, priority.status_code]
+
+
+async def test_a_job_that_is_there_already_is_never_refused(
+    api_with: Callable[..., Any], queued: Callable[[], int]
+) -> None:
+    async with api_with(**LIMITS) as api:
+        first = await submit(api, key="k1")
+        while (await submit(api)).status_code == 202:
+            pass
+        again, other = await submit(api, key="k1"), await submit(api, key="k2")
+
+    assert (200, first.json()["id"]) == (again.status_code, again.json()["id"])
+    assert 429 == other.status_code
+    assert 4 == queued()
+
+
+async def test_of_many_jobs_those_that_would_wait_too_long_are_refused(
+    api_with: Callable[..., Any], queued: Callable[[], int]
+) -> None:
+    async with api_with(**LIMITS) as api:
+        whole = await api.post("/v1/jobs:bulk?atomic=true", json=[BODY] * 6)
+        assert 0 == queued()
+    async with api_with(**LIMITS) as api:
+        each = await api.post("/v1/jobs:bulk", json=[BODY] * 6)
+
+    assert (429, "wait_too_long") == (whole.status_code, whole.json()["code"])
+    codes = [item["error"] and item["error"]["code"] for item in each.json()["jobs"]]
+    assert [None] * 4 + ["wait_too_long"] * 2 == codes
+
+
+async def test_when_the_queue_has_been_worked_off_jobs_are_accepted_again(
+    api_with: Callable[..., Any], worker: HandWorker
+) -> None:
+    async with api_with(**LIMITS) as api:
+        while (await submit(api)).status_code == 202:
+            pass
+        for job in worker.claim():
+            worker.succeed(job)
+
+        answers: list[int] = []
+        while 202 not in answers:
+            answers.append((await submit(api)).status_code)
+
+    assert 202 == answers[-1]
+
+
+async def test_where_deadlines_are_strict_one_that_cannot_be_met_is_refused(api_with: Callable[..., Any]) -> None:
+    async with api_with(strict_deadlines=True) as api:
+        for _ in range(3):
+            await submit(api, deadline=3600)
+        late, patient = await submit(api, deadline=3), await submit(api, deadline=5)
+
+    assert (422, "deadline_unmeetable") == (late.status_code, late.json()["code"])
+    assert 202 == patient.status_code
+
+
+async def test_without_limits_and_for_later_nothing_is_refused(api_with: Callable[..., Any]) -> None:
+    async with api_with() as api:
+        unlimited = [(await submit(api, deadline=1)).status_code for _ in range(10)]
+    async with api_with(**LIMITS) as api:
+        tomorrow = await submit(api, not_before=86_400)
+
+    assert [202] * 10 == unlimited
+    assert 202 == tomorrow.status_code
+
+
+async def test_where_no_worker_serves_a_job_waits_for_one(
+    api_with: Callable[..., Any], connection: SyncRedis, keys: Keys
+) -> None:
+    connection.client.delete(keys.worker("w1"), keys.workers)
+
+    async with api_with(**LIMITS) as api:
+        answers = [(await submit(api)).status_code for _ in range(10)]
+
+    assert [202] * 10 == answers
