@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.report import Report, summarize
+from bench.residency_child import ChildFigures, run_child
 from bench.residency_simulation import Lru, Ours, SimulatedModel, simulate
 
 #: How many of the models fit, on average.
@@ -28,13 +29,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what this benchmark understands besides the common options."""
     parser.add_argument("--trace", type=Path, help="gzipped CSV: t_s, then one column of requests a second per model")
     parser.add_argument("--hours", type=float, default=24.0, help="how much of the trace is replayed")
+    parser.add_argument("--child-jobs", type=int, default=1000, help="jobs that the real child serves")
     parser.add_argument("--seeds", type=int, default=3, help="draws of arrivals, sizes and load times")
 
 
 def run(options: argparse.Namespace) -> Report:
     """Measure as `options` say."""
     if options.smoke:
-        options.hours, options.seeds = 1.0, 1
+        options.hours, options.seeds, options.child_jobs = 1.0, 1, 64
     elif options.trace is None:
         sys.exit("bench residency: --trace is needed")
     windows = math.ceil(options.hours * 3600 / _WINDOW_S)
@@ -44,8 +46,22 @@ def run(options: argparse.Namespace) -> Report:
         runs.append(compare(rates, seed))
         print(f"seed {seed}: {runs[-1]}", file=sys.stderr, flush=True)
     figures, spread = summarize(runs)
+    figures |= real_figures(run_child(jobs=options.child_jobs, seed=1))
     figures |= {"models": len(rates[0]), "hours": options.hours, "seeds": options.seeds}
     return Report(bench="residency", figures=figures, spread=spread)
+
+
+def real_figures(child: ChildFigures) -> dict[str, float]:
+    """Figures of the real child."""
+    return {
+        "child_memory_over_budget": round(child.most_bytes / child.budget_bytes, 4),
+        "child_budget_mb": child.budget_bytes // 1_000_000,
+        "child_loads": child.loads,
+        "child_load_seconds": round(child.load_s, 3),
+        "child_load_share": round(child.load_s / child.took_s, 4),
+        "child_jobs": child.jobs,
+        "child_jobs_lost": child.jobs - child.succeeded,
+    }
 
 
 def read_rates(trace: Path, windows: int) -> list[list[float]]:

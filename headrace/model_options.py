@@ -29,6 +29,8 @@ class ModelOptions(BaseModel):
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
     #: Batch sizes that compiled passes are padded up to; none: powers of two.
     buckets: tuple[int, ...] = ()
+    #: `own`: in a process of its own, so that a crash of it is nobody else's. One that crashes twice gets that anyway.
+    isolation: Literal["shared", "own"] = "shared"
     #: Where it runs: on a GPU only, or anywhere.
     device: Literal["any", "cuda"] = "any"
     #: Memory of its device that it needs, loaded and in its largest pass; 0: nobody knows.

@@ -43,6 +43,8 @@ class ModelPresence(BaseModel):
     error: str = ""
     #: True if it is to be loaded when that is worth it: the worker has not memory for all at once.
     cold: bool = False
+    #: True if it runs in a process of its own.
+    apart: bool = False
     #: Its forward passes here, and the calls of `forward` in them: more where some failed.
     passes: int = 0
     runs: int = 0

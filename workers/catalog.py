@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from headrace.errors import HeadraceError
 from headrace.keys import split_group
@@ -25,7 +25,6 @@ class Catalog:
     Args:
         serves: tells, by its name, whether a model is served here; called from the thread.
         poll_s: how often to look.
-        is_limited: True if not everything may fit.
     """
 
     def __init__(
@@ -36,20 +35,20 @@ class Catalog:
         store: JobStore,
         serves: Callable[[str], bool],
         poll_s: float,
-        is_limited: bool = False,
     ) -> None:
         self._url = url
         self._registry_url = registry_url
         self._store = store
         self._serves = serves
         self._poll_s = poll_s
-        self._is_limited = is_limited
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
         #: What to serve, as `name@version`; replaced as a whole, so any thread may read it.
         self.wanted: frozenset[str] = frozenset()
-        #: What each of them will probably need, if that matters here; replaced likewise, and before.
+        #: What each of them will probably need, and those whose authors want a process of their own; replaced
+        #: likewise, and before, as far as it can be read.
         self.footprints: Mapping[str, Footprint] = {}
+        self.apart: frozenset[str] = frozenset()
 
     def start(self) -> None:
         """Begin."""
@@ -65,8 +64,7 @@ class Catalog:
         while not self._stopping.is_set():
             try:
                 wanted = frozenset(self._released(registry) | self._waited_for(redis))
-                if self._is_limited:
-                    self.footprints = {ref: self._footprint(registry, ref) for ref in wanted}
+                self._learn(registry, wanted.difference(self.footprints))
                 self.wanted = wanted
             except HeadraceError as error:
                 log.warning("cannot see what to serve: %s", error)
@@ -83,16 +81,18 @@ class Catalog:
             if self._serves(release.model)
         }
 
-    def _footprint(self, registry: Registry, ref: str) -> Footprint:
-        """What its author says that a version needs, else somewhat more than its files."""
-        if (known := self.footprints.get(ref)) is not None:
-            return known
-        try:
-            manifest = registry.manifest(ModelRef.parse(ref))
-        except HeadraceError as error:
-            log.warning("how large %s is cannot be seen: %s", ref, error)
-            return Footprint(0)
-        return Footprint(manifest.options.memory_bytes or int(_OVER_FILES * manifest.size_bytes))
+    def _learn(self, registry: Registry, refs: Iterable[str]) -> None:
+        """See what the manifests of versions say that must be known before they are loaded."""
+        for ref in refs:
+            try:
+                manifest = registry.manifest(ModelRef.parse(ref))
+            except HeadraceError as error:
+                log.warning("what %s needs cannot be seen: %s", ref, error)
+                continue
+            size_bytes = manifest.options.memory_bytes or int(_OVER_FILES * manifest.size_bytes)
+            self.footprints = {**self.footprints, ref: Footprint(size_bytes)}
+            if manifest.options.isolation == "own":
+                self.apart |= {ref}
 
     def _waited_for(self, redis: SyncRedis) -> set[str]:
         groups = [group for group in redis.run(self._store.groups()) if self._serves(group.partition("@")[0])]

@@ -18,12 +18,13 @@ from headrace.failpoints import failpoint
 from headrace.keys import Keys
 from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
-from headrace.presence import WorkerPresence, WorkerState
+from headrace.presence import ModelPresence, WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell
 from workers.catalog import Catalog
+from workers.children import Children
 from workers.claim_policy import ClaimPolicy
 from workers.claimer import Claimer, ClaimTerms
 from workers.committer import Committer
@@ -38,6 +39,7 @@ from workers.metrics import WorkerCollector, WorkerFigures, render_of
 from workers.nested_loop import NestedLoop
 from workers.offer import Offer
 from workers.residency import Residency
+from workers.separation import Separation
 from workers.view import JobView
 from workers.wire import Wire
 
@@ -92,7 +94,7 @@ class JobEngine:
             on_lost=self._link_lost,
             on_open=self._links_open,
         )
-        self._executor = self._make_executor()
+        self._children = Children(make=self._make_executor, separation=Separation())
         self._committer = Committer(wire=self.wire, store=self._store, result_ttl_s=settings.result_ttl_s)
         self._path = self._make_path(view)
         self._look = BacklogLook(wire=self.wire, store=self._store, residency=self._path.residency)
@@ -137,7 +139,7 @@ class JobEngine:
         parts = PathParts(
             wire=self.wire,
             store=self._store,
-            executor=self._executor,
+            children=self._children,
             committer=self._committer,
             policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
             residency=self._make_residency(),
@@ -164,7 +166,6 @@ class JobEngine:
             store=self._store,
             serves=lambda name: self.offer.serves(name),
             poll_s=self._settings.registry_poll_s,
-            is_limited=self._identity.worker_class.memory_bytes > 0,
         )
 
     def _make_keeper(self) -> Keeper:
@@ -183,7 +184,7 @@ class JobEngine:
 
     def start(self) -> None:
         """Start the child and the threads; once."""
-        self._executor.spawn()
+        self._children.spawn()
         self._catalog.start()
         self._keeper.start()
         self._keeper.speak()
@@ -193,7 +194,7 @@ class JobEngine:
         """Go on with this loop; called again after each of Celery's reconnects."""
         self._detach()
         self._loop = NestedLoop(loop)
-        for part in (self._executor, self._path, self._claimer, self._committer, self._links):
+        for part in (self._children, self._path, self._claimer, self._committer, self._links):
             part.attach(self._loop)
         self._tick()
 
@@ -204,11 +205,12 @@ class JobEngine:
 
     def _tick(self) -> None:
         self._ticked_at = time.monotonic()
-        self._executor.check(self._ticked_at)
+        self._children.check(self._ticked_at)
         self._fence()
         self._renew_child()
         self._links.check()
         self._path.expect(self._catalog.footprints)
+        self._children.separation.declare(self._catalog.apart)
         self._path.want(self._catalog.wanted)
         self._look.look(self.offer.groups(self._path.models.refs(), self._identity.worker_class.tiers))
         self._claimer.look()
@@ -241,6 +243,11 @@ class JobEngine:
         self._keeper.speak()
         self._claimer.look()
 
+    @property
+    def child_pid(self) -> int | None:
+        """Process id of the models' process, None between two."""
+        return self._children.pid
+
     def presence(self) -> WorkerPresence:
         """What this worker says of itself."""
         path = self._path
@@ -250,11 +257,11 @@ class JobEngine:
             node=self._identity.node,
             host=socket.gethostname(),
             pid=os.getpid(),
-            child_pid=self._executor.pid,
+            child_pid=self._children.pid,
             device=self._identity.worker_class.device,
             tiers=self._identity.worker_class.tiers,
             state=self._state,
-            models={ref: m for ref, m in path.models.presence().items() if self.offer.serves(ref.partition("@")[0])},
+            models=self._models(),
             paused=self.offer.paused(path.models.ready(), self._identity.worker_class.tiers),
             started_ms=self._identity.started_ms,
             ready_ms=self._ready_ms,
@@ -264,6 +271,14 @@ class JobEngine:
             batches=path.batches,
             forward_ms=round(path.clock.longest_s * 1000, 3),
         )
+
+    def _models(self) -> dict[str, ModelPresence]:
+        apart = self._children.separation
+        return {
+            ref: model.model_copy(update={"apart": True}) if ref in apart else model
+            for ref, model in self._path.models.presence().items()
+            if self.offer.serves(ref.partition("@")[0])
+        }
 
     def figures(self) -> WorkerFigures:
         """What its metrics are made of; asked from a thread of theirs."""
@@ -295,22 +310,22 @@ class JobEngine:
         gone = [held for held in self._path.held.all() if held.job.member in members and not held.running]
         for held in gone:
             self._path.held.remove(held.slot)
-        self._executor.drop([held.slot for held in gone])
+        self._children.drop([held.slot for held in gone])
         self._view.canceled(gone)
 
     def renew_child(self) -> None:
         """Replace the model's process as soon as its forward pass has ended; what it has not begun runs in the next."""
         # A pass that begins before the child hears of it must have been told by then.
-        self._outworn = (self._executor.pid, time.monotonic() + _HEARD_S)
-        self._executor.finish()
+        self._outworn = (self._children.pid, time.monotonic() + _HEARD_S)
+        self._children.finish()
 
     def _renew_child(self) -> None:
         pid, not_before = self._outworn
-        executor = self._executor
-        if self._ticked_at >= not_before and not executor.running and executor.loading is None:
+        children = self._children
+        if self._ticked_at >= not_before and not children.is_busy:
             self._outworn = (None, math.inf)
-            if executor.pid == pid:
-                executor.kill("replaced")
+            if children.pid == pid:
+                children.kill("replaced")
 
     # --- the end
 
@@ -334,7 +349,7 @@ class JobEngine:
         self.attach(loop)
         # A claim under way has leased its jobs already.
         loop.run_until(lambda: not self._claimer.is_claiming, limit_s=_FLUSH_S)
-        self._executor.finish()
+        self._children.finish()
         path.give_back([held for held in path.held.all() if not held.running], self._grace.reason)
         failpoint("worker.draining")
         loop.run_until(lambda: not path.held.running or self._is_grace_over(), limit_s=math.inf)
@@ -343,7 +358,7 @@ class JobEngine:
         self._catalog.stop()
         self._metrics.close()
         self._keeper.stop()
-        self._executor.close()
+        self._children.close()
         self._links.close()
         self._detach()
         loop.close()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,8 +52,11 @@ class ExecutorListener(Protocol):
     def model_learned(self, ref: str, state: bytes) -> None:
         """What is known of a version's speed by now, for `Executor.load` elsewhere."""
 
-    def child_died(self, suspects: list[int], cause: str, loading: str | None) -> None:
-        """The child is gone; `suspects` were in the forward pass, `loading` was being loaded."""
+    def child_died(self, suspects: list[int], cause: str, loading: str | None, lost: Collection[str]) -> None:
+        """The child is gone, and with it all versions that it was to have loaded.
+
+        `suspects` were in the forward pass, `loading` was being loaded.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,8 @@ class Executor:
         self.running: list[int] = []
         self.loading: str | None = None
         self._to_load: list[tuple[str, bytes]] = []
+        #: Versions that it was asked to load and has not lost since.
+        self._entrusted: set[str] = set()
         self._pass_deadline = self._load_deadline = math.inf
         self._kill_cause = ""
         self._at_work: dict[Stage, tuple[int, float]] = {}
@@ -185,6 +190,7 @@ class Executor:
 
     def load(self, ref: str, state: bytes = b"") -> None:
         """Have a model version loaded after those that were asked for before; `state` is what others learned of it."""
+        self._entrusted.add(ref)
         self._to_load.append((ref, state))
         self._load_next()
 
@@ -249,8 +255,10 @@ class Executor:
                 self._loaded()
                 self.listener.model_loaded(ref, max_batch, Footprint(*footprint), used_bytes)
             case [Frame.UNLOADED, ref, used_bytes]:
+                self._entrusted.discard(ref)
                 self.listener.model_unloaded(ref, used_bytes)
             case [Frame.REFUSED, ref, error]:
+                self._entrusted.discard(ref)
                 self._loaded()
                 self.listener.model_refused(ref, error)
             case [Frame.LEARNED, ref, state]:
@@ -274,12 +282,13 @@ class Executor:
         code = self._process.wait()
         cause = self._kill_cause or f"exit {code}"
         suspects, loading = list({*self.running, *self._marks.slots().values()}), self.loading
+        lost = self._entrusted
         log.error("child %s died (%s) with %s jobs in its hands", self._process.pid, cause, len(suspects))
         self._drop_descriptors()
         self._process = None
         self._forget_child()
         self._respawn()
-        self.listener.child_died(suspects, cause, loading)
+        self.listener.child_died(suspects, cause, loading, lost)
 
     def _respawn(self) -> None:
         if self._closed:

@@ -1,5 +1,6 @@
 """ForwardClock: when the running forward pass will probably end, and how long the model was idle before it. Pure."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from workers.claim_policy import RunningPass
@@ -62,9 +63,12 @@ class ForwardClock:
         known = self._estimate_s.get(ref)
         self._estimate_s[ref] = took_s if known is None else min(took_s, 0.8 * known + 0.2 * took_s)
 
-    def forget_running(self) -> None:
-        """It will not end: its process is gone."""
-        self._running = self._untold = self._last = None
+    def forget_running(self, refs: Collection[str]) -> None:
+        """What runs of these versions will not end: their process is gone."""
+        if self._untold is not None and self._untold.ref in refs:
+            self._untold = None
+        if self._running is None or self._running.ref in refs:
+            self._running, self._untold, self._last = self._untold, None, None
 
     @property
     def running(self) -> RunningPass | None:

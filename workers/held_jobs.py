@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -80,17 +80,17 @@ class HeldJobs:
         self._bytes += count * len(held.job.input)
         self._urgent += count * (held.tier == 0)
 
-    def stop_running(self) -> None:
-        """Nothing is in a forward pass: its process is gone."""
+    def stop_running(self, refs: Collection[str]) -> None:
+        """Nothing of these versions is in a forward pass: their process is gone."""
         for held in self._by_slot.values():
-            if held.running:
+            if held.running and held.ref in refs:
                 held.running = False
+                self.running -= 1
                 self._stage(held, 1)
-        self.running = 0
 
-    def blame(self, slots: Sequence[int]) -> list[HeldJob]:
-        """The model's process died with these in it; answers the jobs to be given up."""
-        convicted = self.suspects.process_died(slots)
+    def blame(self, slots: Sequence[int], refs: Collection[str]) -> list[HeldJob]:
+        """The process of these versions died with these jobs in hand; answers the jobs to be given up."""
+        convicted = self.suspects.process_died(slots, [held.slot for held in self.all() if held.ref in refs])
         for slot in slots:
             if slot not in self._by_slot:
                 self.suspects.forget(slot)

@@ -13,12 +13,12 @@ from headrace.jobs import Cause, JobStatus, Reason, error_document
 from headrace.store import JobStore
 from headrace.store_records import ClaimedJob, Outcome
 from workers import job_log
+from workers.children import SHARED, Children
 from workers.circuit import Circuit
 from workers.claim_policy import ClaimPlan, ClaimPolicy
 from workers.claimer import Sent
 from workers.committer import Committer
 from workers.cost_states import CostStates
-from workers.executor import Executor
 from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
@@ -40,7 +40,7 @@ class PathParts:
 
     wire: Wire
     store: JobStore
-    executor: Executor
+    children: Children
     committer: Committer
     policy: ClaimPolicy
     residency: Residency
@@ -59,7 +59,7 @@ class JobPath:
 
     def __init__(self, *, parts: PathParts, on_room: Callable[[], None], on_models: Callable[[], None]) -> None:
         self._wire, self._store = parts.wire, parts.store
-        self._executor, self._committer = parts.executor, parts.committer
+        self._children, self._committer = parts.children, parts.committer
         self._policy, self._view = parts.policy, parts.view
         self._on_room, self._on_models = on_room, on_models
         self.held = HeldJobs()
@@ -84,7 +84,7 @@ class JobPath:
         self._starts = Starts(wire=parts.wire, store=parts.store, view=parts.view)
         #: When the last claim that brought jobs was decided on.
         self._planned_at = 0.0
-        parts.executor.listener = self
+        parts.children.listen(self)
 
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; timers of the one before are void."""
@@ -119,7 +119,7 @@ class JobPath:
             by_ref.setdefault(held.ref, []).append((held.slot, held.job.input, held.tier, held.deadline_s))
         for ref, rows in by_ref.items():
             if self.models.is_ready(ref):
-                self._executor.send(ref, rows, alone=alone)
+                self._children.send(ref, rows, alone=alone)
 
     # --- what the child says
 
@@ -183,7 +183,7 @@ class JobPath:
         log.error("%s: %s", ref, error)
         self.models.suspend(ref, error, time.monotonic() + pause_s)
         waiting = [held for held in self.held.all() if held.ref == ref and not held.running]
-        self._executor.drop([held.slot for held in waiting])
+        self._children.drop([held.slot for held in waiting])
         self.give_back(waiting)
         self._on_models()
 
@@ -211,18 +211,17 @@ class JobPath:
 
     def load_due(self) -> None:
         """Have the child load what it should and may load now, and unload what makes way for that."""
-        if not self._executor.is_ready:
-            return
         now, busy = time.monotonic(), {held.ref for held in self.held.all()}
         closed = set(self.residency.leaving)
         self._refuse_misfits(now)
-        plan = self.residency.plan(self.models.loadable(now), busy=busy, now=now)
+        loadable = [ref for ref in self.models.loadable(now) if self._children.may_load(ref)]
+        plan = self.residency.plan(loadable, busy=busy, now=now)
         for ref in plan.unload:
             self.models.unload(ref)
-            self._executor.unload(ref)
+            self._children.unload(ref)
         for ref in plan.load:
             self.models.begin_load(ref)
-            self._executor.load(ref, self.costs[ref])
+            self._children.load(ref, self.costs[ref])
         if plan != NOTHING or closed != self.residency.leaving:
             self._on_models()
 
@@ -235,14 +234,15 @@ class JobPath:
     def model_unloaded(self, ref: str, used_bytes: int) -> None:
         """A version has made way: let in what that was for."""
         log.info("%s made way for others; the models use %.0f MB", ref, used_bytes / 1e6)
-        self.residency.unloaded(ref, used_bytes=used_bytes)
+        self.residency.unloaded(ref, used_bytes=used_bytes, process=self._children.process_of(ref))
         self.tally.of(ref).unloads += 1
         self.load_due()
 
     def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
         """A version can run: send it what waits here, and claim for it."""
         self.models.loaded(ref, max_batch)
-        self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic())
+        process = self._children.process_of(ref)
+        self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic(), process=process)
         self.tally.of(ref).loaded(footprint.load_s)
         waiting = [held for held in self.held.all() if held.ref == ref]
         self._send([held for held in waiting if held.slot not in self.held.suspects])
@@ -259,26 +259,37 @@ class JobPath:
 
     # --- when the child dies
 
-    def child_died(self, suspects: list[int], cause: str, loading: str | None) -> None:
-        """The child is gone: under the same leases suspects run alone next, and a job that killed twice fails."""
+    def child_died(self, suspects: list[int], cause: str, loading: str | None, lost: Collection[str]) -> None:
+        """A child is gone: under the same leases suspects run alone next, and a job that killed twice fails."""
         self.child_deaths += 1
-        self.clock.forget_running()
-        self.held.stop_running()
-        self.models.child_lost()
-        self.residency.process_lost(self.models.refs())
+        self.clock.forget_running(lost)
+        self.held.stop_running(lost)
+        self.models.child_lost(lost)
+        self._separate(suspects, lost)
         if loading is not None:
             self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())
         for held in filter(None, map(self.held.get, suspects)):
             job_log.suspected(held, cause)
-        for held in self.held.blame(suspects):
+        for held in self.held.blame(suspects, lost):
             self._give_up(held, cause)
         self._on_models()
+
+    def _separate(self, suspects: list[int], lost: Collection[str]) -> None:
+        """Let a version that brings the others' process down run apart from them."""
+        process = next(map(self._children.process_of, lost), SHARED)
+        self.residency.process_lost(lost, process)
+        if process == SHARED:
+            guilty = self._children.separation.shared_process_died(
+                [held.ref for held in filter(None, map(self.held.get, suspects))]
+            )
+            if guilty is not None:
+                log.error("%s brought the process down that it shared with others: from now on it has its own", guilty)
 
     def _give_up(self, held: HeldJob, cause: str) -> None:
         timed_out = cause == "timeout"
         why = Cause.TIMEOUT if timed_out else Cause.WORKER_LOST
         detail = (
-            f"its forward pass took longer than {self._executor.limits.forward_s:g} s, also alone"
+            f"its forward pass took longer than {self._children.limits.forward_s:g} s, also alone"
             if timed_out
             else f"its forward pass killed the model's process twice ({cause})"
         )
@@ -307,7 +318,7 @@ class JobPath:
         if not lost:
             return
         log.warning("%s jobs are not begun: their leases are over, or may be", len(lost))
-        self._executor.drop([held.slot for held in lost])
+        self._children.drop([held.slot for held in lost])
         for held in lost:
             self.held.remove(held.slot)
         self._view.dropped(lost)

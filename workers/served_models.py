@@ -176,9 +176,9 @@ class ServedModels:
         model = self._models[ref]
         model.state, model.error, model.asked, model.retry_at = ModelState.FAILED, error, False, until
 
-    def child_lost(self) -> None:
-        """The process that had them loaded is gone."""
-        for model in self._models.values():
+    def child_lost(self, refs: Collection[str]) -> None:
+        """The process that had these loaded is gone."""
+        for model in (self._models[ref] for ref in refs):
             model.asked = False
             if model.state is ModelState.READY:
                 model.state = ModelState.LOADING

@@ -5,7 +5,7 @@ suspect runs alone, one at a time: if the process dies again, there is nobody el
 through acquits. So those that merely were there lose nothing but their company.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from headrace.store_records import ClaimedJob
 
@@ -38,12 +38,14 @@ class Suspects:
         """Suspect a job that was claimed."""
         self._crashes.setdefault(slot, 0)
 
-    def process_died(self, present: Sequence[int]) -> list[int]:
+    def process_died(self, present: Sequence[int], waiting: Collection[int] = ()) -> list[int]:
         """The model's process died with these jobs in it; answers those that are convicted: their last chance is used.
 
-        Nobody is convicted in company.
+        Nobody is convicted in company. `waiting` was there too, but not begun: if one of them was to run alone, its
+        turn comes again.
         """
-        self._tried = None
+        if self._tried in present or self._tried in waiting:
+            self._tried = None
         for slot in present:
             self._crashes[slot] = self._crashes.get(slot, 0) + 1
         return [slot for slot in present if len(present) == 1 and self._crashes[slot] >= CRASHES]

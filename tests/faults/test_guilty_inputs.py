@@ -187,3 +187,29 @@ def submit_with_one_attempt(cluster: Cluster, ref: ModelRef, *, x: int, act: str
 
 def lines(passes: Path) -> list[str]:
     return passes.read_text().splitlines() if passes.exists() else []
+
+
+def test_a_model_that_crashes_beside_another_soon_has_a_process_of_its_own(
+    cluster: Cluster, ref: ModelRef, guilty_ref: ModelRef, guilty: Ledger
+) -> None:
+    beside = Ledger(cluster=cluster, ref=ref)
+    worker = cluster.start_worker("w0", serving=guilty_ref)
+    poll("both served", lambda: cluster.serves(worker, ref))
+
+    innocent = beside.submit(range(30), sleep_ms=20)
+    (first,) = guilty.submit([99], act="segfault")
+    poll("set apart", lambda: _is_apart(cluster, guilty_ref))
+    (second,) = guilty.submit([98], act="segfault")
+    innocent += beside.submit(range(30, 60), sleep_ms=20)
+    for ledger in (guilty, beside):
+        ledger.wait_until_ended(limit_s=90)
+
+    verify_innocent(beside, innocent)
+    for culprit in (first, second):
+        verify_failed(cluster, guilty, culprit, Cause.WORKER_LOST)
+    assert worker.is_running
+
+
+def _is_apart(cluster: Cluster, ref: ModelRef) -> bool:
+    models = [presence.models.get(str(ref)) for presence in cluster.presences()]
+    return any(model is not None and model.apart for model in models)

@@ -143,6 +143,9 @@ def test_residency_spends_less_time_on_loading_than_least_recently_used(capsys: 
 
     assert 0 < figures["load_seconds_vs_lru"] < 1
     assert figures["load_share"] <= 1 / 3
+    assert figures["child_loads"] >= 8
+    assert figures["child_jobs_lost"] == 0
+    assert 0 < figures["child_memory_over_budget"] <= 1
 
 
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:

@@ -83,7 +83,7 @@ def test_after_the_death_of_the_process_nothing_runs_and_nothing_was_idle() -> N
     clock = ForwardClock()
     clock.started(1, "a@1", now=1.0)
 
-    clock.forget_running()
+    clock.forget_running({"a@1"})
 
     assert None is clock.running
     assert None is clock.started(2, "a@1", now=2.0)

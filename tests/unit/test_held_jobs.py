@@ -47,10 +47,20 @@ def test_when_the_child_is_gone_nothing_runs_and_everything_is_still_held() -> N
     job = hold(held, "first")
     held.start([job.slot])
 
-    held.stop_running()
+    held.stop_running({"a@1"})
 
     assert (held.running, held.staged.jobs) == (0, 1)
     assert [Lease("default/first", 7)] == held.leases()
+
+
+def test_what_runs_in_another_process_goes_on() -> None:
+    held = HeldJobs()
+    job = hold(held, "first")
+    held.start([job.slot])
+
+    held.stop_running({"b@1"})
+
+    assert (held.running, job.running) == (1, True)
 
 
 def test_no_slot_is_used_twice() -> None:
@@ -75,12 +85,12 @@ def test_a_job_is_suspected_no_longer_than_it_is_held() -> None:
     jobs = [hold(held, "first"), hold(held, "second")]
     slots = [job.slot for job in jobs]
 
-    held.blame(slots)
+    held.blame(slots, {"a@1"})
     held.remove(slots[0])
 
     assert [False, True] == [slot in held.suspects for slot in slots]
-    assert [] == held.blame([99])
-    assert [jobs[1]] == held.blame([slots[1]])
+    assert [] == held.blame([99], {"a@1"})
+    assert [jobs[1]] == held.blame([slots[1]], {"a@1"})
 
 
 def test_passes_may_overlap() -> None:
@@ -103,7 +113,7 @@ def test_what_is_staged_is_counted_in_bytes_and_urgent_jobs_too() -> None:
 
     held.start([urgent.slot])
     assert Staged(jobs=1, bytes=3, urgent=0) == held.staged
-    held.stop_running()
+    held.stop_running({"a@1"})
     assert Staged(jobs=2, bytes=8, urgent=1) == held.staged
     held.remove(urgent.slot)
     held.remove(standard.slot)

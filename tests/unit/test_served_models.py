@@ -75,7 +75,7 @@ def test_when_the_child_is_lost_everything_is_loaded_again() -> None:
     for ref in due(models, 0.0):
         models.loaded(ref, 8)
 
-    models.child_lost()
+    models.child_lost({"a@1", "b@1"})
 
     assert models.ready() == {}
     assert {"a@1", "b@1"} == set(due(models, 0.0))
@@ -87,7 +87,7 @@ def test_a_version_whose_load_killed_the_child_waits_while_the_others_load() -> 
     due(models, 0.0)
     models.loaded("a@1", 8)
 
-    models.child_lost()
+    models.child_lost({"a@1", "b@1"})
     models.refused("b@1", "exit -11", 0.0)
 
     assert due(models, 0.5) == ["a@1"]

@@ -83,7 +83,17 @@ def test_after_a_death_the_turn_is_open_again() -> None:
     suspects.process_died([1, 2])
     suspects.next(anybody)
 
-    suspects.process_died([])
+    suspects.process_died([], waiting=[1, 2])
 
     assert not suspects.is_tried(1)
     assert 1 == suspects.next(anybody)
+
+
+def test_the_death_of_another_process_leaves_the_turn_where_it_is() -> None:
+    suspects = Suspects()
+    suspects.add(1)
+    suspects.next(lambda _: True)
+
+    suspects.process_died([7], waiting=[8])
+
+    assert suspects.is_tried(1)

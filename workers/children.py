@@ -1,0 +1,131 @@
+"""Children: the processes in which a worker's models run: one that most share, and own ones (`separation`).
+
+To whoever hands jobs down it looks like one `Executor`.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from workers.executor import Executor, ExecutorLimits, ExecutorListener
+from workers.loop import Loop
+from workers.separation import Separation
+
+log = logging.getLogger("headrace.executor")
+
+#: Name of the process that most share; an own one is called as its version.
+SHARED = ""
+
+
+class Children:
+    """All of one worker.
+
+    Args:
+        make: a new executor, which has no child yet.
+        separation: decides who runs apart.
+    """
+
+    def __init__(self, *, make: Callable[[], Executor], separation: Separation) -> None:
+        self._make = make
+        self.separation = separation
+        self._shared = make()
+        self._own: dict[str, Executor] = {}
+        self._loop: Loop | None = None
+        self._listener: ExecutorListener
+
+    def _all(self) -> list[Executor]:
+        return [self._shared, *self._own.values()]
+
+    def listen(self, listener: ExecutorListener) -> None:
+        """Tell everything to this one; before the first spawn."""
+        self._listener = self._shared.listener = listener
+
+    @property
+    def limits(self) -> ExecutorLimits:
+        """Of each process."""
+        return self._shared.limits
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the shared child, None between two."""
+        return self._shared.pid
+
+    @property
+    def is_busy(self) -> bool:
+        """True while any of them is in a pass or loads."""
+        return any(executor.running or executor.loading for executor in self._all())
+
+    def process_of(self, ref: str) -> str:
+        """The name of the process that a version runs in."""
+        return ref if ref in self.separation else SHARED
+
+    def may_load(self, ref: str) -> bool:
+        """Tell whether a version can be handed to its process now."""
+        if ref not in self.separation:
+            return self._shared.is_ready
+        return ref not in self._own or self._own[ref].is_ready
+
+    # --- life
+
+    def spawn(self) -> None:
+        """Start the shared child."""
+        self._shared.spawn()
+
+    def attach(self, loop: Loop) -> None:
+        """Go on with this loop."""
+        self._loop = loop
+        for executor in self._all():
+            executor.attach(loop)
+
+    def check(self, now: float) -> None:
+        """Kill each child whose pass or load takes too long; `now` is monotonic seconds."""
+        for executor in self._all():
+            executor.check(now)
+
+    def kill(self, cause: str) -> None:
+        """Kill all of them."""
+        for executor in self._all():
+            executor.kill(cause)
+
+    def close(self) -> None:
+        """End all of them for good."""
+        for executor in self._all():
+            executor.close()
+
+    # --- talking down
+
+    def load(self, ref: str, state: bytes) -> None:
+        """Have a version loaded in its process; `may_load` it."""
+        if ref in self.separation and ref not in self._own:
+            log.info("%s runs in a process of its own", ref)
+            own = self._own[ref] = self._make()
+            own.listener = self._listener
+            if self._loop is not None:
+                own.attach(self._loop)
+            own.spawn()
+        self._of(ref).load(ref, state)
+
+    def unload(self, ref: str) -> None:
+        """Have a version unloaded of which no job is with its process; an own process ends."""
+        own = self._own.pop(ref, None)
+        if own is None:
+            self._shared.unload(ref)
+        else:
+            own.close()
+            self._listener.model_unloaded(ref, 0)
+
+    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float]], *, alone: bool = False) -> None:
+        """Hand jobs over to the version's process."""
+        self._of(ref).send(ref, jobs, alone=alone)
+
+    def drop(self, slots: Sequence[int]) -> None:
+        """Have all forget these jobs, except those whose forward pass has begun."""
+        for executor in self._all():
+            executor.drop(slots)
+
+    def finish(self) -> None:
+        """Have each complete its running batch and forget what it has not begun."""
+        for executor in self._all():
+            executor.finish()
+
+    def _of(self, ref: str) -> Executor:
+        return self._own.get(ref, self._shared)
