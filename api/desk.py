@@ -8,16 +8,21 @@ from typing import Any, NamedTuple, cast
 from fastapi import Request
 
 from api.callers import caller_of
-from api.records import Waiting, accepted_job, job_document
+from api.estimates import Waiting, estimate_document, unattainable
+from api.records import accepted_job, job_document
 from api.services import Services
 from headrace.errors import HeadraceError, JobExpired, JobNotFound
 from headrace.failpoints import failpoint
-from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.jobs import Job, JobStatus, NewJob
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import SubmitOutcome, Submitted
 from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission, refusal_of, webhook_url
+from headrace.tiers import score_of
 from headrace.webhooks import Delivery, delivery_id_of
+
+#: How a submission is looked at that is only asked about.
+_AS_IT_COMES = {"admission": "queue"}
 
 _FOUND_BY = {SubmitOutcome.REPLAYED: "Idempotency-Replayed", SubmitOutcome.DUPLICATE: "Deduplicated"}
 
@@ -45,7 +50,11 @@ class Seen(NamedTuple):
     def document(self) -> dict[str, Any]:
         """As callers see it."""
         return job_document(
-            self.job, waiting=self.waiting, output=self.output, delivery=self.delivery, metadata=self.metadata
+            self.job,
+            waiting=self.waiting,
+            output=self.output,
+            delivery=self.delivery,
+            metadata=self.metadata,
         )
 
 
@@ -70,6 +79,7 @@ class JobDesk:
         self.tenant = tenant
         self._services = services
         self._store = services.store
+        self._prospects = services.prospects
         self._run = services.mux.run
         self._clock = clock
         self._egress = services.settings.webhook_egress
@@ -97,7 +107,8 @@ class JobDesk:
             return seen._replace(found_by=_FOUND_BY[submitted.outcome])
         accepted = accepted_job(job, now_ms=submitted.now_ms)
         delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
-        waiting = await self._waiting(accepted, submitted.depth)
+        waiting = await self._prospects.of_new(accepted, depth=submitted.depth, score=self._score_of(job))
+        waiting = waiting._replace(now_ms=submitted.now_ms)
         return Seen(accepted, waiting, delivery=delivery, metadata=job.metadata or None)
 
     async def make_job(self, body: SubmitBody, *, chosen_id: str = "") -> NewJob:
@@ -118,6 +129,8 @@ class JobDesk:
             max_attempts=self.settings.max_attempts,
             now_ms=now_ms,
         )
+        if body.options.admission == "strict":
+            await self._require_in_time(job)
         if chosen_id:
             job = replace(job, is_named=True)
         return replace(job, webhook_url=webhook_url(body, self._egress)) if body.webhook else job
@@ -126,7 +139,7 @@ class JobDesk:
         """Let a job pass unless it would wait too long; one that is there already, by its key or id, always passes.
 
         Raises:
-            WaitTooLong, DeadlineUnmeetable: saying for how long.
+            WaitTooLong, DeadlineUnattainable: saying for how long.
         """
         refusal = await self._services.intake.refusal_of(job, now_ms=await self._now_ms())
         if refusal is not None and not await self._is_known(job):
@@ -138,6 +151,35 @@ class JobDesk:
         if job.is_named:
             known.append(keys.job(job.member))
         return bool(known) and await self._run(RedisOp(bool, ("EXISTS", *known)))
+
+    async def _require_in_time(self, job: NewJob) -> None:
+        waiting, _ = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
+        if (refusal := unattainable(job, waiting, now_ms=self._clock.now_ms())) is not None:
+            raise refusal
+
+    async def estimate(self, raw: bytes) -> dict[str, Any]:
+        """What would become of a submission, which is not stored.
+
+        Raises:
+            HeadraceError: saying what is wrong with it.
+        """
+        body = parse_submission(raw)
+        job = await self.make_job(body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)}))
+        waiting, place = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
+        waiting = waiting._replace(now_ms=self._clock.now_ms())
+        refusal = unattainable(job, waiting, now_ms=waiting.now_ms)
+        return estimate_document(
+            job,
+            waiting,
+            is_admissible=(place is None or place.own < self.settings.queue_cap)
+            and (refusal is None or body.options.admission != "strict"),
+            meets_deadline=None if not job.deadline_ms or not waiting.estimate else refusal is None,
+            job_s=await self._prospects.job_s(job.ref),
+        )
+
+    def _score_of(self, job: NewJob) -> float:
+        arrival_ms = max(self._clock.now_ms(), job.not_before_ms)
+        return score_of(job.tier, arrival_ms=arrival_ms, deadline_ms=job.deadline_ms)
 
     async def _now_ms(self) -> int:
         # Times that are given as spans count from now, and this machine's clock may be set to anything.
@@ -222,7 +264,8 @@ class JobDesk:
         delivery = await self._delivery(job)
         metadata = await self._run(self._store.metadata(job.member)) if job.has_metadata else None
         if job.status is JobStatus.QUEUED:
-            return Seen(job, await self._waiting(job), delivery=delivery, metadata=metadata)
+            now_ms, waiting = await self._now_ms(), await self._prospects.of(job)
+            return Seen(job, waiting._replace(now_ms=now_ms), delivery=delivery, metadata=metadata)
         if job.status is JobStatus.FAILED and output is None:
             output = await self._run(self._store.output(job.member))
         return Seen(job, output=output, delivery=delivery, metadata=metadata)
@@ -254,18 +297,6 @@ class JobDesk:
                     return found
         finally:
             alarm.cancel()
-
-    async def _waiting(self, job: Job, depth: int | None = None) -> Waiting:
-        """Why a queued job waits; `depth` is its position where that is known already."""
-        if job.worker is not None:
-            return Waiting(Reason.BATCH_FORMING)
-        if job.reason == Reason.SCHEDULED:
-            return Waiting(job.reason)
-        position = await self._run(self._store.position(job)) if depth is None else depth
-        if job.reason is not None:
-            return Waiting(job.reason, position=position)
-        roster = await self._services.presences.roster()
-        return Waiting(*roster.explain(job.ref, job.tier), position)
 
     async def cancel(self, job_id: str) -> Seen:
         """Call a job off; one that has ended stays as it is.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from api.waiters import Waiters
@@ -35,12 +36,14 @@ class EventFeed:
         url: where Redis is; the feed's reading blocks, so it has a connection of its own.
         keys: of the cell.
         waiters: whom to wake.
+        on_end: told of each job that ended, and how.
     """
 
-    def __init__(self, *, url: str, keys: Keys, waiters: Waiters) -> None:
+    def __init__(self, *, url: str, keys: Keys, waiters: Waiters, on_end: Callable[[str, str], None]) -> None:
         self._mux = Mux(url=url, timeout_s=_BLOCK_MS / 1000 + 3)
         self._stream = keys.events
         self._waiters = waiters
+        self._on_end = on_end
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -98,7 +101,9 @@ class EventFeed:
         words = jobs.split(b" ")
         for member, state in zip(words[::2], words[1::2], strict=False):
             if state in _TERMINAL:
-                self._waiters.wake(member.decode(errors="replace"))
+                name = member.decode(errors="replace")
+                self._on_end(name, state.decode())
+                self._waiters.wake(name)
 
 
 def _entries(reply: Reply) -> list[_Entry]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from api.presences import Presences
 from headrace.admission import Admission, Coming, Sight
-from headrace.errors import DeadlineUnmeetable, HeadraceError, WaitTooLong
+from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
 from headrace.jobs import NewJob
 from headrace.keys import split_group
 from headrace.mux import Mux
@@ -99,11 +99,10 @@ def _too_long(job: NewJob, promised_s: float, limit_s: float) -> WaitTooLong:
     )
 
 
-def _too_late(job: NewJob, promised_s: float, left_s: float) -> DeadlineUnmeetable:
-    return DeadlineUnmeetable(
-        f"a job of {job.ref} in tier {job.tier} would wait about {promised_s:.1f} s, and its deadline is in"
-        f" {left_s:.1f} s; give it more time or a more urgent tier"
-    )
+def _too_late(job: NewJob, promised_s: float, left_s: float) -> DeadlineUnattainable:
+    problem = f"is in {left_s:.1f} s, and the job would wait about {promised_s:.1f} s; give it more time or a more urgent tier"
+    field = FieldError("/options/deadline", problem, "deadline_unattainable")
+    return DeadlineUnattainable(f"the deadline {problem}", fields=[field])
 
 
 def _report(reply: Reply) -> ScalingReport | None:

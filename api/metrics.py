@@ -5,7 +5,7 @@ do not multiply it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from headrace.buckets import Buckets
+from headrace.eta import Forecaster
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _REQUEST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -54,12 +55,21 @@ class ApiCollector(Collector):
         meter: of its requests.
         waiting: answers how many requests wait for jobs.
         is_hearing: tells whether the event feed is connected.
+        forecasters: that estimate when jobs will end, by `name@version`.
     """
 
-    def __init__(self, *, meter: RequestMeter, waiting: Callable[[], int], is_hearing: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        meter: RequestMeter,
+        waiting: Callable[[], int],
+        is_hearing: Callable[[], bool],
+        forecasters: Mapping[str, Forecaster],
+    ) -> None:
         self._meter = meter
         self._waiting = waiting
         self._is_hearing = is_hearing
+        self._forecasters = forecasters
 
     def collect(self) -> Iterator[Metric]:
         """Everything at this moment."""
@@ -77,7 +87,20 @@ class ApiCollector(Collector):
         yield GaugeMetricFamily("headrace_http_waiting_requests", text, value=self._waiting())
         text = "1 if this process hears of the ends of jobs."
         yield GaugeMetricFamily("headrace_api_hearing", text, value=float(self._is_hearing()))
+        yield from self._estimates()
         yield InfoMetricFamily("headrace_build", "What is running.", {"version": version("headrace")})
+
+    def _estimates(self) -> Iterator[Metric]:
+        text = "Jobs accepted here that ended, by whether that was before the p90 of their estimate."
+        ended = CounterMetricFamily("headrace_eta_jobs", text, labels=["model", "outcome"])
+        text = "1 while the estimates of a model version are not shown, because too few jobs kept them."
+        hidden = GaugeMetricFamily("headrace_eta_hidden", text, labels=["model"])
+        for ref, forecaster in sorted(self._forecasters.items()):
+            ended.add_metric([ref, "before_p90"], forecaster.kept)
+            ended.add_metric([ref, "after_p90"], forecaster.late)
+            hidden.add_metric([ref], float(forecaster.is_bad))
+        yield ended
+        yield hidden
 
 
 def render_of(collector: Collector) -> Callable[[str], tuple[str, bytes]]:

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from headrace.eta import Pace, serves
 from headrace.jobs import Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
-from headrace.presence import GroupLoad, ModelState, WorkerPresence, WorkerState, explain_wait, parse_presences
+from headrace.presence import GroupLoad, WorkerPresence, explain_wait, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.tiers import Tier
 
@@ -21,6 +22,13 @@ class Roster:
     def __init__(self, workers: Sequence[WorkerPresence] = ()) -> None:
         self.workers = tuple(workers)
         self._waits: dict[tuple[ModelRef, Tier], tuple[Reason, str]] = {}
+        self._paces: dict[tuple[ModelRef, Tier], Pace | None] = {}
+
+    def pace(self, ref: ModelRef, tier: Tier) -> Pace | None:
+        """How fast a version is served; None if nobody is ready, or has run a pass."""
+        if (ref, tier) not in self._paces:
+            self._paces[ref, tier] = Pace.of(self.workers, ref, tier)
+        return self._paces[ref, tier]
 
     def explain(self, ref: ModelRef, tier: Tier) -> tuple[Reason, str]:
         """Why a queued job of this model and tier does not run yet."""
@@ -35,7 +43,7 @@ class Roster:
 
     def serving(self, ref: ModelRef, tier: Tier) -> int:
         """How many workers are ready to run jobs of this model and tier."""
-        return sum(_serves(worker, ref, tier) for worker in self.workers)
+        return sum(serves(worker, ref, tier) for worker in self.workers)
 
 
 class Presences:
@@ -71,12 +79,6 @@ class Presences:
             return []
         keys = (self._keys.worker(name) for name in names)
         return await self._mux.run(RedisOp(parse_presences, ("MGET", *keys)))
-
-
-def _serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
-    model = worker.models.get(str(ref))
-    is_ready = model is not None and model.state is ModelState.READY
-    return is_ready and tier in worker.tiers and worker.state is WorkerState.READY
 
 
 def _names(reply: Reply) -> list[str]:

@@ -1,24 +1,16 @@
 """How callers see a job, a queue, a worker and a model."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from api.estimates import Waiting, queue_document
 from headrace.api_keys import ApiKey
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.presence import WorkerPresence
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
 from registry.served import ServedModel
-
-
-class Waiting(NamedTuple):
-    """What is known of a job that is queued."""
-
-    reason: str
-    detail: str = ""
-    #: Jobs of its tenant that come before it in its queue; None while it stands in none.
-    position: int | None = None
 
 
 def job_document(
@@ -40,7 +32,7 @@ def job_document(
         "max_attempts": job.max_attempts,
         "tier": job.tier,
         "model": {"name": job.ref.name, "version": job.ref.version},
-        "queue": {"position": waiting.position} if waiting else None,
+        "queue": queue_document(waiting) if waiting else None,
         "times": _times(job),
         "batch_size": job.batch_size,
         "worker": job.worker,

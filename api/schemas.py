@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from headrace.api_keys import KeyState, Scope
+from headrace.eta import Confidence
 from headrace.jobs import Cause, JobStatus
 from headrace.presence import GroupLoad, ModelPresence, WorkerState
 from headrace.tiers import Tier
@@ -22,12 +23,26 @@ class ModelVersion(_Shape):
     version: int
 
 
+class Eta(_Shape):
+    """When a queued job will start and end: half of such jobs do before the p50, nine in ten before the p90."""
+
+    start_p50: AwareDatetime
+    start_p90: AwareDatetime
+    finish_p50: AwareDatetime
+    finish_p90: AwareDatetime
+    basis: str = Field(description="What it was computed from.")
+    confidence: Confidence
+
+
 class QueuePlace(_Shape):
     """Where a queued job stands."""
 
     position: int | None = Field(
-        description="Jobs before it in its queue; null while a worker holds it or it waits for its time."
+        description="Jobs that come before it: its own tenant's and what others get meanwhile; null while a worker"
+        " holds it, it waits for its time, or nobody can run it (`reason` says why)."
     )
+    batches_ahead: int | None = Field(description="Passes of its workers before the one that it will be in.")
+    eta: Eta | None = Field(description="Null while nothing is known, or what was said lately was too often wrong.")
 
 
 class JobTimes(_Shape):
@@ -120,6 +135,19 @@ class JobRecord(_Shape):
     result: Any = Field(
         None, description="Only after `Prefer: wait`, of a job that succeeded; else see `links.result`."
     )
+
+
+class EstimateRecord(_Shape):
+    """What would become of a submission."""
+
+    admissible: bool = Field(description="Whether it would be accepted now.")
+    reason: str = Field(description="Why it would wait.")
+    reason_detail: str | None
+    model: ModelVersion
+    tier: Tier
+    queue: QueuePlace
+    meets_deadline: bool | None = Field(description="Whether nine in ten such jobs would; null without an ETA.")
+    seconds: float | None = Field(description="Of a worker's time that it takes in a full pass; null if not known.")
 
 
 class JobList(_Shape):

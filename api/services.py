@@ -12,6 +12,7 @@ from api.id_seal import IdSeal
 from api.intake import Intake
 from api.key_ring import KeyRing
 from api.presences import Presences
+from api.prospects import Prospects
 from api.shadows import Shadows
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
@@ -36,6 +37,7 @@ class Services:
     catalog: Catalog
     presences: Presences
     intake: Intake
+    prospects: Prospects
     seal: IdSeal
     shadows: Shadows
     key_store: KeyStore
@@ -74,6 +76,7 @@ def make_services(settings: Settings) -> Services:
     )
     store, seal = JobStore(keys), IdSeal(mux=mux, keys=keys)
     presences = Presences(mux=mux, keys=keys)
+    prospects = Prospects(mux=mux, store=store, presences=presences)
     return Services(
         settings=settings,
         store=store,
@@ -83,12 +86,13 @@ def make_services(settings: Settings) -> Services:
         catalog=catalog,
         presences=presences,
         intake=Intake(settings=settings, store=store, mux=mux, presences=presences),
+        prospects=prospects,
         seal=seal,
         shadows=Shadows(catalog=catalog, store=store, mux=mux, seal=seal, cap=settings.queue_cap),
         key_store=(key_store := KeyStore(keys)),
         ring=KeyRing(mux=mux, store=key_store, is_strict=settings.api_demands_keys),
         waiters=waiters,
-        feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters),
+        feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters, on_end=prospects.ended),
     )
 
 

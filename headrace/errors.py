@@ -12,14 +12,14 @@
     │   ├── MethodNotAllowed         405
     │   ├── Conflict                 409
     │   │   ├── JobNotSucceeded      409
-    │   │   └── NotADeadLetter       409
+    │   │   ├── NotADeadLetter       409
+    │   │   └── DeadlineUnattainable 409
     │   ├── JobExpired               410
     │   ├── BodyTooLarge             413
     │   ├── UnsupportedMediaType     415
     │   ├── InvalidInput             422
     │   ├── IdempotencyMismatch      422
     │   ├── BulkRefused              422
-    │   ├── DeadlineUnmeetable       422
     │   └── QueueFull                429
     │       └── WaitTooLong          429
     ├── Unavailable                  503, try again
@@ -163,6 +163,13 @@ class NotADeadLetter(Conflict):
     title = "The job did not fail"
 
 
+class DeadlineUnattainable(Conflict):
+    """Raised when a job would end after its deadline, and is to be refused rather than be late."""
+
+    code = "deadline_unattainable"
+    title = "The deadline cannot be kept"
+
+
 class JobExpired(RequestError):
     """Raised for an authentic job id whose record has passed its retention."""
 
@@ -225,14 +232,6 @@ class WaitTooLong(QueueFull):
 
     code = "wait_too_long"
     title = "The job would wait too long"
-
-
-class DeadlineUnmeetable(RequestError):
-    """Raised where deadlines are strict, when a job would end after its own."""
-
-    code = "deadline_unmeetable"
-    status = 422
-    title = "The deadline cannot be met"
 
 
 class Unavailable(HeadraceError):

@@ -20,6 +20,7 @@ from headrace.store_records import (
     Failure,
     Forgotten,
     Outcome,
+    Place,
     QueueCounts,
     QueueDepth,
     Reaped,
@@ -31,7 +32,6 @@ from headrace.store_records import (
     read_dead_letters,
     read_flags,
     read_groups,
-    read_optional_int,
     read_raw_bytes,
     read_reaped,
     read_status,
@@ -171,10 +171,10 @@ class JobStore:
         """The result of a job that succeeded, the error document of one that failed, else None."""
         return RedisOp(read_raw_bytes, ("GET", self.keys.output(member)))
 
-    def position(self, job: Job) -> RedisOp[int | None]:
-        """How many ready jobs of its tenant and group stand before a job; None if it is not in its ready set."""
-        ready = self.keys.ready(group_of(job.ref, job.tier), job.tenant)
-        return RedisOp(read_optional_int, ("ZRANK", ready, job.member))
+    def place(self, tenant: str, group: str, score: float, others: Sequence[str]) -> RedisOp[Place]:
+        """What comes before a place in a tenant's queue; `others` are the groups of other tiers that compete."""
+        args = self._keyed(tenant, group, f"{score:.3f}", *others)
+        return RedisOp(lambda reply: Place(*reply), args, load_script("place"))
 
     def groups(self) -> RedisOp[list[str]]:
         """Every group that jobs were submitted to."""

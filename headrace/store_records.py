@@ -138,6 +138,15 @@ class Swept(NamedTuple):
     mended: int
 
 
+class Place(NamedTuple):
+    """What comes before a place in a queue."""
+
+    #: All jobs that do.
+    ahead: int
+    #: Of them, those of the same tenant and group.
+    own: int
+
+
 class Forgotten(NamedTuple):
     """Answer to `forget`."""
 

@@ -44,6 +44,9 @@ class Options(BaseModel):
     not_before: MomentField | None = Field(None, description="Do not start it earlier.")
     start_by: MomentField | None = Field(None, description="Expire it if it has not begun by then.")
     deadline: MomentField | None = Field(None, description="Expire it if it has not ended by then.")
+    admission: Literal["queue", "strict"] = Field(
+        "queue", description="`strict` refuses the job if it cannot be expected to end before its deadline."
+    )
     dedupe: Dedupe | None = Field(None, description="While a job with this key is open, submitting gives that job.")
 
 
@@ -113,6 +116,9 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
     start_by_ms, deadline_ms = _ms(options.start_by, now_ms), _ms(options.deadline, now_ms)
     _check_limit("start_by", start_by_ms, not_before_ms, now_ms)
     _check_limit("deadline", deadline_ms, not_before_ms, now_ms)
+    if options.admission == "strict" and not deadline_ms:
+        problem = "strict needs a deadline that can be kept or not; give one"
+        raise invalid_fields([FieldError("/options/admission", problem, "missing_deadline")])
     return NewJob(
         id=job_id,
         tenant=tenant,

@@ -29,3 +29,12 @@ PRIORITY_LANE = 4
 FLOOR_MS: Mapping[Tier, int] = MappingProxyType(
     {Tier.PRIORITY: 0, Tier.STANDARD: OFFSET_MS[Tier.PRIORITY], Tier.SPOT: OFFSET_MS[Tier.STANDARD]}
 )
+
+
+def score_of(tier: Tier, *, arrival_ms: float, deadline_ms: int = 0) -> float:
+    """Where a job stands in the order of service, the lowest first; `submit.lua` computes the same.
+
+    A deadline (0 = none) moves it forward within its tier, never past one that arrives now in the tier above.
+    """
+    score = arrival_ms + OFFSET_MS[tier]
+    return min(score, max(deadline_ms, arrival_ms + FLOOR_MS[tier])) if deadline_ms else score

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.body import read_json_body
 from api.desk import Seen, desk_of
 from api.documentation import PUT_BODY, SUBMIT_BODY, WAITING, json_answers
+from api.estimates import retry_after_s
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.schemas import JobList, JobRecord
 from headrace.errors import FieldError, JobExpired, JobNotSucceeded
@@ -19,9 +20,6 @@ from headrace.trace import TRACEPARENT, read_traceparent
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-#: How soon it is worth looking at an open job again, for callers that do not wait.
-_RETRY_AFTER_S = "1"
-
 
 @router.post(
     "",
@@ -31,7 +29,7 @@ _RETRY_AFTER_S = "1"
     responses=json_answers(
         {202: "Accepted and stored", 200: "Ended within `Prefer: wait`, or known by its key"},
         JobRecord,
-        problems=(400, 404, 413, 415, 422, 429, 503),
+        problems=(400, 404, 409, 413, 415, 422, 429, 503),
     ),
 )
 async def submit(request: Request) -> Response:
@@ -53,7 +51,7 @@ async def submit(request: Request) -> Response:
     responses=json_answers(
         {202: "Accepted and stored", 200: "Ended within `Prefer: wait`, or known by its id"},
         JobRecord,
-        problems=(400, 404, 410, 413, 415, 422, 429, 503),
+        problems=(400, 404, 409, 410, 413, 415, 422, 429, 503),
     ),
 )
 async def put(
@@ -160,7 +158,7 @@ def _preference(request: Request) -> Preference:
 def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open_status: int) -> Response:
     headers |= _applied(preference) | _trace(seen)
     if seen.is_open:
-        headers["Retry-After"] = _RETRY_AFTER_S
+        headers["Retry-After"] = str(retry_after_s(seen.waiting))
     return _json(seen.document(), open_status if seen.is_open else 200, headers)
 
 

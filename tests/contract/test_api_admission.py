@@ -117,7 +117,7 @@ async def test_where_deadlines_are_strict_one_that_cannot_be_met_is_refused(api_
             await submit(api, deadline=3600)
         late, patient = await submit(api, deadline=3), await submit(api, deadline=5)
 
-    assert (422, "deadline_unmeetable") == (late.status_code, late.json()["code"])
+    assert (409, "deadline_unattainable") == (late.status_code, late.json()["code"])
     assert 202 == patient.status_code
 
 

@@ -37,12 +37,6 @@ def announce(connection: SyncRedis, keys: Keys, state: ModelState, error: str = 
     connection.client.set(keys.worker("w1"), presence.to_bytes())
 
 
-async def test_positions_count_the_jobs_before(api: httpx2.AsyncClient) -> None:
-    paths = [await submitted(api) for _ in range(3)]
-
-    assert [(await api.get(path)).json()["queue"]["position"] for path in paths] == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
     ("state", "error", "reason", "detail"),
     [

@@ -17,7 +17,7 @@ from headrace.tiers import Tier
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 
 
-async def test_a_job_is_accepted_with_its_place_and_where_to_look(
+async def test_a_job_is_accepted_with_why_it_waits_and_where_to_look(
     api: httpx2.AsyncClient, queued: Callable[[], int]
 ) -> None:
     answer = await api.post("/v1/jobs", json=BODY)
@@ -26,7 +26,8 @@ async def test_a_job_is_accepted_with_its_place_and_where_to_look(
     assert answer.status_code == 202
     assert f"/v1/jobs/{record['id']}" == answer.headers["location"] == record["links"]["self"]
     assert answer.headers["retry-after"] == "1"
-    assert (record["status"], record["queue"]) == ("queued", {"position": 0})
+    assert (record["status"], record["reason"]) == ("queued", "no_compatible_worker")
+    assert record["queue"] == {"position": None, "batches_ahead": None, "eta": None}
     assert record["model"] == {"name": "greeter", "version": 1}
     assert queued() == 1
 

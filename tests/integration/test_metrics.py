@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from api.metrics import ApiCollector, RequestMeter
+from headrace.eta import Forecaster
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
@@ -59,7 +60,12 @@ def worker(tally: Tally | None = None) -> WorkerCollector:
 
 
 def api(meter: RequestMeter | None = None) -> ApiCollector:
-    return ApiCollector(meter=meter or RequestMeter(), waiting=lambda: 4, is_hearing=lambda: True)
+    return ApiCollector(
+        meter=meter or RequestMeter(),
+        waiting=lambda: 4,
+        is_hearing=lambda: True,
+        forecasters={"m@1": Forecaster()},
+    )
 
 
 @pytest.fixture

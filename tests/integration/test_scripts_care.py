@@ -3,8 +3,9 @@
 import pytest
 
 from headrace.jobs import JobStatus
-from headrace.store_records import Reaped, Swept
-from headrace.tiers import Tier
+from headrace.keys import group_of
+from headrace.store_records import Place, Reaped, Swept
+from headrace.tiers import Tier, score_of
 from tests.integration.script_cell import GROUPS, STANDARD, TTL_S, Cell
 
 # --- reap ----------------------------------------------------------------------------------------------------
@@ -275,14 +276,48 @@ def test_depths_count_what_waits_of_all_tenants_and_how_long(cell: Cell) -> None
     assert 5_000 <= depths[1].oldest_age_ms < 65_000
 
 
-def test_a_position_counts_the_tenants_jobs_before_it(cell: Cell) -> None:
+def place_of(cell: Cell, member: str, *others: str) -> Place:
+    job = cell.job(member)
+    return cell.run(cell.store.place(job.tenant, group_of(job.ref, job.tier), job.score, others))
+
+
+def test_a_place_counts_the_tenants_jobs_before_it(cell: Cell) -> None:
     for i in range(3):
         cell.submit(f"j{i}")
-    cell.take(jobs=1)
 
-    positions = [cell.run(cell.store.position(cell.job(f"default/j{i}"))) for i in range(3)]
+    assert [Place(i, i) for i in range(3)] == [place_of(cell, f"default/j{i}") for i in range(3)]
 
-    assert positions == [None, 0, 1]
+
+def test_a_place_counts_of_other_tenants_what_is_served_meanwhile(cell: Cell) -> None:
+    for i in range(5):
+        cell.submit(f"a{i}", tenant="a")
+    cell.submit("b0", tenant="b")
+    cell.submit("mine0")
+    cell.submit("mine1")
+
+    # By turns: one of a, the one of b, then mine; then another of a, and mine.
+    assert [Place(2, 0), Place(4, 1)] == [place_of(cell, f"default/mine{i}") for i in range(2)]
+
+
+def test_a_place_counts_of_other_tiers_what_is_served_first(cell: Cell) -> None:
+    cell.submit("spot", tier=Tier.SPOT)
+    cell.submit("urgent", tier=Tier.PRIORITY)
+    cell.submit("standard")
+    priority, standard, spot = GROUPS
+
+    assert Place(1, 0) == place_of(cell, "default/standard", priority, spot)
+    assert Place(2, 0) == place_of(cell, "default/spot", priority, standard)
+    assert Place(0, 0) == place_of(cell, "default/spot")
+
+
+def test_a_place_that_python_computes_is_the_one_that_the_script_gives(cell: Cell) -> None:
+    soon = cell.now_ms() + 5_000
+    for tier in Tier:
+        for name, deadline_ms in (("plain", 0), ("due", soon)):
+            submitted = cell.submit(f"{tier}-{name}", tier=tier, deadline_ms=deadline_ms)
+
+            expected = score_of(tier, arrival_ms=submitted.now_ms, deadline_ms=deadline_ms)
+            assert abs(expected - cell.job(submitted.member).score) <= 1.001
 
 
 def test_recent_jobs_come_newest_first(cell: Cell) -> None:

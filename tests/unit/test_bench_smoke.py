@@ -63,6 +63,14 @@ def test_overload_shows_who_is_refused_and_what_becomes_of_the_others(capsys: py
     assert figures["priority_refused_share"] < figures["spot_refused_share"] <= 1
 
 
+def test_eta_tells_what_share_of_jobs_kept_their_estimates(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["eta"], capsys)["figures"]
+
+    assert 600 == figures["jobs"]
+    assert 0 < figures["share_before_p50"] < figures["share_before_p90"] <= 1
+    assert 0 < figures["busy_share"] < 1
+
+
 def test_durability_tells_what_waiting_for_the_disk_costs(capsys: pytest.CaptureFixture[str]) -> None:
     document = _smoke(["durability"], capsys)
 

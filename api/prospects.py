@@ -1,0 +1,141 @@
+"""Why a queued job waits, how much is before it, and when it will start and end.
+
+What workers say of themselves is read at most once a second, and so is what other tenants and tiers have before a new
+job; a tenant's own queue is known exactly. Each API process learns from the jobs that it accepted how wrong it was.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from api.estimates import Waiting
+from api.presences import Presences, Roster
+from headrace.eta import Estimate, Forecaster
+from headrace.jobs import Job, JobStatus, Reason
+from headrace.keys import group_of
+from headrace.model_ref import ModelRef
+from headrace.mux import Mux
+from headrace.store import JobStore
+from headrace.store_records import Place
+from headrace.tiers import Tier
+
+#: Estimates whose jobs have not ended; of more the oldest are forgotten.
+_MOST_NOTED = 4096
+_FRESH_S = 1.0
+#: Nothing runs these jobs as things are, so no place in the queue means anything.
+_NOWHERE = frozenset({Reason.NO_COMPATIBLE_WORKER, Reason.QUEUE_PAUSED})
+
+
+class _Noted(NamedTuple):
+    ref: str
+    at_s: float
+    estimate: Estimate
+
+
+class Prospects:
+    """For all tenants of one process.
+
+    Args:
+        mux: carries questions to Redis.
+        store: of the cell.
+        presences: the workers.
+        monotonic: seconds of a clock that nobody sets.
+    """
+
+    def __init__(
+        self, *, mux: Mux, store: JobStore, presences: Presences, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._run = mux.run
+        self._store = store
+        self._presences = presences
+        self._monotonic = monotonic
+        #: By `name@version`.
+        self.forecasters: dict[str, Forecaster] = {}
+        self._noted: dict[str, _Noted] = {}
+        self._others: dict[tuple[str, str], tuple[float, int]] = {}
+
+    async def of(self, job: Job) -> Waiting:
+        """Why a queued job waits, and how long it will."""
+        known = self._known_reason(job)
+        if known is not None:
+            return known
+        roster = await self._presences.roster()
+        reason, detail = roster.explain(job.ref, job.tier)
+        if reason in _NOWHERE:
+            return Waiting(job.reason or reason, detail)
+        place = await self._place(roster, job.tenant, job.ref, job.tier, job.score)
+        estimate = self._estimate(roster, job.ref, job.tier, place.ahead)
+        return Waiting(job.reason or reason, "" if job.reason else detail, place.ahead, self._shown(job.ref, estimate))
+
+    async def of_new(self, job: Job, *, depth: int, score: float) -> Waiting:
+        """The same of a job that was stored a moment ago behind `depth` others of its tenant."""
+        known = self._known_reason(job)
+        if known is not None:
+            return known
+        roster = await self._presences.roster()
+        reason, detail = roster.explain(job.ref, job.tier)
+        if reason in _NOWHERE:
+            return Waiting(reason, detail)
+        ahead = depth + await self._others_before(roster, job, score)
+        estimate = self._estimate(roster, job.ref, job.tier, ahead)
+        if estimate is not None:
+            self._note(job, estimate)
+        return Waiting(reason, detail, ahead, self._shown(job.ref, estimate))
+
+    async def if_submitted(self, tenant: str, ref: ModelRef, tier: Tier, score: float) -> tuple[Waiting, Place | None]:
+        """What would be true of a job at this place, which nobody has stored."""
+        roster = await self._presences.roster()
+        reason, detail = roster.explain(ref, tier)
+        if reason in _NOWHERE:
+            return Waiting(reason, detail), None
+        place = await self._place(roster, tenant, ref, tier, score)
+        estimate = self._shown(ref, self._estimate(roster, ref, tier, place.ahead))
+        return Waiting(reason, detail, place.ahead, estimate), place
+
+    async def job_s(self, ref: ModelRef) -> float | None:
+        """Seconds of a worker that a job takes in a full pass; None until one was run."""
+        workers = (await self._presences.roster()).workers
+        times = [model.job_s for worker in workers if (model := worker.models.get(str(ref))) and model.job_s]
+        return sum(times) / len(times) if times else None
+
+    def _note(self, job: Job, estimate: Estimate) -> None:
+        if len(self._noted) >= _MOST_NOTED:
+            del self._noted[next(iter(self._noted))]
+        self._noted[job.member] = _Noted(str(job.ref), self._monotonic(), estimate)
+
+    def ended(self, member: str, state: str) -> None:
+        """A job has ended: if it was estimated here, that is learned from."""
+        noted = self._noted.pop(member, None)
+        if noted is not None and state in (JobStatus.SUCCEEDED, JobStatus.FAILED):
+            self.forecasters[noted.ref].ended(noted.estimate, self._monotonic() - noted.at_s)
+
+    @staticmethod
+    def _known_reason(job: Job) -> Waiting | None:
+        if job.worker is not None:
+            return Waiting(Reason.BATCH_FORMING)
+        if job.reason in (Reason.SCHEDULED, Reason.RETRY_BACKOFF):
+            return Waiting(job.reason)
+        return None
+
+    async def _place(self, roster: Roster, tenant: str, ref: ModelRef, tier: Tier, score: float) -> Place:
+        # Tiers that nobody serves are before nobody.
+        others = [group_of(ref, other) for other in Tier if other is not tier and roster.serving(ref, other)]
+        return await self._run(self._store.place(tenant, group_of(ref, tier), score, others))
+
+    async def _others_before(self, roster: Roster, job: Job, score: float) -> int:
+        key, now = (job.tenant, group_of(job.ref, job.tier)), self._monotonic()
+        read_at, others = self._others.get(key, (float("-inf"), 0))
+        if now - read_at > _FRESH_S:
+            place = await self._place(roster, job.tenant, job.ref, job.tier, score)
+            others = place.ahead - place.own
+            self._others[key] = (now, others)
+        return others
+
+    def _estimate(self, roster: Roster, ref: ModelRef, tier: Tier, ahead: int) -> Estimate | None:
+        pace = roster.pace(ref, tier)
+        if pace is None:
+            return None
+        return self.forecasters.setdefault(str(ref), Forecaster()).estimate(pace, ahead)
+
+    def _shown(self, ref: ModelRef, estimate: Estimate | None) -> Estimate | None:
+        return None if estimate is None or self.forecasters[str(ref)].is_bad else estimate

@@ -1,0 +1,27 @@
+"""The route that says what would become of a submission."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from api.body import read_json_body
+from api.desk import desk_of
+from api.documentation import json_answers, json_body
+from api.headers import header_fields
+from api.schemas import EstimateRecord
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+
+
+@router.post(
+    "/estimate",
+    summary="Ask what would become of a job",
+    openapi_extra=json_body("SubmitBody"),
+    responses=json_answers(
+        {200: "What would be true of it now"}, EstimateRecord, problems=(400, 404, 413, 415, 422, 503)
+    ),
+)
+async def estimate(request: Request) -> Response:
+    """Check a submission and say where it would stand and when it would end; nothing is stored."""
+    desk, fields = desk_of(request), header_fields(request)
+    raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
+    return Response(orjson.dumps(await desk.estimate(raw)), media_type="application/json")

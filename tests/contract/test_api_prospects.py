@@ -1,0 +1,192 @@
+"""How long a job will wait: position, estimate, admission by it, and what is learned from jobs that end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.services import Services
+from headrace.jobs import JobStatus
+from headrace.keys import Keys
+from headrace.model_ref import ModelRef
+from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
+from tests.contract.conftest import HandWorker
+
+BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
+_GREETER = (ModelRef("greeter", 1), Tier.STANDARD)
+
+
+@pytest.fixture
+def speaks(connection: SyncRedis, keys: Keys) -> Callable[..., None]:
+    """Makes a worker say that it serves the greeter, eight jobs in passes of two seconds, and is in one."""
+
+    def speak(*, state: ModelState = ModelState.READY, tiers: tuple[Tier, ...] = tuple(Tier)) -> None:
+        model = ModelPresence(state=state, passes=10, runs=10, jobs=80, busy_s=20.0, job_s=0.25)
+        worker = WorkerPresence(
+            id="w1",
+            worker_class="c",
+            host="h",
+            pid=1,
+            device="cpu",
+            tiers=tiers,
+            state=WorkerState.READY,
+            models={"greeter@1": model},
+            started_ms=0,
+            groups={"greeter@1:standard": GroupLoad(held=8, running=8)},
+        )
+        connection.client.set(keys.worker("w1"), worker.to_bytes())
+        connection.client.zadd(keys.workers, {"w1": 1})
+
+    return speak
+
+
+async def submitted(api: httpx2.AsyncClient, **options: Any) -> dict[str, Any]:
+    record: dict[str, Any] = (await api.post("/v1/jobs", json={**BODY, "options": options})).json()
+    return record
+
+
+async def test_a_place_in_the_queue_is_told_with_when_the_job_will_end(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    records = [await submitted(api) for _ in range(10)]
+
+    queues = [record["queue"] for record in records]
+    again = (await api.get(records[9]["links"]["self"])).json()["queue"]
+
+    assert list(range(10)) == [queue["position"] for queue in queues]
+    assert (queues[0]["batches_ahead"], queues[9]["batches_ahead"], again["position"]) == (1, 2, 9)
+    eta = queues[9]["eta"]
+    moments = [eta[name] for name in ("start_p50", "start_p90", "finish_p90")]
+    assert sorted(moments) == moments
+    assert (eta["confidence"], eta["basis"]) == ("low", "throughput")
+    assert queues[0]["eta"]["finish_p90"] < eta["finish_p90"]
+
+
+async def test_callers_are_told_to_come_back_when_the_job_may_have_ended(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    first = await api.post("/v1/jobs", json=BODY)
+    await api.post("/v1/jobs:bulk", json=[BODY] * 400)
+
+    last = await api.post("/v1/jobs", json=BODY)
+
+    assert 2 <= int(first.headers["retry-after"]) <= 5
+    assert last.headers["retry-after"] == "60"
+
+
+@pytest.mark.parametrize("state", [None, ModelState.FAILED], ids=["no worker", "cannot be loaded"])
+async def test_what_nobody_can_run_has_a_reason_and_no_position(
+    api: httpx2.AsyncClient, speaks: Callable[..., None], state: ModelState | None
+) -> None:
+    if state:
+        speaks(state=state)
+
+    record = await submitted(api)
+    again = (await api.get(record["links"]["self"])).json()
+
+    nothing = {"position": None, "batches_ahead": None, "eta": None}
+    assert [("no_compatible_worker", nothing)] * 2 == [(one["reason"], one["queue"]) for one in (record, again)]
+
+
+async def test_a_position_counts_nothing_of_a_tier_that_nobody_serves(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks(tiers=(Tier.STANDARD,))
+    for _ in range(5):
+        await submitted(api, tier="priority")
+
+    record = await submitted(api)
+    again = (await api.get(record["links"]["self"])).json()
+
+    assert (record["queue"]["position"], again["queue"]["position"]) == (0, 0)
+
+
+async def test_a_position_counts_more_urgent_tiers(api: httpx2.AsyncClient, speaks: Callable[..., None]) -> None:
+    speaks()
+    for _ in range(5):
+        await submitted(api, tier="priority")
+
+    record = await submitted(api)
+    again = (await api.get(record["links"]["self"])).json()
+
+    assert (record["queue"]["position"], again["queue"]["position"]) == (5, 5)
+
+
+async def test_an_estimate_says_what_would_be_and_stores_nothing(
+    api: httpx2.AsyncClient, speaks: Callable[..., None], queued: Callable[[], int]
+) -> None:
+    speaks()
+    await api.post("/v1/jobs:bulk", json=[BODY] * 20)
+
+    plain = (await api.post("/v1/estimate", json=BODY)).json()
+    hasty = (await api.post("/v1/estimate", json={**BODY, "options": {"deadline": 1, "admission": "strict"}})).json()
+    patient = (await api.post("/v1/estimate", json={**BODY, "options": {"deadline": 600}})).json()
+
+    assert (plain["admissible"], plain["queue"]["position"], plain["seconds"]) == (True, 20, 0.25)
+    assert (plain["meets_deadline"], hasty["meets_deadline"], patient["meets_deadline"]) == (None, False, True)
+    assert (hasty["admissible"], patient["admissible"]) == (False, True)
+    assert queued() == 20
+
+
+async def test_a_deadline_that_cannot_be_kept_is_refused_at_once_if_that_was_asked_for(
+    api: httpx2.AsyncClient, speaks: Callable[..., None], queued: Callable[[], int]
+) -> None:
+    speaks()
+    hasty = {**BODY, "options": {"deadline": 1, "admission": "strict"}}
+    patient = {**BODY, "options": {"deadline": 600, "admission": "strict"}}
+
+    refused, accepted = [await api.post("/v1/jobs", json=body) for body in (hasty, patient)]
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "deadline_unattainable")
+    assert refused.json()["errors"][0]["pointer"] == "/options/deadline"
+    assert (accepted.status_code, queued()) == (202, 1)
+
+
+async def test_where_nobody_runs_it_no_deadline_is_promised(api: httpx2.AsyncClient, queued: Callable[[], int]) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "options": {"deadline": 600, "admission": "strict"}})
+
+    assert (answer.status_code, answer.json()["code"], queued()) == (409, "deadline_unattainable", 0)
+
+
+async def test_strict_admission_needs_a_deadline(api: httpx2.AsyncClient) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "options": {"admission": "strict"}})
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/options/admission")
+
+
+async def test_jobs_that_end_teach_how_wrong_the_estimates_were(
+    api: httpx2.AsyncClient, services: Services, speaks: Callable[..., None], worker: HandWorker
+) -> None:
+    speaks()
+    record = await submitted(api)
+    canceled = await submitted(api)
+    await api.post(f"/v1/jobs/{canceled['id']}/cancel")
+    [job] = worker.claim()
+
+    worker.succeed(job, b'"hello"')
+    ended = (await api.get(record["links"]["self"], headers={"Prefer": "wait=10"})).json()
+
+    assert ended["status"] == JobStatus.SUCCEEDED
+    forecaster = services.prospects.forecasters["greeter@1"]
+    assert (forecaster.kept, forecaster.late) == (1, 0)
+
+
+async def test_estimates_that_are_mostly_wrong_are_not_shown(
+    api: httpx2.AsyncClient, services: Services, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    await submitted(api)
+    forecaster = services.prospects.forecasters["greeter@1"]
+    pace = (await services.presences.roster()).pace(*_GREETER)
+    assert pace is not None
+    for one in [forecaster.estimate(pace, 20) for _ in range(100)]:
+        forecaster.ended(one, 1000.0)
+
+    queue = (await submitted(api))["queue"]
+
+    assert (queue["position"], queue["batches_ahead"], queue["eta"]) == (1, None, None)
