@@ -100,7 +100,10 @@ def _too_long(job: NewJob, promised_s: float, limit_s: float) -> WaitTooLong:
 
 
 def _too_late(job: NewJob, promised_s: float, left_s: float) -> DeadlineUnattainable:
-    problem = f"is in {left_s:.1f} s, and the job would wait about {promised_s:.1f} s; give it more time or a more urgent tier"
+    problem = (
+        f"is in {left_s:.1f} s, and a job of {job.ref} in tier {job.tier} would wait about {promised_s:.1f} s; give it"
+        " more time or a more urgent tier"
+    )
     field = FieldError("/options/deadline", problem, "deadline_unattainable")
     return DeadlineUnattainable(f"the deadline {problem}", fields=[field])
 
