@@ -109,8 +109,8 @@ class _Trial:
             jobs=len(members),
             succeeded=sum(job is not None and job.status is JobStatus.SUCCEEDED for job in found),
             took_s=time.monotonic() - began,
-            loads=sum(tally.loads for tally in tallies),
-            load_s=sum(tally.load_s for tally in tallies),
+            loads=sum(tally.load_s.count for tally in tallies),
+            load_s=sum(tally.load_s.sum for tally in tallies),
             most_bytes=watch.most_bytes,
             budget_bytes=self._budget_bytes,
         )

@@ -243,7 +243,7 @@ class JobPath:
         self.models.loaded(ref, max_batch)
         process = self._children.process_of(ref)
         self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic(), process=process)
-        self.tally.of(ref).loaded(footprint.load_s)
+        self.tally.of(ref).load_s.add(footprint.load_s)
         waiting = [held for held in self.held.all() if held.ref == ref]
         self._send([held for held in waiting if held.slot not in self.held.suspects])
         self.trial.proceed()

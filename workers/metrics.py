@@ -104,12 +104,10 @@ def _passes(models: dict[str, ModelTally]) -> Iterator[Metric]:
     cost = CounterMetricFamily("headrace_batch_cost", "Cost of all batches as padded.", labels=["model"])
     padding = CounterMetricFamily("headrace_batch_padding", "Part of the cost that was padding.", labels=["model"])
     failed = CounterMetricFamily("headrace_jobs_failed", "Jobs that failed here.", labels=["model", "cause"])
-    loads = CounterMetricFamily("headrace_model_loads", "Loads of a model.", labels=["model"])
-    load_s = CounterMetricFamily("headrace_model_load_seconds", "Time that loads of a model took.", labels=["model"])
+    load_s = HistogramMetricFamily("headrace_model_load_seconds", "How long loads took.", labels=["model"])
     unloads = CounterMetricFamily("headrace_model_unloads", "Times a model made way for others.", labels=["model"])
     for ref, model in sorted(models.items()):
-        loads.add_metric([ref], model.loads)
-        load_s.add_metric([ref], model.load_s)
+        load_s.add_metric([ref], buckets=model.load_s.cumulative(), sum_value=model.load_s.sum)
         unloads.add_metric([ref], model.unloads)
         sizes.add_metric([ref], buckets=model.sizes.cumulative(), sum_value=model.sizes.sum)
         seconds.add_metric([ref], buckets=model.pass_s.cumulative(), sum_value=model.pass_s.sum)
@@ -118,7 +116,7 @@ def _passes(models: dict[str, ModelTally]) -> Iterator[Metric]:
         padding.add_metric([ref], model.padding)
         for cause, count in sorted(model.failed.items()):
             failed.add_metric([ref, cause], count)
-    yield from (sizes, seconds, runs, cost, padding, failed, loads, load_s, unloads)
+    yield from (sizes, seconds, runs, cost, padding, failed, load_s, unloads)
 
 
 def _counts(seen: WorkerFigures) -> Iterator[Metric]:

@@ -9,6 +9,8 @@ from workers.frames import PassReport
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _PASS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
+_LOAD_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
 
 class ModelTally:
     """Of one model version."""
@@ -20,16 +22,11 @@ class ModelTally:
         self.runs = 0
         #: In the model's own units, as padded; and how much of it was filling.
         self.cost = self.padding = 0.0
-        #: How often it was loaded and made way for others, and how long its loads took.
-        self.loads = self.unloads = 0
-        self.load_s = 0.0
+        self.load_s = Buckets(_LOAD_S)
+        #: How often it made way for others.
+        self.unloads = 0
         #: Jobs that failed, by cause.
         self.failed: Counter[str] = Counter()
-
-    def loaded(self, took_s: float) -> None:
-        """It was loaded."""
-        self.loads += 1
-        self.load_s += took_s
 
 
 class Tally:
