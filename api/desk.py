@@ -283,15 +283,21 @@ class JobDesk:
 
     async def _ended(self, member: str, signal: asyncio.Event, wait_s: float, *, with_result: bool) -> _Found:
         """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping."""
-        waiters, loop = self._services.waiters, asyncio.get_running_loop()
-        over_at = loop.time() + wait_s
-        alarm = loop.call_at(over_at, signal.set)  # half of what `asyncio.timeout` costs
+        waiters, is_over = self._services.waiters, False
+
+        def ring() -> None:
+            nonlocal is_over
+            is_over = True
+            signal.set()
+
+        # Half of what `asyncio.timeout` costs. It may ring a moment before the clock says so: only the ring counts.
+        alarm = asyncio.get_running_loop().call_later(wait_s, ring)
         try:
             while True:
                 if not waiters.is_closed:
                     await signal.wait()
                     signal.clear()
-                is_last = waiters.is_closed or loop.time() >= over_at
+                is_last = waiters.is_closed or is_over
                 found = await self._read(member, with_result=with_result)
                 if is_last or found.job is None or found.job.status.is_terminal:
                     return found

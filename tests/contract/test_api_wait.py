@@ -130,6 +130,16 @@ async def test_a_wait_that_is_over_answers_how_it_stands(api: httpx2.AsyncClient
     assert "retry-after" in submission.headers
 
 
+def test_every_wait_ends_however_short(live_url: str) -> None:
+    with httpx2.Client(base_url=live_url, timeout=10) as client:
+        path = f"/v1/jobs/{client.post('/v1/jobs', json=BODY).json()['id']}"
+        waits = [f"wait=0.0{thousandths:02}" for thousandths in range(1, 40)] * 5
+
+        answers = [client.get(path, headers={"Prefer": wait}) for wait in waits]
+
+    assert {"queued"} == {answer.json()["status"] for answer in answers}
+
+
 async def test_a_longer_wait_than_allowed_is_cut_and_said_to_be(api_with: Callable[..., Any]) -> None:
     async with api_with(max_wait_s=0.05) as api:
         response = await api.post("/v1/jobs", json=BODY, headers={"Prefer": "respond-soon, wait=100"})
