@@ -5,5 +5,6 @@
 second in a virtual environment of its own, made by `venv`, running `celery_batches_app`), `sleep_loop` is the ideal.
 `tiers` shows what each tier waits under a flood, `mixed` how long priority jobs wait in passes, `balance` (several
 workers: `crew`) whether work is shared as speeds say, `latency` what one job costs when nothing else is to be done
-(`empty_route` is what it is compared with over HTTP). `models/` are the models that the measured worker serves.
+(`empty_route` is what it is compared with over HTTP). `webhooks` measures `couriers` beside `bare_posts`, with an
+`event_receiver` and among the `hostile` ones of `listeners`. `models/` are the models that the measured worker serves.
 """

@@ -23,6 +23,7 @@ from bench import (
     poison,
     residency,
     tiers,
+    webhooks,
 )
 from bench.service import ServiceFailed
 from bench.venv import VenvFailed
@@ -43,6 +44,7 @@ BENCHES: dict[str, ModuleType] = {
     "poison": poison,
     "residency": residency,
     "tiers": tiers,
+    "webhooks": webhooks,
 }
 
 

@@ -1,11 +1,8 @@
 """Receivers of webhooks on this host: one that takes events, and ones that misbehave."""
 
-import asyncio
-import ssl
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -79,55 +76,3 @@ class Receiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-
-
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Trap:
-    """A listener that counts connections."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.port = port
-        self.url = f"http://{host}:{port}/"
-        self.connections = 0
-
-
-@asynccontextmanager
-async def listening(
-    behaviour: Behaviour, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Trap]:
-    """A listener whose every connection goes through `behaviour`, then is closed."""
-    tasks: set[asyncio.Task[None] | None] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        trap.connections += 1
-        tasks.add(asyncio.current_task())
-        try:
-            await behaviour(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the sender has heard enough, or the test is over
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, host, 0, ssl=tls)
-    trap = Trap(host, server.sockets[0].getsockname()[1])
-    try:
-        yield trap
-    finally:
-        server.close()
-        for task in tasks:
-            if task is not None:
-                task.cancel()
-        await asyncio.sleep(0)
-
-
-def saying(answer: bytes) -> Behaviour:
-    """Read a request's head, answer, close."""
-
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-
-    return behave

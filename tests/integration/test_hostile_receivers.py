@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bench.hostile import RETRY_AFTER_S, Hostile, hostile, untrusted_tls
+from bench.listeners import Trap, listening, saying
 from headrace.keys import Keys
 from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import Delivery, DeliveryState, delivery_id_of
 from scheduler.embedded_server import EmbeddedServer
-from tests.integration.hostile import RETRY_AFTER_S, Hostile, hostile, untrusted_tls
-from tests.integration.receivers import Receiver, Trap, listening, saying
+from tests.integration.receivers import Receiver
 from tests.integration.script_cell import TTL_S, Cell
 from workers.webhooks.courier import Courier
 

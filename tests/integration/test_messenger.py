@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from bench.listeners import listening, saying
 from headrace.addresses import LOOPBACK, Egress
 from scheduler.embedded_server import free_port
-from tests.integration.receivers import listening, saying
 from workers.webhooks.messenger import Messenger
 from workers.webhooks.schedule import Answer
 

@@ -156,6 +156,14 @@ def test_residency_spends_less_time_on_loading_than_least_recently_used(capsys: 
     assert 0 < figures["child_memory_over_budget"] <= 1
 
 
+def test_webhooks_compare_a_courier_with_the_bare_client(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["webhooks"], capsys)["figures"]
+
+    assert min(figures[name] for name in ("ratio_to_bare_client", "deliveries_per_s", "bare_client_per_s")) > 0
+    assert min(figures["healthy_p95_ms"], figures["healthy_p95_among_hostile_ms"]) > 0
+    assert {"drain_slowdown_at_100_per_s", "commit_hook_redis_us_per_job"} <= set(figures)
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 

@@ -6,6 +6,7 @@ proxy, no name that means another address a moment later. TLS above it still che
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -38,6 +39,45 @@ async def resolve(host: str, port: int) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise NameNotResolved(f"{host}: {error}") from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class OneWrite(httpcore2.AsyncNetworkStream):
+    """A stream on which the head of a request waits for its body: one packet and one call of the system, not two."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._head = b""
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the library's
+        """Send, or keep the head of a request that has a body."""
+        if not self._head and buffer.startswith(b"POST ") and buffer.endswith(b"\r\n\r\n"):
+            self._head = buffer
+            return
+        head, self._head = self._head, b""
+        await self._stream.write(head + buffer, timeout)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - the library's
+        """Receive; by now the whole request has gone."""
+        if self._head:
+            await self.write(b"", timeout)
+        return await self._stream.read(max_bytes, timeout)
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's
+    ) -> httpcore2.AsyncNetworkStream:
+        """Go on encrypted."""
+        return OneWrite(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the connection."""
+        return self._stream.get_extra_info(info)
 
 
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):
@@ -74,7 +114,8 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         last: Exception = NameNotResolved(f"{host} has no address")
         for address in addresses:
             try:
-                return await self._network.connect_tcp(address, port, share_s, local_address, socket_options)
+                stream = await self._network.connect_tcp(address, port, share_s, local_address, socket_options)
+                return OneWrite(stream)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error
         raise last

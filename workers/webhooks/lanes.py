@@ -111,7 +111,10 @@ class Lanes(Generic[T]):
         self._lanes.move_to_end(lane)
         is_resting = own.rests_until > now
         slow_waiting = sum(len(other.waiting) for other in self._queues.values() if not other.is_quick)
-        is_full = len(own.waiting) >= own.places or (not own.is_quick and slow_waiting >= self._slow_places)
+        if own.is_quick:
+            is_full = len(own.waiting) >= self._attempts
+        else:
+            is_full = len(own.waiting) >= own.places or slow_waiting >= self._slow_places
         if is_full and not is_resting:
             own.horizon = max(own.horizon, now + own.took_s) + own.took_s / own.places
             return min(own.horizon - now, _MOST_BACK_S)

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from bench.listeners import Behaviour, saying
 from headrace.webhooks import DeliveryState
-from tests.integration.receivers import Behaviour, saying
 
 PENDING, DELIVERED, FAILED = DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.FAILED
 RETRY_AFTER_S = 700
