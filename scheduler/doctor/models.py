@@ -8,6 +8,8 @@ import orjson
 from headrace.errors import HeadraceError
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, WorkerClass
+from registry.cache import version_folder
+from registry.cache_room import CacheRoom
 from registry.registry import Registry
 from scheduler.doctor.finding import Finding, fail, ok
 from scheduler.processes import python_module
@@ -31,9 +33,12 @@ def serves(kind: WorkerClass, name: str) -> bool:
 
 def _try(registry: Registry, ref: ModelRef, device: str, settings: Settings) -> Finding:
     check = f"model {ref}"
+    room = CacheRoom(cache_dir=settings.model_cache_dir, max_bytes=settings.cache_max_bytes)
     try:
-        folder = registry.fetch(ref, settings.model_cache_dir)
-        entry = registry.manifest(ref).entry
+        manifest = registry.manifest(ref)
+        # Its files stay as long as this process lives.
+        room.hold(version_folder(settings.model_cache_dir, manifest))
+        folder, entry = registry.fetch(ref, settings.model_cache_dir), manifest.entry
     except (HeadraceError, OSError) as error:
         return fail(check, f"cannot be fetched: {error}", _ADVICE)
     command = python_module("workers.check", str(folder), "--entry", entry, "--device", device, "--no-timing", "--json")
