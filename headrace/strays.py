@@ -55,7 +55,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("stats", "desired", "api_keys"), "hash"),
         **dict.fromkeys(
-            ("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "targets", "workers"), "zset"
+            ("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "targets", "warm", "workers"), "zset"
         ),
         **dict.fromkeys(("events", "couriers", "scaling_log"), "stream"),
         **dict.fromkeys(("leader", "leader_fence", "scaling", "id_key"), "string"),
