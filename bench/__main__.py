@@ -22,6 +22,7 @@ from bench import (
     overload,
     poison,
     residency,
+    scaling,
     tiers,
     webhooks,
 )
@@ -43,6 +44,7 @@ BENCHES: dict[str, ModuleType] = {
     "overload": overload,
     "poison": poison,
     "residency": residency,
+    "scaling": scaling,
     "tiers": tiers,
     "webhooks": webhooks,
 }

@@ -6,7 +6,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +100,7 @@ class WholeSystem:
             self.service.wait_for("serving", self._is_up, limit_s=_START_LIMIT_S)
             running = find_running(self.settings.data_dir)
             assert running is not None
+            self.redis_url = running.redis_url
             self.redis = SyncRedis(url=running.redis_url)
             stack.callback(self.redis.close)
             self._resources = stack.pop_all()
@@ -126,11 +127,9 @@ class WholeSystem:
         answer = self.http.post("/v1/jobs", json={"model": "sleep", "input": "x"}, headers={"Prefer": "wait=30"})
         answer.raise_for_status()
 
-    def hand_in(
-        self, arrivals: Sequence[Arrival], *, beside: Callable[[], Awaitable[None]] | None = None
-    ) -> list[Handed]:
-        """Hand jobs in when they arrive, whatever became of those before; meanwhile `beside` runs."""
-        return asyncio.run(_open_loop(self.port, arrivals, beside))
+    def hand_in(self, arrivals: Sequence[Arrival]) -> list[Handed]:
+        """Hand jobs in when they arrive, whatever became of those before."""
+        return asyncio.run(_open_loop(self.port, arrivals))
 
     def wait_until_drained(self) -> None:
         """Return once nothing waits and nothing is leased.
@@ -169,20 +168,14 @@ def poisson(rates: Sequence[tuple[float, float]], tiers: Mapping[Tier, float], s
     return arrivals
 
 
-async def _open_loop(
-    port: int, arrivals: Sequence[Arrival], beside: Callable[[], Awaitable[None]] | None
-) -> list[Handed]:
+async def _open_loop(port: int, arrivals: Sequence[Arrival]) -> list[Handed]:
     limits = httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS)
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=60) as client:
         began, tasks = time.monotonic(), []
-        watching = asyncio.ensure_future(beside()) if beside is not None else None
         for arrival in arrivals:
             await asyncio.sleep(max(0.0, began + arrival.at_s - time.monotonic()))
             tasks.append(asyncio.ensure_future(_hand_in(client, arrival)))
-        handed = await asyncio.gather(*tasks)
-        if watching is not None:
-            watching.cancel()
-    return handed
+        return await asyncio.gather(*tasks)
 
 
 async def _hand_in(client: httpx2.AsyncClient, arrival: Arrival) -> Handed:

@@ -55,6 +55,14 @@ def test_tiers_show_what_urgent_jobs_wait_beside_a_flood(capsys: pytest.CaptureF
     assert figures["old_spot_share_under_priority_overload"] > figures["new_spot_share_under_priority_overload"]
 
 
+def test_scaling_is_set_beside_its_simulation(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["scaling"], capsys)["figures"]
+
+    assert 0 < figures["worker_seconds_ratio_to_simulation"]
+    assert 0 == figures["jobs_failed"] == figures["jobs_run_again"]
+    assert 1 <= figures["most_workers"] <= 2
+
+
 def test_overload_shows_who_is_refused_and_what_becomes_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     figures = _smoke(["overload"], capsys)["figures"]
 
