@@ -308,6 +308,7 @@ class Scaling(_Shape):
 
     scheduler: str | None = Field(description="Who decided; null if nobody did.")
     decided: AwareDatetime | None
+    cost_per_hour: float | None = Field(description="Of all workers that there should be, by the prices that are set.")
     classes: list[ClassScalingRecord]
     changes: list[ScalingChangeRecord] = Field(description="The newest first.")
 

@@ -41,6 +41,8 @@ class ScalingReport(BaseModel):
 
     at_ms: int
     scheduler: str
+    #: Of all workers that there should be, by the prices that are set.
+    cost_per_hour: float = 0.0
     classes: tuple[ClassScaling, ...]
 
 

@@ -58,6 +58,9 @@ class WorkerClass(BaseModel):
     scale_down_window_s: float = Field(
         60.0, ge=0, description="how long fewer workers must have been enough before some are drained"
     )
+    is_spot: bool = Field(False, description="its machines may be taken away, or not be had: others then stand in")
+    zone: str = Field("", description="where its machines are; a zone that makes trouble is left alone for a while")
+    price: float = Field(1.0, ge=0, description="of a worker-hour, in any currency; the cheapest class stands in")
     threads: int = Field(1, ge=1, description="CPU threads of the model's process")
     memory_bytes: int = Field(
         0,

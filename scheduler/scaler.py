@@ -13,6 +13,7 @@ from scheduler.leadership import Lead, Leadership
 from scheduler.observation import Observation
 from scheduler.observer import Observer
 from scheduler.policy import Decision, ScalingPolicy
+from scheduler.spot_market import SpotMarket, cost_per_hour
 from scheduler.wake import unserved
 
 log = logging.getLogger("headrace.scaling")
@@ -35,6 +36,7 @@ class Scaler:
         self._leadership = leadership
         self._observer = Observer(store=store, connection=connection, classes=classes)
         self._policy = ScalingPolicy(classes=classes, rule=settings.scaling_rule)
+        self._market = SpotMarket(classes=classes)
         self._fence = 0
         #: Groups that nobody will serve until somebody looks again.
         self.unserved: tuple[str, ...] = ()
@@ -48,8 +50,9 @@ class Scaler:
         if lead.fence != self._fence:
             self._fence = lead.fence
             self._policy.forget()
+            self._market.forget()
         seen = self._observer.observe(now)
-        decision = self._policy.decide(seen, now)
+        decision = self._market.adjust(self._policy.decide(seen, now), seen, now)
         self.unserved = unserved(seen, decision.counts, self._classes)
         report = self._report(lead, seen, decision)
         failpoint("scheduler.decided")
@@ -82,7 +85,12 @@ class Scaler:
                 reasons=decided.reasons,
             )
             rows.append(row)
-        return ScalingReport(at_ms=time.time_ns() // 1_000_000, scheduler=lead.leader, classes=tuple(rows))
+        return ScalingReport(
+            at_ms=time.time_ns() // 1_000_000,
+            scheduler=lead.leader,
+            cost_per_hour=cost_per_hour(decision.classes, self._classes),
+            classes=tuple(rows),
+        )
 
 
 def _changes(seen: Observation, report: ScalingReport) -> Iterator[ScalingChange]:

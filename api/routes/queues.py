@@ -127,6 +127,7 @@ def _scaling(report: ScalingReport | None, changes: Iterable[ScalingChange]) -> 
     return {
         "scheduler": report and report.scheduler,
         "decided": report and rfc3339(report.at_ms),
+        "cost_per_hour": report and report.cost_per_hour,
         "classes": [row.model_dump(mode="json") for row in report.classes] if report else [],
         "changes": [{**change.model_dump(exclude={"at_ms"}), "at": rfc3339(change.at_ms)} for change in changes],
     }

@@ -124,7 +124,7 @@ async def test_queues_count_what_runs_what_came_and_what_was_done(
 async def test_before_a_scheduler_has_decided_there_is_nothing_to_show(api: httpx2.AsyncClient) -> None:
     document = (await api.get("/v1/scaling")).json()
 
-    assert document == {"scheduler": None, "decided": None, "classes": [], "changes": []}
+    assert document == {"scheduler": None, "decided": None, "cost_per_hour": None, "classes": [], "changes": []}
 
 
 async def test_what_the_scheduler_decided_is_shown_with_its_reasons(
@@ -138,7 +138,7 @@ async def test_what_the_scheduler_decided_is_shown_with_its_reasons(
     document = (await api.get("/v1/scaling")).json()
 
     rows = {row["worker_class"]: row for row in document["classes"]}
-    assert document["scheduler"] == "s1"
+    assert (document["scheduler"], document["cost_per_hour"]) == ("s1", 1.0)
     assert (rows["on-demand"]["count"], rows["on-demand"]["jobs"], rows["spot"]["count"]) == (1, 1, 0)
     assert "1 jobs of standard" in rows["on-demand"]["reasons"][0]
     assert [("on-demand", 0, 1)] == [

@@ -154,6 +154,22 @@ def test_a_second_scheduler_goes_on_with_what_the_first_asked_for(
     assert len(changes(cell)) == 1
 
 
+def test_when_spot_machines_cannot_be_had_others_stand_in_after_a_grace(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    spot = WorkerClass(min_workers=2, max_workers=4, tiers=(Tier.STANDARD,), is_spot=True)
+    settings = Settings(cell=keys.cell, worker_classes={"gpu": GPU, "spot": spot})
+    scaler = Scaler(settings=settings, connection=connection, store=JobStore(keys), leadership=leadership)
+
+    scaler.step(lead, 0.0)
+    before = cell.redis.hgetall(keys.desired)
+    scaler.step(lead, 61.0)
+
+    assert {b"gpu": b"0", b"spot": b"2"} == before
+    assert {b"gpu": b"2", b"spot": b"2"} == cell.redis.hgetall(keys.desired)
+    assert "2 stand in for spot, of which 0 of 2 are ready" in changes(cell)[-1].reason
+
+
 def test_who_lost_the_lead_changes_nothing(
     connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
 ) -> None:

@@ -1,0 +1,205 @@
+"""SpotMarket: what to do about machines that a cloud may take away or not give. Pure.
+
+For each class of such machines (`is_spot`), with N workers wanted for the load and a cold start C:
+
+    ahead      X more than N, so many as are interrupted within C with probability 0.95 at most, by the rate seen lately
+    fallback   min(N, N + X - ready) workers of the cheapest other class, once fewer than N were ready for max(60 s, C)
+    return     they go when N have been ready for 10 minutes
+    zones      a zone that interrupted or refused twice within 15 minutes is not asked for more for 15 minutes; what is
+               missing is asked for in other zones, and at once from the fallback
+
+So a shortage is answered with capacity, not with waiting: it outlasts any drain. The rules are those of SkyServe and
+SpotHedge (Mao et al., EuroSys 2025).
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+from headrace.settings import WorkerClass
+from scheduler.observation import ClassLoad, Observation
+from scheduler.policy import ClassDecision, Decision
+
+#: The least time that spot workers must have been too few before others stand in.
+GRACE_S = 60.0
+#: How long enough of them must have been ready before the others go.
+STABLE_S = 600.0
+#: So many troubles of a zone within this time, and it is left alone for as long.
+TROUBLES, EXCLUDED_S = 2, 900.0
+
+_SURE = 0.95
+#: The rate of interruptions fades over about this time.
+_RATE_TAU_S = 3600.0
+
+
+class _Supply:
+    """What is remembered of one spot class."""
+
+    def __init__(self) -> None:
+        self.looked_at: float | None = None
+        self.alive = 0
+        #: Interruptions of one worker in a second, faded.
+        self.rate = 0.0
+        self.short_since: float | None = None
+        self.enough_since: float | None = None
+        #: Workers that stand in.
+        self.fallback = 0
+        self.refused_at = -math.inf
+
+    def look(self, load: ClassLoad, wanted: int, now: float) -> int:
+        """Take in how it is; answers how many workers were interrupted since the last look."""
+        past_s = 0.0 if self.looked_at is None else now - self.looked_at
+        lost = max(0, min(self.alive, load.desired or 0) - load.alive)
+        exposed = self.alive * past_s
+        if exposed > 0:
+            self.rate += (lost / exposed - self.rate) * (1 - math.exp(-past_s / _RATE_TAU_S))
+        self.looked_at, self.alive = now, load.alive
+        is_short = load.ready < wanted
+        self.short_since = None if not is_short else now if self.short_since is None else self.short_since
+        self.enough_since = None if is_short else now if self.enough_since is None else self.enough_since
+        return lost
+
+    def is_short(self, grace_s: float, now: float) -> bool:
+        """Tell whether there have been too few for so long."""
+        return self.short_since is not None and now - self.short_since >= grace_s
+
+    def is_stable(self, now: float) -> bool:
+        """Tell whether there have been enough for long."""
+        return self.enough_since is not None and now - self.enough_since >= STABLE_S
+
+
+class SpotMarket:
+    """Changes decisions where spot classes are concerned; remembers what happened to them.
+
+    Args:
+        classes: the worker classes; those with `is_spot` are looked after, the others may stand in.
+    """
+
+    def __init__(self, *, classes: Mapping[str, WorkerClass]) -> None:
+        self._classes = classes
+        self._supplies = {name: _Supply() for name, kind in classes.items() if kind.is_spot}
+        #: When each zone made trouble lately.
+        self._troubles: dict[str, deque[float]] = {}
+
+    def forget(self) -> None:
+        """Another scheduler decided meanwhile."""
+        self._supplies = {name: _Supply() for name in self._supplies}
+        self._troubles = {}
+
+    def adjust(self, decision: Decision, seen: Observation, now: float) -> Decision:
+        """What there should be, given what can be had; `now` is monotonic seconds."""
+        if not self._supplies:
+            return decision
+        counts, reasons = decision.counts, {name: decided.reasons for name, decided in decision.classes.items()}
+        wanted = {name: counts[name] for name in self._supplies}
+        for name in self._supplies:
+            self._look(name, seen.classes[name], wanted[name], now)
+        self._move_between_zones(counts, reasons, seen, now)
+        for name in self._supplies:
+            self._go_ahead(name, counts, reasons, seen.classes[name])
+            self._stand_in(name, wanted[name], counts, reasons, seen.classes[name], now)
+        classes = {
+            name: decided._replace(workers=counts[name], reasons=reasons[name])
+            for name, decided in decision.classes.items()
+        }
+        return Decision(classes)
+
+    def _look(self, name: str, load: ClassLoad, wanted: int, now: float) -> None:
+        supply, zone = self._supplies[name], self._classes[name].zone
+        lost = supply.look(load, wanted, now)
+        troubles = self._troubles.setdefault(zone, deque(maxlen=TROUBLES))
+        troubles.extend([now] * lost)
+        # What was asked for and has not come in all that time was refused; asked again, it may be again.
+        grace_s = _grace_s(load)
+        if supply.is_short(grace_s, now) and load.alive < wanted and now - supply.refused_at >= grace_s:
+            supply.refused_at = now
+            troubles.append(now)
+
+    def _is_excluded(self, zone: str, now: float) -> bool:
+        troubles = self._troubles.get(zone, deque())
+        return bool(zone) and len(troubles) == TROUBLES and now - troubles[0] < EXCLUDED_S
+
+    def _move_between_zones(
+        self, counts: dict[str, int], reasons: dict[str, tuple[str, ...]], seen: Observation, now: float
+    ) -> None:
+        """Ask nothing more of zones that are left alone; ask it of the others, the cheapest first."""
+        for name in self._supplies:
+            kind = self._classes[name]
+            missing = counts[name] - seen.classes[name].alive
+            if missing <= 0 or not self._is_excluded(kind.zone, now):
+                continue
+            counts[name] -= missing
+            reasons[name] += (
+                f"zone {kind.zone} interrupted or refused too often lately: {missing} fewer are asked for",
+            )
+            for other in self._alike(kind, is_spot=True):
+                room = self._classes[other].max_workers - counts[other]
+                if self._is_excluded(self._classes[other].zone, now) or room <= 0:
+                    continue
+                moved = min(missing, room)
+                counts[other] += moved
+                reasons[other] += (f"{moved} for {name}, whose zone is left alone",)
+                missing -= moved
+
+    def _go_ahead(
+        self, name: str, counts: dict[str, int], reasons: dict[str, tuple[str, ...]], load: ClassLoad
+    ) -> None:
+        rate, count = self._supplies[name].rate, counts[name]
+        ahead = min(_most_likely(count * rate * load.cold_start_s), self._classes[name].max_workers - count)
+        if count and ahead > 0:
+            counts[name] += ahead
+            reasons[name] += (f"{ahead} more, since so many may be interrupted until others have started",)
+
+    def _stand_in(
+        self,
+        name: str,
+        wanted: int,
+        counts: dict[str, int],
+        reasons: dict[str, tuple[str, ...]],
+        load: ClassLoad,
+        now: float,
+    ) -> None:
+        """Let workers of another class stand in for what spot does not give."""
+        supply, kind = self._supplies[name], self._classes[name]
+        missing = max(0, min(wanted, max(wanted, counts[name]) - load.ready))
+        if supply.is_short(_grace_s(load), now) or (missing and self._is_excluded(kind.zone, now)):
+            supply.fallback = max(supply.fallback, missing)
+        supply.fallback = 0 if supply.is_stable(now) else min(supply.fallback, wanted)
+        for other in self._alike(kind, is_spot=False) if supply.fallback else ():
+            moved = min(supply.fallback, self._classes[other].max_workers - counts[other])
+            if moved > 0:
+                counts[other] += moved
+                reasons[other] += (f"{moved} stand in for {name}, of which {load.ready} of {wanted} are ready",)
+            return
+
+    def _alike(self, kind: WorkerClass, *, is_spot: bool) -> list[str]:
+        """Other classes that serve all of a class's tiers and models, the cheapest first."""
+        found = [
+            name
+            for name, other in self._classes.items()
+            if other is not kind
+            and other.is_spot is is_spot
+            and set(kind.tiers) <= set(other.tiers)
+            and ("*" in other.models or set(kind.models) <= set(other.models))
+        ]
+        return sorted(found, key=lambda name: self._classes[name].price)
+
+
+def _grace_s(load: ClassLoad) -> float:
+    return max(GRACE_S, load.cold_start_s)
+
+
+def _most_likely(mean: float) -> int:
+    """So many events at most, with probability 0.95, of a Poisson process that has `mean` on average."""
+    count, chance = 0, math.exp(-mean)
+    sure = chance
+    while sure < _SURE and count < 1000:
+        count += 1
+        chance *= mean / count
+        sure += chance
+    return count
+
+
+def cost_per_hour(decided: Mapping[str, ClassDecision], classes: Mapping[str, WorkerClass]) -> float:
+    """What the decided workers cost in an hour."""
+    return sum(classes[name].price * decision.workers for name, decision in decided.items())
