@@ -6,7 +6,9 @@ from headrace.keys import Keys, is_group
 from headrace.strays import KINDS, typed_keys
 
 #: Keys of single jobs, deliveries, devices and models: whoever reads them looks at what is there.
-OF_ONE_JOB = {"job", "input", "output", "idempotency", "hook", "delivery", "device", "costs"}
+OF_ONE_JOB = {
+    *("job", "input", "output", "idempotency", "named", "dedupe", "metadata", "hook", "delivery", "device", "costs"),
+}
 #: Only ever written.
 UNREAD = {"barrier"}
 
