@@ -1,7 +1,7 @@
 """The desk where jobs are handed in, looked at, waited for and called off."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +16,7 @@ from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
-from headrace.store_records import SubmitOutcome, Submitted
+from headrace.store_records import Browsed, SubmitOutcome, Submitted
 from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission, refusal_of, webhook_url
 from headrace.tiers import score_of
 from headrace.webhooks import Delivery, delivery_id_of
@@ -41,6 +41,8 @@ class Seen(NamedTuple):
     found_by: str = ""
     #: What its submitter noted beside it, JSON.
     metadata: bytes | None = None
+    #: How long after its pass began a job whose cancellation was asked for has ended at the latest.
+    bound_ms: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -55,6 +57,7 @@ class Seen(NamedTuple):
             output=self.output,
             delivery=self.delivery,
             metadata=self.metadata,
+            bound_ms=self.bound_ms,
         )
 
 
@@ -83,6 +86,8 @@ class JobDesk:
         self._run = services.mux.run
         self._clock = clock
         self._egress = services.settings.webhook_egress
+        # The longest pass; or its worker is lost, which is noticed when the lease has run out.
+        self._bound_ms = round(1000 * services.settings.forward_limit_s) + services.settings.lease_ms
 
     async def submit(
         self, raw: bytes, *, chosen_id: str = "", idempotency_key: str = "", traceparent: str = "", wait_s: float = 0
@@ -117,7 +122,7 @@ class JobDesk:
         Raises:
             HeadraceError: saying what is wrong with it.
         """
-        services, now_ms = self._services, await self._now_ms()
+        services, now_ms = self._services, await self.now_ms()
         job_id = chosen_id or await services.seal.new_id(self.tenant)
         version = await services.catalog.version_for(body.model, job_id)
         version.check(body.input)
@@ -141,7 +146,7 @@ class JobDesk:
         Raises:
             WaitTooLong, DeadlineUnattainable: saying for how long.
         """
-        refusal = await self._services.intake.refusal_of(job, now_ms=await self._now_ms())
+        refusal = await self._services.intake.refusal_of(job, now_ms=await self.now_ms())
         if refusal is not None and not await self._is_known(job):
             raise refusal
 
@@ -181,7 +186,8 @@ class JobDesk:
         arrival_ms = max(self._clock.now_ms(), job.not_before_ms)
         return score_of(job.tier, arrival_ms=arrival_ms, deadline_ms=job.deadline_ms)
 
-    async def _now_ms(self) -> int:
+    async def now_ms(self) -> int:
+        """Unix milliseconds by Redis's clock, which all times of jobs are from."""
         # Times that are given as spans count from now, and this machine's clock may be set to anything.
         if not self._clock.is_known:
             self._clock.learn(await self._run(ask_time()))
@@ -259,16 +265,17 @@ class JobDesk:
             raise await self.missing(job_id)
         return await self.describe(found.job, output=found.output)
 
-    async def describe(self, job: Job, *, output: bytes | None = None) -> Seen:
-        """Add to a record, and its output if that was read too, what else there is to say of it."""
-        delivery = await self._delivery(job)
-        metadata = await self._run(self._store.metadata(job.member)) if job.has_metadata else None
+    async def describe(self, job: Job, *, output: bytes | None = None, notes: bytes | None = None) -> Seen:
+        """Add to a record, and its output and metadata if those were read too, what else there is to say of it."""
+        delivery, metadata = await self._delivery(job), notes
+        if job.has_metadata and notes is None:
+            metadata = await self._run(self._store.metadata(job.member))
         if job.status is JobStatus.QUEUED:
-            now_ms, waiting = await self._now_ms(), await self._prospects.of(job)
+            now_ms, waiting = await self.now_ms(), await self._prospects.of(job)
             return Seen(job, waiting._replace(now_ms=now_ms), delivery=delivery, metadata=metadata)
         if job.status is JobStatus.FAILED and output is None:
             output = await self._run(self._store.output(job.member))
-        return Seen(job, output=output, delivery=delivery, metadata=metadata)
+        return Seen(job, output=output, delivery=delivery, metadata=metadata, bound_ms=self._bound_ms)
 
     async def _delivery(self, job: Job) -> Delivery | None:
         if not job.has_webhook:
@@ -314,11 +321,14 @@ class JobDesk:
         await self._run(self._store.cancel(f"{self.tenant}/{job_id}", result_ttl_s=ttl_s))
         return await self.see(job_id)
 
-    async def recent(self, limit: int) -> list[Seen]:
-        """The newest jobs, newest first."""
-        members = await self._run(self._store.recent(self.tenant, limit=limit))
-        jobs = await asyncio.gather(*(self._run(self._store.read(member)) for member in members))
-        return await asyncio.gather(*(self.describe(job) for job in jobs if job is not None))
+    async def browse(self, score: float, after: str, *, limit: int) -> list[Browsed]:
+        """The tenant's jobs that came at `score` or earlier, the newest first; with `after` those after that job."""
+        member = f"{self.tenant}/{after}" if after else ""
+        return await self._run(self._store.browse(self.tenant, score, member, limit=limit))
+
+    async def describe_all(self, found: Iterable[Browsed]) -> list[Seen]:
+        """What there is to say of jobs that were browsed."""
+        return await asyncio.gather(*(self.describe(row.job, notes=row.metadata) for row in found if row.job))
 
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""

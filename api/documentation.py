@@ -17,7 +17,9 @@ from api.problems import MEDIA_TYPE
 from api.schemas import JobRecord, Problem
 from api.scopes import scope_needed
 from headrace.api_keys import KeyRequest, Scope
+from headrace.jobs import JobStatus
 from headrace.submission import SubmitBody
+from headrace.tiers import Tier
 from headrace.trace import TRACEPARENT
 from registry.served import ServedModel
 
@@ -85,6 +87,22 @@ BULK_BODY: dict[str, Any] = {
             "application/x-ndjson": {"schema": {"type": "string", "description": "A submission a line."}},
         },
     },
+}
+
+
+def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+LISTING: dict[str, Any] = {
+    "parameters": [
+        _query("status", "Only in this state.", type="string", enum=[*JobStatus]),
+        _query("model", "Only of this model: `name` or `name@3`.", type="string"),
+        _query("tier", "Only of this tier.", type="string", enum=[*Tier]),
+        _query("created_after", "Only those that came later: RFC 3339.", type="string", format="date-time"),
+        _query("created_before", "Only those that came earlier: RFC 3339.", type="string", format="date-time"),
+        _query("cursor", "`next` of the page before.", type="string"),
+    ]
 }
 
 

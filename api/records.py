@@ -20,6 +20,7 @@ def job_document(
     output: bytes | None = None,
     delivery: Delivery | None = None,
     metadata: bytes | None = None,
+    bound_ms: int = 0,
 ) -> dict[str, Any]:
     """The record of a job; `output` is the result of one that succeeded, the error document of one that failed."""
     path = f"/v1/jobs/{job.id}"
@@ -37,6 +38,7 @@ def job_document(
         "batch_size": job.batch_size,
         "worker": job.worker,
         "error": _error(job, output),
+        "cancel": _cancel(job, bound_ms),
         "webhook": _delivery(delivery) if delivery else None,
         "traceparent": job.traceparent,
         "metadata": orjson.Fragment(metadata) if metadata else {},
@@ -77,6 +79,16 @@ def _times(job: Job) -> dict[str, str | None]:
         "start_by": rfc3339(job.start_by_ms),
         "deadline": rfc3339(job.deadline_ms),
     }
+
+
+def _cancel(job: Job, bound_ms: int) -> dict[str, Any] | None:
+    """What becomes of a job whose cancellation was asked for, and by when."""
+    if job.status is JobStatus.CANCELING:
+        return {"mode": "discarded", "effective_by": rfc3339((job.started_ms or job.claimed_ms or 0) + bound_ms)}
+    if job.status is not JobStatus.CANCELED:
+        return None
+    ran = job.worker is not None and (job.started_ms or 0) >= (job.claimed_ms or 0) > 0
+    return {"mode": "discarded" if ran else "dropped", "effective_by": rfc3339(job.ended_ms)}
 
 
 def _error(job: Job, output: bytes | None) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The shapes of all answers, for the OpenAPI document; routes write plain dictionaries, tests hold them to these."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
@@ -63,6 +63,16 @@ class JobError(_Shape):
     detail: str
     retryable: bool = Field(description="Whether the same input may succeed if it is submitted again.")
     attempts: int
+
+
+class JobCancel(_Shape):
+    """What becomes of a job whose cancellation was asked for."""
+
+    mode: Literal["dropped", "discarded"] = Field(
+        description="`dropped`: it does not run, or no longer. `discarded`: its pass runs on for the others, and its"
+        " result is not kept."
+    )
+    effective_by: AwareDatetime = Field(description="When it has ended, at the latest.")
 
 
 class JobLinks(_Shape):
@@ -128,6 +138,7 @@ class JobRecord(_Shape):
     batch_size: int | None = Field(description="Size of the batch that it ran in.")
     worker: str | None = Field(description="The worker that holds it or ran it.")
     error: JobError | None
+    cancel: JobCancel | None = Field(description="Null unless its cancellation was asked for in time.")
     webhook: JobWebhook | None = Field(description="Null if nobody is told of its end.")
     traceparent: str | None = Field(description="W3C Trace Context of the request that made it; null if it had none.")
     metadata: dict[str, str] = Field(description="What its submitter noted beside it.")
@@ -154,6 +165,7 @@ class JobList(_Shape):
     """Jobs, newest first."""
 
     jobs: list[JobRecord]
+    next: str | None = Field(description="`cursor` of the next page; null if this is the last.")
 
 
 class DeadLetterList(_Shape):

@@ -17,6 +17,7 @@
     │   ├── JobExpired               410
     │   ├── BodyTooLarge             413
     │   ├── UnsupportedMediaType     415
+    │   ├── RangeNotSatisfiable      416
     │   ├── InvalidInput             422
     │   ├── IdempotencyMismatch      422
     │   ├── BulkRefused              422
@@ -192,6 +193,14 @@ class UnsupportedMediaType(RequestError):
     code = "unsupported_media_type"
     status = 415
     title = "Unsupported media type"
+
+
+class RangeNotSatisfiable(RequestError):
+    """Raised when a part of a result is asked for that it does not have."""
+
+    code = "range_not_satisfiable"
+    status = 416
+    title = "The result has no such part"
 
 
 class InvalidInput(RequestError):

@@ -45,8 +45,8 @@ def parse_json(raw: bytes) -> Any:
         raise MalformedRequest(f"the body is not JSON: {error}", fields=fields) from error
 
 
-def read_shape(document: Any, shape: type[Shape]) -> Shape:
-    """Read what was JSON.
+def read_shape(document: Any, shape: type[Shape], where: str = "") -> Shape:
+    """Read what was JSON; `where` begins the pointers to what is wrong.
 
     Raises:
         InvalidInput: naming each field that is missing, unknown or wrong.
@@ -55,7 +55,7 @@ def read_shape(document: Any, shape: type[Shape]) -> Shape:
         return shape.model_validate(document)
     except ValidationError as error:
         problems = error.errors(include_url=False)[:_PROBLEMS_SHOWN]
-        raise invalid_fields([_field_error(problem, shape) for problem in problems]) from error
+        raise invalid_fields([_field_error(problem, shape, where) for problem in problems]) from error
 
 
 def invalid_fields(fields: Sequence[FieldError]) -> InvalidInput:
@@ -64,8 +64,8 @@ def invalid_fields(fields: Sequence[FieldError]) -> InvalidInput:
     return InvalidInput(detail, fields=fields)
 
 
-def _field_error(problem: ErrorDetails, shape: type[BaseModel]) -> FieldError:
-    pointer = pointer_to(problem["loc"])
+def _field_error(problem: ErrorDetails, shape: type[BaseModel], where: str) -> FieldError:
+    pointer = where + pointer_to(problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
             names = ", ".join(_part(shape, problem["loc"]).model_fields)

@@ -4,6 +4,7 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 `Wire.send` in a worker. Every change of state is one Lua script (`lua/`), compared and set on state and fence.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
@@ -13,6 +14,7 @@ from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.store_records import (
     COUNT_FIELDS,
+    Browsed,
     Claimed,
     ClaimSize,
     CommitAnswer,
@@ -26,6 +28,7 @@ from headrace.store_records import (
     Reaped,
     Submitted,
     Swept,
+    read_browsed,
     read_claimed,
     read_commit_answers,
     read_counts,
@@ -230,6 +233,11 @@ class JobStore:
     def webhook_url(self, member: str) -> RedisOp[bytes | None]:
         """Where the job's end is told, None if nowhere."""
         return RedisOp(read_raw_bytes, ("GET", self.keys.hook(member)))
+
+    def browse(self, tenant: str, score: float, after: str, *, limit: int) -> RedisOp[list[Browsed]]:
+        """Jobs of a tenant that came at `score` or earlier, the newest first; with `after` those after that member."""
+        start = "+inf" if math.isinf(score) else f"{score:.3f}"
+        return RedisOp(read_browsed, self._keyed(tenant, start, after, limit), load_script("browse"))
 
     def recent(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
         """Members of a tenant's newest jobs, newest first."""

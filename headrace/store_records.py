@@ -4,7 +4,7 @@ import math
 from enum import StrEnum
 from typing import NamedTuple
 
-from headrace.jobs import Cause, JobStatus, Lease
+from headrace.jobs import Cause, Job, JobStatus, Lease
 from headrace.keys import is_group
 from headrace.redis_op import Reply
 
@@ -138,6 +138,23 @@ class Swept(NamedTuple):
     mended: int
 
 
+class Browsed(NamedTuple):
+    """An entry of a tenant's index."""
+
+    member: str
+    #: When it came, Unix milliseconds.
+    score: float
+    #: None if its record is no longer kept, or cannot be read.
+    job: Job | None
+    #: What was noted beside it, JSON.
+    metadata: bytes | None
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.member.partition("/")[2]
+
+
 class Place(NamedTuple):
     """What comes before a place in a queue."""
 
@@ -202,6 +219,22 @@ class QueueCounts(NamedTuple):
 def read_dead_letters(reply: Reply) -> list[DeadLetter]:
     """Members and when they ended."""
     return [DeadLetter(reply[i].decode(), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+
+def read_browsed(reply: Reply) -> list[Browsed]:
+    """The reply of `browse`."""
+    return [
+        Browsed(reply[i].decode(), float(reply[i + 1]), _job(reply[i].decode(), reply[i + 2]), reply[i + 3])
+        for i in range(0, len(reply), 4)
+    ]
+
+
+def _job(member: str, fields: Reply) -> Job | None:
+    record = {fields[i].decode(): fields[i + 1].decode() for i in range(0, len(fields), 2)}
+    try:
+        return Job.from_record(member, record) if record else None
+    except (KeyError, ValueError):
+        return None
 
 
 def read_counts(reply: Reply) -> QueueCounts:

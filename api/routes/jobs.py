@@ -6,17 +6,21 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.body import read_json_body
+from api.caching import partial, with_tag
 from api.desk import Seen, desk_of
-from api.documentation import PUT_BODY, SUBMIT_BODY, WAITING, json_answers
+from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, json_answers
 from api.estimates import retry_after_s
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
+from api.listing import Cursor, JobFilter, Listing, read_metadata
 from api.schemas import JobList, JobRecord
 from headrace.errors import FieldError, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
 from headrace.ids import CHOSEN_PATTERN, check_chosen_id
 from headrace.jobs import JobStatus
-from headrace.reading import invalid_fields
+from headrace.reading import invalid_fields, read_shape
 from headrace.trace import TRACEPARENT, read_traceparent
+
+_FILTERS = frozenset({*JobFilter.model_fields, "limit"} - {"metadata"})
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -83,32 +87,39 @@ def _submitted(seen: Seen, preference: Preference) -> Response:
 
 @router.get(
     "",
-    summary="List the newest jobs",
+    summary="List jobs",
+    openapi_extra=LISTING,
     responses=json_answers({200: "Newest first"}, JobList, problems=(422, 503)),
 )
-async def recent(
+async def list_jobs(
     request: Request, limit: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 50
 ) -> Response:
-    """List jobs without their results."""
-    jobs = await desk_of(request).recent(limit)
-    return _json({"jobs": [seen.document() for seen in jobs]})
+    """List the jobs that the filters mean, without results. A page may be short: only `next` tells where all ends."""
+    query = dict(request.query_params)
+    cursor, metadata = query.pop("cursor", ""), read_metadata(query, _FILTERS)
+    wanted = read_shape({name: query[name] for name in _FILTERS - {"limit"} if name in query}, JobFilter, "/query")
+    wanted = wanted.model_copy(update={"metadata": metadata})
+    listing = Listing(desk_of(request))
+    page = await listing.page(wanted, limit=limit, cursor=Cursor.parse(cursor) if cursor else None)
+    return _json({"jobs": [seen.document() for seen in page.jobs], "next": page.next and str(page.next)})
 
 
 @router.get(
     "/{job_id}",
     summary="Look at a job",
     openapi_extra=WAITING,
-    responses=json_answers(
-        {200: "The job; with `Prefer: wait` after its end or the wait"},
-        JobRecord,
-        problems=(404, 410, 503),
-    ),
+    responses={
+        **json_answers(
+            {200: "The job; with `Prefer: wait` after its end or the wait"}, JobRecord, problems=(404, 410, 503)
+        ),
+        304: {"description": "As it was when it had the tag of `If-None-Match`"},
+    },
 )
 async def read(request: Request, job_id: str) -> Response:
     """Show a job; with `Prefer: wait=10` answer when it ends or the time is over, with the result inside."""
     preference = _preference(request)
     seen = await desk_of(request).see(job_id, wait_s=preference.wait_s, with_result=preference.wait_s > 0)
-    return _record(seen, preference, {}, open_status=200)
+    return with_tag(_record(seen, preference, {}, open_status=200), header_fields(request))
 
 
 @router.get(
@@ -120,7 +131,9 @@ async def read(request: Request, job_id: str) -> Response:
             "description": "The result, as the model's `output_schema` says",
             "content": {"application/json": {"schema": {}}},
         },
-        **json_answers({202: "Not ended yet"}, JobRecord, problems=(404, 409, 410, 503)),
+        206: {"description": "The part that `Range` asked for", "content": {"application/json": {"schema": {}}}},
+        304: {"description": "The result that has the tag of `If-None-Match`"},
+        **json_answers({202: "Not ended yet"}, JobRecord, problems=(404, 409, 410, 416, 503)),
     },
 )
 async def result(request: Request, job_id: str) -> Response:
@@ -133,7 +146,9 @@ async def result(request: Request, job_id: str) -> Response:
         raise JobNotSucceeded(_why_no_result(seen))
     if seen.output is None:
         raise JobExpired(f"the result of job {job_id} is no longer kept")
-    return Response(seen.output, headers=_applied(preference) | _trace(seen), media_type="application/json")
+    whole = Response(seen.output, headers=_applied(preference) | _trace(seen), media_type="application/json")
+    fields = header_fields(request)
+    return partial(with_tag(whole, fields), fields)
 
 
 @router.post(

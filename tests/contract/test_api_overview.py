@@ -229,7 +229,7 @@ async def test_a_fault_of_ours_is_told_by_its_id_only(
     async def fail(*_: object) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr(JobDesk, "recent", fail)
+    monkeypatch.setattr(JobDesk, "browse", fail)
     answer = await api.get("/v1/jobs", headers={"X-Request-Id": "mine-1"})
 
     assert (

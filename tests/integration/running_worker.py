@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 
@@ -55,6 +55,9 @@ class RunningWorker:
         settings: others than the usual ones of tests.
     """
 
+    #: Of the model.
+    max_batch: ClassVar[int] = 8
+
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.server = EmbeddedServer(folder=folder / "redis", port=free_port())
@@ -65,7 +68,7 @@ class RunningWorker:
         self.store = JobStore(Keys())
         source = folder / "source"
         source.mkdir()
-        (source / "model.py").write_text(SOURCE)
+        (source / "model.py").write_text(SOURCE.replace("max_batch=8", f"max_batch={self.max_batch}"))
         self.ref = Registry(url=self.settings.registry_location).push(source, name="obedient").manifest.ref
         self.app = make_app(self.settings)
         self._log = (folder / "worker.log").open("ab")

@@ -1,0 +1,131 @@
+"""A tenant's jobs, the newest first, page by page, and which of them are meant."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from api.desk import JobDesk, Seen
+from headrace.errors import FieldError, InvalidInput
+from headrace.jobs import JobStatus
+from headrace.moments import MomentField
+from headrace.store_records import Browsed
+from headrace.tiers import Tier
+
+#: Jobs that one script reads, and that one page looks at when few of them are meant.
+_CHUNK, _MOST_LOOKED_AT = 200, 2000
+_METADATA = "metadata."
+
+
+class JobFilter(BaseModel):
+    """Which jobs are meant: those that all of it fits; all of them where it says nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: JobStatus | None = None
+    model: str | None = None
+    tier: Tier | None = None
+    created_after: MomentField | None = None
+    created_before: MomentField | None = None
+    metadata: dict[str, str] = {}
+
+    def takes(self, found: Browsed) -> bool:
+        """Tell whether a job that is still kept is meant, but for its time."""
+        job = found.job
+        is_meant = job is not None and (
+            self.status in (None, job.status)
+            and self.tier in (None, job.tier)
+            and self.model in (None, job.ref.name, str(job.ref))
+        )
+        if not is_meant or not self.metadata:
+            return is_meant
+        notes = orjson.loads(found.metadata or b"{}")
+        return all(notes.get(name) == value for name, value in self.metadata.items())
+
+
+class Cursor(NamedTuple):
+    """Where a list goes on."""
+
+    score: float
+    job_id: str = ""
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.score:.3f} {self.job_id}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read what a page before has given.
+
+        Raises:
+            InvalidInput: if none has.
+        """
+        try:
+            plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+            score, job_id = plain.split(" ")
+            return cls(float(score), job_id)
+        except (ValueError, binascii.Error) as error:
+            problem = "is not what an earlier page gave as next"
+            raise InvalidInput(
+                f"cursor {problem}", fields=[FieldError("/query/cursor", problem, "wrong_cursor")]
+            ) from error
+
+
+class Page(NamedTuple):
+    """Some jobs, newest first; `next` goes on after them, None at the end."""
+
+    jobs: list[Seen]
+    next: Cursor | None
+
+
+def read_metadata(query: Mapping[str, str], known: frozenset[str]) -> dict[str, str]:
+    """The pairs `metadata.name=value` of a query.
+
+    Raises:
+        InvalidInput: naming a parameter that is not known.
+    """
+    unknown = [name for name in query if name not in known and not name.startswith(_METADATA)]
+    if unknown:
+        problem = f"is not known; known are {', '.join(sorted(known))} and metadata.name"
+        raise InvalidInput(
+            f"the parameter {unknown[0][:80]} {problem}",
+            fields=[FieldError(f"/query/{name[:80]}", problem, "unknown_parameter") for name in unknown],
+        )
+    return {name.removeprefix(_METADATA): query[name] for name in query if name.startswith(_METADATA)}
+
+
+class Listing:
+    """The jobs of one tenant.
+
+    Args:
+        desk: of the tenant.
+    """
+
+    def __init__(self, desk: JobDesk) -> None:
+        self._desk = desk
+
+    async def page(self, wanted: JobFilter, *, limit: int, cursor: Cursor | None = None) -> Page:
+        """The newest jobs that are meant, after `cursor` if that is given; a page may be short before the end."""
+        now_ms = await self._desk.now_ms()
+        oldest_ms = wanted.created_after.at(now_ms) if wanted.created_after else 0
+        newest_ms = wanted.created_before.at(now_ms) if wanted.created_before else float("inf")
+        cursor, is_over, looked_at = cursor or Cursor(newest_ms), False, 0
+        found: list[Browsed] = []
+        while not is_over and len(found) < limit and looked_at < _MOST_LOOKED_AT:
+            chunk = await self._desk.browse(cursor.score, cursor.job_id, limit=_CHUNK)
+            looked_at += len(chunk)
+            is_over = len(chunk) < _CHUNK
+            for row in chunk:
+                if row.score < oldest_ms:
+                    is_over = True
+                    break
+                cursor = Cursor(row.score, row.job_id)
+                if wanted.takes(row):
+                    found.append(row)
+                    if len(found) == limit:
+                        is_over = is_over and row is chunk[-1]
+                        break
+        seen = await self._desk.describe_all(found)
+        return Page(seen, None if is_over else cursor)
