@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from headrace.eta import Pace, serves
 from headrace.jobs import Reason
@@ -14,13 +15,19 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.tiers import Tier
 
 _FRESH_S = 1.0
+#: Reasons that starting another worker could change.
+_NOBODY_YET = (Reason.NO_COMPATIBLE_WORKER, Reason.WORKER_STARTING)
+
+#: Answers why no worker class can run jobs of a version and tier, given the workers that live; empty if one can.
+Nowhere: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence]], str]
 
 
 class Roster:
     """The workers at one moment."""
 
-    def __init__(self, workers: Sequence[WorkerPresence] = ()) -> None:
+    def __init__(self, workers: Sequence[WorkerPresence] = (), *, nowhere: Nowhere = lambda *_: "") -> None:
         self.workers = tuple(workers)
+        self._nowhere = nowhere
         self._waits: dict[tuple[ModelRef, Tier], tuple[Reason, str]] = {}
         self._paces: dict[tuple[ModelRef, Tier], Pace | None] = {}
 
@@ -33,8 +40,14 @@ class Roster:
     def explain(self, ref: ModelRef, tier: Tier) -> tuple[Reason, str]:
         """Why a queued job of this model and tier does not run yet."""
         if (ref, tier) not in self._waits:
-            self._waits[ref, tier] = explain_wait(ref, tier, self.workers)
+            self._waits[ref, tier] = self._explain(ref, tier)
         return self._waits[ref, tier]
+
+    def _explain(self, ref: ModelRef, tier: Tier) -> tuple[Reason, str]:
+        reason, detail = explain_wait(ref, tier, self.workers)
+        if reason in _NOBODY_YET and (why := self._nowhere(ref, tier, self.workers)):
+            return Reason.NO_COMPATIBLE_WORKER, why
+        return reason, detail
 
     def load(self, group: str) -> GroupLoad:
         """What all workers together have of a group."""
@@ -49,8 +62,9 @@ class Roster:
 class Presences:
     """Reads the roster when it is older than a second; who asks meanwhile shares the reading."""
 
-    def __init__(self, *, mux: Mux, keys: Keys) -> None:
+    def __init__(self, *, mux: Mux, keys: Keys, nowhere: Nowhere) -> None:
         self._mux = mux
+        self._nowhere = nowhere
         self._keys = keys
         self._roster = Roster()
         self._read_at = float("-inf")
@@ -66,7 +80,7 @@ class Presences:
             return self._roster
         async with self._lock:
             if not self._is_fresh():
-                self._roster = Roster(await self._read())
+                self._roster = Roster(await self._read(), nowhere=self._nowhere)
                 self._read_at = time.monotonic()
         return self._roster
 

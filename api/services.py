@@ -8,6 +8,7 @@ from fastapi import Request
 from api.catalog import Catalog
 from api.durability import Everysec, Strict, make_barrier
 from api.event_feed import EventFeed
+from api.fit import Fit
 from api.id_seal import IdSeal
 from api.intake import Intake
 from api.key_ring import KeyRing
@@ -75,7 +76,7 @@ def make_services(settings: Settings) -> Services:
         registry=Registry(url=settings.registry_location, signers=settings.signers), poll_s=settings.registry_poll_s
     )
     store, seal = JobStore(keys), IdSeal(mux=mux, keys=keys)
-    presences = Presences(mux=mux, keys=keys)
+    presences = Presences(mux=mux, keys=keys, nowhere=Fit(catalog=catalog, classes=settings.worker_classes).nowhere)
     prospects = Prospects(mux=mux, store=store, presences=presences)
     return Services(
         settings=settings,

@@ -31,6 +31,8 @@ class ModelOptions(BaseModel):
     buckets: tuple[int, ...] = ()
     #: `own`: in a process of its own, so that a crash of it is nobody else's. One that crashes twice gets that anyway.
     isolation: Literal["shared", "own"] = "shared"
+    #: What it needs of a worker's machine, as worker classes are labelled.
+    labels: tuple[str, ...] = ()
     #: Where it runs: on a GPU only, or anywhere.
     device: Literal["any", "cuda"] = "any"
     #: Memory of its device that it needs, loaded and in its largest pass; 0: nobody knows.

@@ -68,6 +68,10 @@ class WorkerClass(BaseModel):
         description="memory that the models of a worker may use at once, on the device or, on cpu, with their process;"
         " beyond it models make way for others; 0: all stay loaded",
     )
+    labels: tuple[str, ...] = Field((), description="what its machines have that models may ask for: nvlink, eu")
+    price_per_hour: float = Field(
+        0.0, ge=0, description="what a worker costs; of classes that suit a model alike the cheapest is scaled for it"
+    )
     pinned: tuple[str, ...] = Field((), description="names of the models that stay loaded once they are")
 
     @field_validator("max_workers")

@@ -4,12 +4,13 @@ A class is scaled for the tiers that stand first with it; what another class can
 beyond the most workers that it may have, goes to the other.
 """
 
-import fnmatch
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from headrace import worker_fit
 from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_fit import NOTHING, Needs
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 
 
@@ -18,6 +19,12 @@ class Source(NamedTuple):
 
     model: str
     tier: Tier
+    needs: Needs = NOTHING
+
+    @classmethod
+    def of(cls, queue: QueueLoad) -> "Source":
+        """The source of a queue's work."""
+        return cls(queue.ref.name, queue.tier, queue.needs)
 
 
 class Demand(NamedTuple):
@@ -43,20 +50,23 @@ class Demand(NamedTuple):
 
 def serves(kind: WorkerClass, source: Source) -> bool:
     """Tell whether workers of a class take jobs from a source."""
-    return source.tier in kind.tiers and any(fnmatch.fnmatchcase(source.model, pattern) for pattern in kind.models)
+    return worker_fit.serves(kind, source.model, source.tier, source.needs)
 
 
 def home_of(source: Source, classes: Mapping[str, WorkerClass]) -> str | None:
-    """The class that is scaled for a source: where its tier stands nearest to the front; the first of equals."""
-    serving = [name for name, kind in classes.items() if serves(kind, source)]
-    return min(serving, key=lambda name: classes[name].tiers.index(source.tier), default=None)
+    """The class that is scaled for a source: where its tier stands nearest to the front; of equals the cheapest."""
+
+    def rank(name: str) -> tuple[int, float]:
+        return classes[name].tiers.index(source.tier), classes[name].price_per_hour
+
+    return min((name for name, kind in classes.items() if serves(kind, source)), key=rank, default=None)
 
 
 def demands(seen: Observation, classes: Mapping[str, WorkerClass]) -> dict[str, Demand]:
     """What each class is scaled for."""
     homes: dict[str, list[QueueLoad]] = {name: [] for name in classes}
     for queue in seen.queues:
-        home = home_of(Source(queue.ref.name, queue.tier), classes)
+        home = home_of(Source.of(queue), classes)
         if home is not None:
             homes[home].append(queue)
     return {name: _demand(queues, seen.classes[name], classes[name]) for name, queues in homes.items()}
@@ -66,7 +76,7 @@ def _demand(queues: list[QueueLoad], load: ClassLoad, kind: WorkerClass) -> Dema
     backlog_s, arriving, arrived = 0.0, 0.0, 0.0
     work: dict[Source, float] = {}
     for queue in queues:
-        source = Source(queue.ref.name, queue.tier)
+        source = Source.of(queue)
         present_s = load.work_s(queue.ref, queue.waiting + queue.held)
         coming = load.work_s(queue.ref, queue.arrivals)
         backlog_s, arriving = backlog_s + present_s, arriving + coming

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
+from headrace.worker_fit import NOTHING, Needs
 
 #: Seconds a job is taken to need while nobody has measured one.
 UNMEASURED_JOB_S = 0.02
@@ -23,6 +24,7 @@ class QueueLoad(NamedTuple):
     arrivals: float
     #: Jobs that arrived each second since the last look.
     arrived: float = 0.0
+    needs: Needs = NOTHING
 
 
 class ClassLoad(NamedTuple):

@@ -1,14 +1,16 @@
 """Observer: looks at queues and workers in Redis and makes of it what the scaling policy needs. Changes nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from headrace.keys import split_group
+from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.store_records import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
+from headrace.worker_fit import NOTHING, Needs
 from scheduler.forecaster import level_tau_s
 from scheduler.meters import JobTimes, RateMeter, StartMeter
 from scheduler.observation import ClassLoad, Observation, QueueLoad
@@ -21,12 +23,21 @@ class Observer:
         store: operations of the cell.
         connection: carries them out.
         classes: the worker classes.
+        needs: answers what a model version needs of a worker.
     """
 
-    def __init__(self, *, store: JobStore, connection: SyncRedis, classes: Mapping[str, WorkerClass]) -> None:
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        connection: SyncRedis,
+        classes: Mapping[str, WorkerClass],
+        needs: Callable[[ModelRef], Needs] = lambda _: NOTHING,
+    ) -> None:
         self._store = store
         self._connection = connection
         self._classes = classes
+        self._needs = needs
         self._rates, self._starts, self._times = RateMeter(), StartMeter(), JobTimes()
 
     def observe(self, now: float) -> Observation:
@@ -58,10 +69,17 @@ class Observer:
         arrived = {group: count.arrived for group, count in counts.items()}
         rates = self._rates.update(arrived, now, tau_s=tau_s)
         growth = self._rates.growth
-        queues = (_queue(depth, workers, rates[depth.group], growth[depth.group]) for depth in depths)
+        queues = (self._queue(depth, workers, rates[depth.group], growth[depth.group]) for depth in depths)
         averages = _averages(counts)
         classes = {name: self._class(name, workers, desired.get(name), averages) for name in self._classes}
         return Observation(tuple(queues), classes)
+
+    def _queue(
+        self, depth: QueueDepth, workers: Iterable[WorkerPresence], arrivals: float, arrived: float
+    ) -> QueueLoad:
+        ref, tier = split_group(depth.group)
+        held = sum(worker.groups[depth.group].held for worker in workers if depth.group in worker.groups)
+        return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived, self._needs(ref))
 
     def _tau_s(self, name: str, kind: WorkerClass) -> float:
         return level_tau_s(self._starts.cold_start_s(name), kind.wait_objective_s, kind.scale_down_window_s)
@@ -86,12 +104,6 @@ def stage_of(worker: WorkerPresence) -> WorkerState:
     if worker.state is WorkerState.READY and states and ModelState.READY not in states:
         return WorkerState.STARTING
     return worker.state
-
-
-def _queue(depth: QueueDepth, workers: Iterable[WorkerPresence], arrivals: float, arrived: float) -> QueueLoad:
-    ref, tier = split_group(depth.group)
-    held = sum(worker.groups[depth.group].held for worker in workers if depth.group in worker.groups)
-    return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived)
 
 
 def _averages(counts: Mapping[str, QueueCounts]) -> dict[str, float]:

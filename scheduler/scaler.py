@@ -9,7 +9,9 @@ from headrace.scaling import ClassScaling, ScalingChange, ScalingReport
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from registry.registry import Registry
 from scheduler.leadership import Lead, Leadership
+from scheduler.needs_book import NeedsBook
 from scheduler.observation import Observation
 from scheduler.observer import Observer
 from scheduler.policy import Decision, ScalingPolicy
@@ -34,7 +36,8 @@ class Scaler:
         self._rule = settings.scaling_rule
         self._connection = connection
         self._leadership = leadership
-        self._observer = Observer(store=store, connection=connection, classes=classes)
+        needs = NeedsBook(registry=Registry(url=settings.registry_location))
+        self._observer = Observer(store=store, connection=connection, classes=classes, needs=needs.of)
         self._policy = ScalingPolicy(classes=classes, rule=settings.scaling_rule)
         self._market = SpotMarket(classes=classes)
         self._fence = 0

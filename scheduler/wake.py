@@ -30,7 +30,7 @@ def unserved(seen: Observation, counts: Mapping[str, int], classes: Mapping[str,
     busy = [kind for name, kind in classes.items() if counts[name]]
     found = []
     for queue in seen.queues:
-        source = Source(queue.ref.name, queue.tier)
+        source = Source.of(queue)
         if any(serves(kind, source) for kind in idle) and not any(serves(kind, source) for kind in busy):
             found.append(group_of(queue.ref, queue.tier))
     return tuple(found)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from headrace.errors import HeadraceError
 from headrace.keys import split_group
 from headrace.model_ref import ModelRef
+from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.worker_fit import Needs, misfit
 from registry.registry import Registry
 from workers.residency import Footprint
 
@@ -25,6 +27,7 @@ class Catalog:
     Args:
         serves: tells, by its name, whether a model is served here; called from the thread.
         poll_s: how often to look.
+        kind: what this worker is.
     """
 
     def __init__(
@@ -35,12 +38,14 @@ class Catalog:
         store: JobStore,
         serves: Callable[[str], bool],
         poll_s: float,
+        kind: WorkerClass,
     ) -> None:
         self._url = url
         self._registry_url = registry_url
         self._store = store
         self._serves = serves
         self._poll_s = poll_s
+        self._kind = kind
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
         #: What to serve, as `name@version`; replaced as a whole, so any thread may read it.
@@ -49,6 +54,8 @@ class Catalog:
         #: likewise, and before, as far as it can be read.
         self.footprints: Mapping[str, Footprint] = {}
         self.apart: frozenset[str] = frozenset()
+        #: Why those of them that this worker cannot run are not for it.
+        self.misfits: Mapping[str, str] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -91,6 +98,8 @@ class Catalog:
                 continue
             size_bytes = manifest.options.memory_bytes or int(_OVER_FILES * manifest.size_bytes)
             self.footprints = {**self.footprints, ref: Footprint(size_bytes)}
+            if why := misfit(self._kind, Needs.of(manifest.options)):
+                self.misfits = {**self.misfits, ref: f"it {why}"}
             if manifest.options.isolation == "own":
                 self.apart |= {ref}
 

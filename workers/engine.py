@@ -166,6 +166,7 @@ class JobEngine:
             store=self._store,
             serves=lambda name: self.offer.serves(name),
             poll_s=self._settings.registry_poll_s,
+            kind=self._identity.worker_class,
         )
 
     def _make_keeper(self) -> Keeper:
@@ -209,7 +210,7 @@ class JobEngine:
         self._fence()
         self._renew_child()
         self._links.check()
-        self._path.expect(self._catalog.footprints)
+        self._path.expect(self._catalog.footprints, self._catalog.misfits)
         self._children.separation.declare(self._catalog.apart)
         self._path.want(self._catalog.wanted)
         self._look.look(self.offer.groups(self._path.models.refs(), self._identity.worker_class.tiers))

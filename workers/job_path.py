@@ -65,6 +65,7 @@ class JobPath:
         self.held = HeldJobs()
         self.models = ServedModels()
         self.residency = parts.residency
+        self._misfits: Mapping[str, str] = {}
         self._circuit = Circuit()
         self.clock = ForwardClock()
         self.costs = parts.costs
@@ -204,8 +205,9 @@ class JobPath:
         self.models.want(self.costs.settled(refs, time.monotonic()))
         self.load_due()
 
-    def expect(self, footprints: Mapping[str, Footprint]) -> None:
-        """What versions that were never loaded here will probably need."""
+    def expect(self, footprints: Mapping[str, Footprint], misfits: Mapping[str, str]) -> None:
+        """What versions that were never loaded here will probably need, and why some are not for this worker."""
+        self._misfits = misfits
         for ref, footprint in footprints.items():
             self.residency.expect(ref, footprint)
 
@@ -227,8 +229,8 @@ class JobPath:
 
     def _refuse_misfits(self, now: float) -> None:
         for ref in self.models.loadable(now):
-            if why := self.residency.misfit(ref):
-                log.error("%s is not loaded: %s", ref, why)
+            if why := self._misfits.get(ref) or self.residency.misfit(ref):
+                log.info("%s is not loaded: %s", ref, why)
                 self.models.refused(ref, why, now)
 
     def model_unloaded(self, ref: str, used_bytes: int) -> None:

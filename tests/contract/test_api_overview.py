@@ -16,7 +16,7 @@ from api.desk import JobDesk
 from headrace.errors import HeadraceError
 from headrace.keys import Keys
 from headrace.presence import GroupLoad, WorkerPresence, WorkerState
-from headrace.settings import Settings
+from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
@@ -25,6 +25,7 @@ from scheduler.embedded_server import free_port
 from scheduler.leadership import Leadership
 from scheduler.scaler import Scaler
 from tests.contract.conftest import HandWorker
+from tests.model_folder import write_model
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 
@@ -80,6 +81,31 @@ async def test_a_model_can_be_used_the_moment_it_was_pushed(
 
     assert (before.status_code, after.status_code) == (404, 202)
     assert "no model is released" in before.json()["detail"]
+
+
+async def test_what_no_worker_class_can_run_is_said_at_once(api_with: Callable[..., Any], tmp_path: Path) -> None:
+    url = (tmp_path / "new").as_uri()
+    folder = write_model(
+        tmp_path / "demanding",
+        """
+class Demanding(Model, labels=("nvlink",)):
+    def forward(self, batch: list[str]) -> list[str]: return batch
+""",
+    )
+    Registry(url=url).push(folder, name="demanding")
+    lacking = {"on-demand": WorkerClass()}
+    having = {**lacking, "gpu": WorkerClass(min_workers=0, labels=("nvlink",))}
+
+    async def submitted(classes: dict[str, WorkerClass]) -> dict[str, Any]:
+        async with api_with(registry_url=url, worker_classes=classes) as api:
+            job: dict[str, Any] = (await api.post("/v1/jobs", json={"model": "demanding", "input": "x"})).json()
+            return job
+
+    impossible, possible = await submitted(lacking), await submitted(having)
+
+    assert "no_compatible_worker" == impossible["reason"]
+    assert "on-demand: it needs a worker with the label nvlink" in impossible["reason_detail"]
+    assert "no worker class" not in (possible["reason_detail"] or "")
 
 
 async def test_queues_count_what_waits_by_tier(api: httpx2.AsyncClient) -> None:

@@ -153,3 +153,14 @@ def test_a_child_that_dies_loads_again_what_it_had_and_jobs_are_done(start: Star
     members = [member for ref in refs for member in rig.submit("a", ref=ref)]
 
     assert {JobStatus.SUCCEEDED} == set(rig.finish(*members))
+
+
+def test_a_model_that_asks_for_what_the_class_has_not_is_not_loaded_and_says_so(start: Start) -> None:
+    rig = start(1)
+    ref = str(rig.push("picky", LARGE.replace("max_batch=8", 'max_batch=8, labels=("nvlink",)')))
+    rig.start()
+
+    rig.run_until(lambda: ref in rig.engine.presence().models)
+    rig.run_until(lambda: rig.engine.presence().models[ref].state is ModelState.FAILED)
+
+    assert "it needs a worker with the label nvlink" == rig.engine.presence().models[ref].error
