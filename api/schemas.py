@@ -122,6 +122,12 @@ class DeliveryList(_Shape):
     deliveries: list[WebhookDelivery]
 
 
+class ReplayedList(_Shape):
+    """What is told again."""
+
+    replayed: list[str] = Field(description="Their `webhook-id`s.")
+
+
 class JobRecord(_Shape):
     """A job."""
 

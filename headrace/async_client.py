@@ -179,6 +179,14 @@ class AsyncClient:
         """What was told to webhooks, newest first."""
         return await self._call(http_call.webhook_deliveries(limit=limit))
 
+    async def replay_webhook(self, delivery_id: str) -> dict[str, Any]:
+        """Have a webhook delivered again, under its own id."""
+        return await self._call(http_call.replay_webhook(delivery_id))
+
+    async def replay_webhooks(self, *, status: str = "failed", since: str | None = None, limit: int = 100) -> list[str]:
+        """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
+        return await self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
+
     async def dead_letters(
         self, *, limit: int = 50, model: str | None = None, cause: str | None = None
     ) -> list[dict[str, Any]]:

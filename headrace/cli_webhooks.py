@@ -14,7 +14,7 @@ from headrace.keys import Keys
 from headrace.running import find_running
 from headrace.settings import get_settings
 from headrace.sync_redis import SyncRedis
-from headrace.webhooks import ROTATION_S
+from headrace.webhooks import ROTATION_S, DeliveryState
 
 app = typer.Typer(no_args_is_help=True, help="Who was told of the ends of jobs, and the secret that signs it.")
 
@@ -34,7 +34,32 @@ def deliveries(
     if as_json:
         print_json(documents)
         return
-    print_table(("JOB", "URL", "STATUS", "ATTEMPTS", "LAST OUTCOME", "NEXT ATTEMPT"), map(_row, documents))
+    print_table(("ID", "URL", "STATUS", "ATTEMPTS", "LAST OUTCOME", "NEXT ATTEMPT"), map(_row, documents))
+
+
+@app.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that --status and --since mean, at most --limit.")] = False,
+    status: Annotated[DeliveryState, typer.Option(help="With --all: those that are so.")] = DeliveryState.FAILED,
+    since: Annotated[str, typer.Option(metavar="TIME", help="With --all: attempted last then or later.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 100,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Deliver some, or with --all many, again; prints the ids of what is due now. ID is a `webhook-id`."""
+    if bool(ids) == every:
+        raise InvalidInput("name the deliveries, or --all: headrace webhooks replay --all --status failed")
+    with Client(url or None, patience=LOOKING) as client:
+        if every:
+            ids = client.replay_webhooks(status=status, since=since or None, limit=limit)
+        else:
+            ids = [client.replay_webhook(event_id)["id"] for event_id in ids or ()]
+    if as_json:
+        print_json({"id": event_id} for event_id in ids)
+        return
+    for event_id in ids:
+        typer.echo(event_id)
 
 
 @app.command()
@@ -64,7 +89,7 @@ def secret(
 
 def _row(delivery: Mapping[str, Any]) -> tuple[object, ...]:
     shown = (delivery[name] for name in ("url", "status", "attempts"))
-    return delivery["job"]["id"], *shown, delivery["outcome"] or "", delivery["next_attempt"] or ""
+    return delivery["id"], *shown, delivery["outcome"] or "", delivery["next_attempt"] or ""
 
 
 def _redis_url() -> str:

@@ -60,6 +60,11 @@ class DeliveryStore:
         args = (self.keys.prefix, result_ttl_s, *rows)
         return RedisOp(lambda reply: [flag == "1" for flag in reply.decode()], args, load_script("settle_deliveries"))
 
+    def replay(self, delivery_ids: Sequence[str], *, result_ttl_s: int) -> RedisOp[list[bool]]:
+        """Have deliveries made again, from the first attempt on; False for one of which nothing can be told."""
+        args: list[Argument] = [self.keys.prefix, result_ttl_s, *delivery_ids]
+        return RedisOp(lambda reply: [flag == "1" for flag in reply.decode()], args, load_script("replay_deliveries"))
+
     def read(self, delivery_ids: Sequence[str]) -> RedisOp[list[Delivery]]:
         """Those of the deliveries that are still known."""
 

@@ -7,6 +7,7 @@
     │   ├── Forbidden                403
     │   ├── NotFound                 404
     │   │   ├── JobNotFound          404
+    │   │   ├── DeliveryNotFound          404
     │   │   ├── KeyNotFound          404
     │   │   └── ModelNotFound        404
     │   ├── MethodNotAllowed         405
@@ -118,6 +119,13 @@ class JobNotFound(NotFound):
 
     code = "job_not_found"
     title = "No such job"
+
+
+class DeliveryNotFound(NotFound):
+    """Raised when no webhook of a job that has ended and is still kept has the id that was asked for."""
+
+    code = "delivery_not_found"
+    title = "No such delivery"
 
 
 class KeyNotFound(NotFound):

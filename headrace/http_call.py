@@ -182,6 +182,29 @@ def webhook_deliveries(*, limit: int = 50) -> HttpCall[list[dict[str, Any]]]:
     return HttpCall(method="GET", path=f"/v1/webhook-deliveries?limit={limit}", read=read, headers={})
 
 
+def replay_webhook(delivery_id: str) -> HttpCall[dict[str, Any]]:
+    """Have a webhook delivered again."""
+
+    def read(answer: Answer) -> dict[str, Any]:
+        document: dict[str, Any] = orjson.loads(answer.body)
+        return document
+
+    path = f"/v1/webhook-deliveries/{quote(delivery_id, safe='')}/replay"
+    return HttpCall(method="POST", path=path, read=read, headers={})
+
+
+def replay_webhooks(*, status: str, since: str | None, limit: int) -> HttpCall[list[str]]:
+    """Have many webhooks delivered again."""
+    chosen = {"status": status, "since": since, "limit": limit}
+    query = urlencode({name: value for name, value in chosen.items() if value is not None})
+
+    def read(answer: Answer) -> list[str]:
+        ids: list[str] = orjson.loads(answer.body)["replayed"]
+        return ids
+
+    return HttpCall(method="POST", path=f"/v1/webhook-deliveries:replay?{query}", read=read, headers={})
+
+
 def dead_letters(
     *, limit: int = 50, model: str | None = None, cause: str | None = None
 ) -> HttpCall[list[dict[str, Any]]]:

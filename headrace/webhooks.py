@@ -89,6 +89,12 @@ def event_id_of(delivery_id: str) -> str:
     return f"{job_id}-{seq}"
 
 
+def delivery_of(event_id: str, tenant: str) -> str | None:
+    """The delivery that a `webhook-id` names; None if it cannot be one."""
+    job_id, _, seq = event_id.rpartition("-")
+    return f"{tenant}/{job_id}:{seq}" if job_id and seq.isascii() and seq.isdecimal() else None
+
+
 def new_secret() -> str:
     """A secret as Standard Webhooks writes it: `whsec_` and 32 bytes in base64."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()

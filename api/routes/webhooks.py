@@ -4,13 +4,16 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime
 
 from api.callers import caller_of
 from api.documentation import json_answers
 from api.records import delivery_document
-from api.schemas import DeliveryList
+from api.schemas import DeliveryList, ReplayedList, WebhookDelivery
 from api.services import Services, services_of
-from headrace.webhooks import Delivery
+from headrace.delivery_store import MOST_LISTED
+from headrace.errors import DeliveryNotFound
+from headrace.webhooks import Delivery, DeliveryState, delivery_of, event_id_of
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 
@@ -27,6 +30,57 @@ async def list_deliveries(
     deliveries = await _newest(services_of(request), caller_of(request).tenant, limit)
     documents = [delivery_document(delivery) for delivery in deliveries]
     return Response(orjson.dumps({"deliveries": documents}), media_type="application/json")
+
+
+@router.post(
+    "/webhook-deliveries/{delivery_id}/replay",
+    status_code=202,
+    summary="Have a webhook delivered again",
+    responses=json_answers({202: "It is due now"}, WebhookDelivery, problems=(404, 503)),
+)
+async def replay(request: Request, delivery_id: str) -> Response:
+    """Deliver an event again under its own id, from the first attempt on; one that waits is attempted at once."""
+    services, tenant = services_of(request), caller_of(request).tenant
+    name = delivery_of(delivery_id, tenant)
+    if name is None or not await _replay(services, [name]):
+        raise DeliveryNotFound(
+            f"there is no delivery {delivery_id[:80]} of a job that has ended and is still kept;"
+            " GET /v1/webhook-deliveries lists what there is"
+        )
+    [delivery] = await services.mux.run(services.deliveries.read([name]))
+    return Response(orjson.dumps(delivery_document(delivery)), 202, media_type="application/json")
+
+
+@router.post(
+    "/webhook-deliveries:replay",
+    summary="Have many webhooks delivered again",
+    responses=json_answers({200: "What is due now"}, ReplayedList, problems=(422, 503)),
+)
+async def replay_all(
+    request: Request,
+    status: Annotated[DeliveryState, Query(description="Those that are so.")] = DeliveryState.FAILED,
+    since: Annotated[AwareDatetime | None, Query(description="Attempted last at this time or later.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="How many of the newest at most.")] = 100,
+) -> Response:
+    """Deliver all again that failed, or another state, of a time; asked again, it goes on with the rest."""
+    services, tenant = services_of(request), caller_of(request).tenant
+    since_ms = since.timestamp() * 1000 if since else 0
+    deliveries = [
+        delivery
+        for delivery in await _newest(services, tenant, MOST_LISTED)
+        if delivery.state is status and (delivery.attempted_ms or 0) >= since_ms
+    ]
+    replayed = await _replay(services, [delivery.id for delivery in deliveries[:limit]])
+    return Response(orjson.dumps({"replayed": list(map(event_id_of, replayed))}), media_type="application/json")
+
+
+async def _replay(services: Services, names: list[str]) -> list[str]:
+    """Those of the deliveries that are due again."""
+    if not names:
+        return []
+    op = services.deliveries.replay(names, result_ttl_s=services.settings.result_ttl_s)
+    due = await services.mux.run(op)
+    return [name for name, is_due in zip(names, due, strict=True) if is_due]
 
 
 async def _newest(services: Services, tenant: str, limit: int) -> list[Delivery]:

@@ -10,7 +10,7 @@ import pytest
 from headrace.delivery_store import DeliveryStore, Settlement
 from headrace.keys import Keys
 from headrace.sync_redis import SyncRedis
-from headrace.webhooks import DeliveryState, DueDelivery
+from headrace.webhooks import DeliveryState, DueDelivery, event_id_of
 from tests.contract.conftest import HandWorker
 
 URL = "https://example.com/done?token=1"
@@ -159,3 +159,47 @@ async def test_the_newest_are_listed_first_and_no_more_than_asked_for(
 
     listed = (await api.get("/v1/webhook-deliveries?limit=2")).json()["deliveries"]
     assert [paths[3], paths[2]] == [delivery["job"]["links"]["self"] for delivery in listed]
+
+
+async def test_a_delivery_that_failed_is_told_again_from_the_first_attempt_on(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    path = await submit_and_end(api, worker)
+    first = courier.lease()
+    courier.settle(first, DeliveryState.FAILED, "http_500")
+    event_id = (await api.get("/v1/webhook-deliveries")).json()["deliveries"][0]["id"]
+
+    answer = await api.post(f"/v1/webhook-deliveries/{event_id}/replay")
+
+    assert answer.status_code == 202
+    assert (event_id, "pending", 0) == tuple(answer.json()[name] for name in ("id", "status", "attempts"))
+    again = courier.lease()
+    assert (first.id, 1, first.output) == (again.id, again.attempts, again.output)
+    courier.settle(again, DeliveryState.DELIVERED, "http_200")
+    assert (await api.get(path)).json()["webhook"]["status"] == "delivered"
+
+
+@pytest.mark.parametrize("event_id", ["c1-none-1", "nothing", "c1-none-x", "-1"])
+async def test_what_is_no_delivery_cannot_be_replayed(api: httpx2.AsyncClient, event_id: str) -> None:
+    answer = await api.post(f"/v1/webhook-deliveries/{event_id}/replay")
+
+    assert (404, "delivery_not_found") == (answer.status_code, answer.json()["code"])
+
+
+async def test_all_that_failed_since_a_time_are_replayed_together(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    failed = []
+    for state in (DeliveryState.FAILED, DeliveryState.DELIVERED, DeliveryState.FAILED):
+        await submit_and_end(api, worker)
+        due = courier.lease()
+        courier.settle(due, state, "http_500")
+        if state is DeliveryState.FAILED:
+            failed.append(event_id_of(due.id))
+
+    late = await api.post("/v1/webhook-deliveries:replay", params={"since": "2100-01-01T00:00:00Z"})
+    answer = await api.post("/v1/webhook-deliveries:replay", params={"since": "2000-01-01T00:00:00Z"})
+    nothing = await api.post("/v1/webhook-deliveries:replay")
+
+    assert {"replayed": []} == late.json() == nothing.json()
+    assert set(failed) == set(answer.json()["replayed"])

@@ -59,8 +59,37 @@ def test_the_command_line_submits_with_a_webhook_and_lists_its_delivery(live_url
     table = run(app, ["webhooks", "deliveries", "--url", live_url]).stdout
     document = json.loads(run(app, ["webhooks", "deliveries", "--json", "--url", live_url]).stdout)
 
-    assert [job_id, URL, "pending", "0"] == table.splitlines()[1].split()[:4]
+    assert [f"{job_id}-1", URL, "pending", "0"] == table.splitlines()[1].split()[:4]
     assert (document["job"]["id"], document["status"]) == (job_id, "pending")
+
+
+def test_a_delivery_is_replayed_by_client_and_command_line(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", {"text": "hi"}, webhook=URL)
+        job.cancel()
+        replayed = client.replay_webhook(f"{job.id}-1")
+        together = client.replay_webhooks(status="pending")
+    printed = CliRunner().invoke(app, ["webhooks", "replay", f"{job.id}-1", "--url", live_url])
+    every = CliRunner().invoke(app, ["webhooks", "replay", "--all", "--status", "pending", "--url", live_url])
+
+    assert (job.id, "pending") == (replayed["job"]["id"], replayed["status"])
+    assert [f"{job.id}-1"] == together == printed.stdout.split() == every.stdout.split()
+
+
+async def test_the_async_client_replays_too(live_url: str) -> None:
+    async with AsyncClient(live_url) as client:
+        job = await client.submit("greeter", {"text": "hi"}, webhook=URL)
+        await job.cancel()
+
+        assert f"{job.id}-1" == (await client.replay_webhook(f"{job.id}-1"))["id"]
+        assert [] == await client.replay_webhooks(since="2100-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("options", [[], ["c1-x-1", "--all"]])
+def test_what_to_replay_must_be_said_once(options: list[str]) -> None:
+    refused = CliRunner().invoke(app, ["webhooks", "replay", *options])
+
+    assert isinstance(refused.exception, InvalidInput)
 
 
 def test_the_secret_stays_until_it_is_rotated(secret_command: SecretCommand) -> None:

@@ -71,6 +71,8 @@ class Ledger:
         self._lost: set[Lease] = set()
         #: Deliveries that are over.
         self._told: set[str] = set()
+        #: Asked to be told again, whatever became of that.
+        self._replayed: set[str] = set()
         self._given_back: list[DueDelivery] = []
         #: Ended and told: their records may be gone.
         self._forgettable: set[str] = set()
@@ -170,7 +172,8 @@ class Ledger:
         due = self._attempt(self.cell.claim_deliveries) or []
         for delivery in due:
             require(delivery.job.status.is_terminal, f"the end of {delivery.id} was told before it came")
-            require(delivery.id not in self._told, f"{delivery.id} was over, yet it goes out again")
+            is_over = delivery.id in self._told - self._replayed
+            require(not is_over, f"{delivery.id} was over, yet it goes out again")
         return due
 
     def settle(self, due: Sequence[DueDelivery], state: DeliveryState) -> None:
@@ -180,6 +183,12 @@ class Ledger:
             require(not is_kept or delivery not in self._given_back, f"{delivery.id} was given back, yet settled")
         if state is not DeliveryState.PENDING:
             self._told |= {delivery.id for delivery, is_kept in zip(due, kept, strict=bool(kept)) if is_kept}
+
+    def replay(self) -> None:
+        """Ask for every end to be told again; those that have come already may go out once more."""
+        deliveries = [delivery_id_of(member) for member in self._seen]
+        self._replayed |= set(deliveries)
+        self._attempt(lambda: self.cell.run(self.cell.deliveries.replay(deliveries, result_ttl_s=60)))
 
     def give_back(self, due: Sequence[DueDelivery]) -> None:
         """Say that deliveries were not attempted; whoever says so holds them no more."""

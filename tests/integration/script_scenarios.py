@@ -225,6 +225,19 @@ def settling_deliveries(ledger: Ledger) -> Act:
     return settle
 
 
+def replaying(ledger: Ledger) -> Act:
+    for job_id in ("delivered", "failed"):
+        ledger.submit(job_id)
+    ledger.commit(ledger.take(start=True))
+    first, second = ledger.claim_deliveries()
+    ledger.settle([first], DeliveryState.DELIVERED)
+    ledger.settle([second], DeliveryState.FAILED)
+    ledger.submit("untried")
+    ledger.commit(ledger.take(start=True))
+    ledger.submit("waits")
+    return ledger.replay
+
+
 def signing(ledger: Ledger) -> Act:
     return lambda: ledger.rotate_secret()
 
@@ -266,6 +279,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "sweep": [sweeping],
     "claim_deliveries": [claiming_deliveries],
     "settle_deliveries": [settling_deliveries],
+    "replay_deliveries": [replaying],
     "signing": [signing],
     "set_apart": [setting_apart],
     "forget": [forgetting],

@@ -60,3 +60,36 @@ def test_who_gave_a_delivery_back_can_settle_it_no_more(cell: Cell) -> None:
     assert [False] == cell.give_back(due)
     assert [False] == cell.settle(due, DeliveryState.FAILED)
     assert 0 == delivery(cell).attempts
+
+
+def test_a_delivery_that_is_replayed_is_due_at_once_from_the_first_attempt_on(cell: Cell) -> None:
+    end(cell)
+    cell.settle(cell.claim_deliveries(), DeliveryState.FAILED, outcome="http_500")
+
+    assert [True] == cell.run(cell.deliveries.replay([DELIVERY], result_ttl_s=60))
+
+    assert (0, DeliveryState.PENDING) == (delivery(cell).attempts, delivery(cell).state)
+    [due] = cell.claim_deliveries()
+    assert (DELIVERY, 1) == (due.id, due.attempts)
+
+
+def test_what_is_replayed_is_kept_until_it_is_told(cell: Cell) -> None:
+    end(cell)
+    cell.settle(cell.claim_deliveries(), DeliveryState.FAILED)
+    keys = [cell.keys.job("default/j1"), cell.keys.output("default/j1"), cell.keys.hook("default/j1")]
+
+    cell.run(cell.deliveries.replay([DELIVERY], result_ttl_s=60))
+
+    assert min(cell.redis.ttl(key) for key in keys) > 4 * 86_400
+    cell.settle(cell.claim_deliveries(), DeliveryState.DELIVERED)
+    assert max(cell.redis.ttl(key) for key in keys) <= 600
+
+
+def test_what_has_not_ended_or_tells_nobody_is_not_replayed(cell: Cell) -> None:
+    cell.submit("waits", webhook_url="https://example.com/")
+    cell.submit("silent")
+    names = [delivery_id_of(f"default/{job_id}") for job_id in ("waits", "silent", "nobody")]
+
+    assert [False] * 4 == cell.run(cell.deliveries.replay([*names, "no delivery"], result_ttl_s=60))
+
+    assert [] == cell.claim_deliveries()

@@ -112,6 +112,7 @@ MISTAKES = {
     "settle_deliveries leaves the fence to who gave a delivery back": Mutation(
         "settle_deliveries", "known[3] - 1, 'f', next_fence(fence, now_us))", "known[3] - 1)"
     ),
+    "replay_deliveries leaves a delivery without a row": Mutation("replay_deliveries", "    post(member, now)\n", ""),
     "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
 }
 
