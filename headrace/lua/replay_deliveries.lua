@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- replay_deliveries: have deliveries made again that are over, from the first attempt on; and at once those that wait.
 -- touches  JOB<m>, HOOK<m> and OUTPUT<m> (read; time to live), DELIVERY<d> hash (state s, attempts a; time to live),
 --          OUTBOX with COURIERS
