@@ -13,12 +13,14 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import http_call, persistence
+from headrace import bulk_call, http_call, persistence
 from headrace.errors import HeadraceError, Unavailable
-from headrace.http_call import Answer, HttpCall, JobRecord
+from headrace.http_call import Answer, HttpCall
+from headrace.job_record import JobRecord
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
+from headrace.progress import Progress, told
 from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
-from headrace.window import DEFAULT_WINDOW, Progress, in_window
+from headrace.window import DEFAULT_WINDOW, in_window
 
 T = TypeVar("T")
 
@@ -34,6 +36,10 @@ class AsyncJob:
 
     def __repr__(self) -> str:
         return f"AsyncJob({self.id!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how it was handed in; its `record()` is how it is now."""
+        return self.accepted._repr_html_()
 
     async def record(self) -> JobRecord:
         """How it is now."""
@@ -96,6 +102,14 @@ class AsyncClient:
         call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
         return AsyncJob(self, await self._call(call))
 
+    async def submit_many(
+        self, model: str, values: Iterable[Any], *, key: str | None = None, **options: Any
+    ) -> list[AsyncJob | HeadraceError]:
+        """As `Client.submit_many`."""
+        calls = bulk_call.submissions(model, values, options=options, key=key)
+        handed = [one for call in calls for one in await self._call(call)]
+        return [AsyncJob(self, one) if isinstance(one, JobRecord) else one for one in handed]
+
     async def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
         """Submit one input and wait for its result.
 
@@ -112,14 +126,14 @@ class AsyncClient:
         values: Iterable[Any],
         *,
         window: int = DEFAULT_WINDOW,
-        progress: Progress | None = None,
+        progress: Progress | bool = False,
         return_errors: bool = False,
         **options: Any,
     ) -> list[Any]:
         """Run a job per value, `window` of them under way at once; results in the order of the values.
 
         `values` is read as places in the window become free. Errors are raised once all jobs have ended, or with
-        `return_errors` stand in the place of results.
+        `return_errors` stand in the place of results. `progress` is called with how many have ended; True draws a bar.
 
         Raises:
             HeadraceError: the first error in the order of the values.
@@ -129,7 +143,8 @@ class AsyncClient:
         async def act(value: Any) -> Any:
             return await self.run(model, value, **options)
 
-        outcomes = await in_window(act, values, window=window, progress=progress)
+        with told(progress, values) as tell:
+            outcomes = await in_window(act, values, window=window, progress=tell)
         errors = [outcome for outcome in outcomes if isinstance(outcome, HeadraceError)]
         if errors and not return_errors:
             raise errors[0]

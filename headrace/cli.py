@@ -20,7 +20,6 @@ Exit codes: 0 done, 1 a job ended without a result, 2 the command or the request
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help=f"Asynchronous, queue-based inference.\n\n{EXIT_CODES}",
 )

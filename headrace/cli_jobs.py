@@ -6,20 +6,18 @@ Results go to standard output, one JSON value a line; everything for people goes
 import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from headrace.async_client import AsyncClient
-from headrace.client import Client
+from headrace.client import Client, Job
 from headrace.errors import HeadraceError, InvalidInput
-from headrace.http_call import JobRecord
+from headrace.job_record import JobRecord
 from headrace.persistence import Patience
+from headrace.progress import bar
 from headrace.tiers import Tier
 from headrace.window import DEFAULT_WINDOW, in_window
 
@@ -47,7 +45,9 @@ def add_commands(app: typer.Typer) -> None:
 def submit(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@version")],
     value: Annotated[str, typer.Argument(metavar="[INPUT]", help="JSON; - reads one JSON value a line")] = "",
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="One JSON value a line; - is stdin.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--from", "-f", "--file", help="One JSON value a line; - is stdin.")
+    ] = None,
     wait_for: Annotated[bool, typer.Option("--wait", "-w", help="Wait, and print results instead of ids.")] = False,
     tier: Annotated[Tier, typer.Option(help="How urgent it is.")] = Tier.STANDARD,
     webhook: Annotated[str, typer.Option(metavar="URL", help="Gets a signed POST when a job has ended.")] = "",
@@ -57,6 +57,11 @@ def submit(
 ) -> None:
     """Submit one input, or one a line; print ids, or with --wait results in the same order."""
     values = list(_values(value, file))
+    if len(values) > 1 and not (wait_for or webhook):
+        with Client(url or None, patience=_KEEPING_AT_IT) as client:
+            handed = client.submit_many(model, values, tier=tier)
+        _report([one.accepted if isinstance(one, Job) else one for one in handed], _id_line, as_json=as_json)
+        return
 
     async def act(client: AsyncClient, value: Any) -> JobRecord:
         job = await client.submit(model, value, webhook=webhook or None, tier=tier)
@@ -131,23 +136,13 @@ def workers(as_json: AsJson = False, url: Url = "") -> None:
 
 async def _for_each(values: Sequence[Any], act: Callable[..., Any], url: str) -> list[Outcome]:
     async with AsyncClient(url or None, patience=_KEEPING_AT_IT) as client:
-        with _progress(len(values)) as progress:
+        with bar(len(values)) as progress:
             return await in_window(lambda value: act(client, value), values, window=DEFAULT_WINDOW, progress=progress)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, if a person looks at it and there is more than one thing to do."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = sys.stderr.isatty() and total > 1
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        task = bar.add_task("jobs", total=total)
-        yield lambda ended: bar.update(task, completed=ended)
 
 
 def _values(text: str, file: Path | None) -> Iterator[Any]:
     if (file is None) == (not text):
-        raise InvalidInput('give either INPUT or --file: headrace submit MODEL \'{"text": "hello"}\'')
+        raise InvalidInput('give either INPUT or --from: headrace submit MODEL \'{"text": "hello"}\'')
     if text and text != "-":
         yield _parse(text, "INPUT")
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from headrace.api_keys import DEFAULT_SCOPES, ApiKey, KeyRequest, Scope, make_key
+from headrace.api_keys import DEFAULT_SCOPES, ApiKey, KeyRequest, KeyState, Scope, make_key
 from headrace.cli_jobs import AsJson, print_table
 from headrace.cli_redis import RedisUrl, redis_of
 from headrace.errors import KeyNotFound
@@ -56,7 +56,9 @@ def ls(redis_url: RedisUrl = "", as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ls` shows it.")], redis_url: RedisUrl = ""
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ls` shows it.")],
+    redis_url: RedisUrl = "",
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a key: within seconds it opens nothing; what it submitted goes on."""
     with redis_of(redis_url) as (connection, keys):
@@ -65,6 +67,8 @@ def revoke(
         if key is None:
             raise KeyNotFound(f"there is no API key {key_id}; `headrace keys ls` lists them")
         connection.run(store.put(key.revoked(_now_ms())))
+    if as_json:
+        typer.echo(orjson.dumps({"id": key.id, "tenant": key.tenant, "state": KeyState.REVOKED}))
     typer.echo(f"{key.id} of {key.tenant} is revoked", err=True)
 
 

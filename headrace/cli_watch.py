@@ -17,9 +17,9 @@ from headrace.errors import HeadraceError
 
 Document: TypeAlias = Mapping[str, Any]
 
-_QUEUES = ("MODEL", "TIER", "DEPTH", "OLDEST", "WAIT", "RUNNING", "WORKERS", "WHY")
+_QUEUES = ("MODEL", "TIER", "DEPTH", "OLDEST", "WAIT", "RUNNING", "ENDED", "RATE", "WORKERS", "WHY")
 _CLASSES = ("CLASS", "WANTED", "READY", "STARTING", "DRAINING", "LEAST", "MOST", "JOBS", "WORK")
-_WORKERS = ("WORKER", "CLASS", "STATE", "HELD", "DONE", "BATCHES", "PASS")
+_WORKERS = ("WORKER", "CLASS", "STATE", "HELD", "DONE", "BATCHES", "BATCH SIZE", "PASS")
 #: Changes that `scaling` prints.
 _CHANGES = 10
 
@@ -66,24 +66,46 @@ def scaling(as_json: AsJson = False, url: Url = "") -> None:
         print_table(("WHEN", "CLASS", "FROM", "TO", "WHY"), map(_change_row, changes))
 
 
+class Rates:
+    """Jobs that ended a second, between two looks. Pure."""
+
+    def __init__(self) -> None:
+        self._ended: dict[tuple[str, int, str], int] = {}
+        self._at_s = 0.0
+
+    def read(self, queues: Iterable[Document], now_s: float) -> list[Document]:
+        """The queues with `per_s` in each; null for one that was not there at the look before."""
+        now = {(queue["model"]["name"], queue["model"]["version"], queue["tier"]): queue for queue in queues}
+        seconds = now_s - self._at_s
+        rated: list[Document] = [
+            {**queue, "per_s": max(0, queue["ended"] - self._ended[key]) / seconds if key in self._ended else None}
+            for key, queue in now.items()
+        ]
+        self._ended, self._at_s = {key: queue["ended"] for key, queue in now.items()}, now_s
+        return rated
+
+
 def _look(client: Client) -> dict[str, Any]:
     return {"queues": client.queues(), "workers": client.workers(), "scaling": client.scaling()}
 
 
 def _watch(client: Client, interval_s: float) -> None:
     try:
+        rates = Rates()
         with Live(screen=True, auto_refresh=False) as live:
             while True:
-                live.update(picture(client), refresh=True)
+                live.update(picture(client, rates, time.monotonic()), refresh=True)
                 time.sleep(interval_s)
     except KeyboardInterrupt:
         return
 
 
-def picture(client: Client) -> Group | str:
+def picture(client: Client, rates: Rates, now_s: float) -> Group | str:
     """All tables, or what is wrong: an API that comes back is shown again without anybody asking."""
     try:
-        return Group(*(_drawn(*table) for table in _tables(_look(client))))
+        seen = _look(client)
+        seen["queues"] = rates.read(seen["queues"], now_s)
+        return Group(*(_drawn(*table) for table in _tables(seen)))
     except HeadraceError as error:
         return f"{error.detail}; trying again"
 
@@ -112,8 +134,10 @@ def _tables(seen: Document) -> Iterator[tuple[str, Sequence[str], list[Sequence[
 def _queue_row(queue: Document) -> Sequence[object]:
     model = f"{queue['model']['name']}@{queue['model']['version']}"
     times = (_seconds(queue[name]) for name in ("oldest_age_ms", "wait_ms"))
+    rate = "" if queue.get("per_s") is None else f"{queue['per_s']:.1f}/s"
     why = queue["reason_detail"] or queue["reason"] or ""
-    return model, queue["tier"], queue["depth"], *times, queue["running"], queue["workers"], why
+    counts = (queue["running"], queue["ended"], rate, queue["workers"])
+    return model, queue["tier"], queue["depth"], *times, *counts, why
 
 
 def _class_row(row: Document) -> Sequence[object]:
@@ -123,7 +147,8 @@ def _class_row(row: Document) -> Sequence[object]:
 
 def _worker_row(worker: Document) -> Sequence[object]:
     names = ("worker_class", "state", "jobs_held", "jobs_done", "batches")
-    return worker["node"] or worker["id"], *(worker[name] for name in names), f"{worker['forward_ms']:.1f} ms"
+    size = f"{worker['jobs_done'] / worker['batches']:.1f}" if worker["batches"] else ""
+    return worker["node"] or worker["id"], *(worker[name] for name in names), size, f"{worker['forward_ms']:.1f} ms"
 
 
 def _change_row(change: Document) -> Sequence[object]:

@@ -15,13 +15,15 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import http_call, persistence
+from headrace import bulk_call, http_call, persistence
 from headrace.async_client import AsyncClient
-from headrace.errors import Unavailable
-from headrace.http_call import Answer, HttpCall, JobRecord
+from headrace.errors import HeadraceError, Unavailable
+from headrace.http_call import Answer, HttpCall
+from headrace.job_record import JobRecord
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
+from headrace.progress import Progress
 from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
-from headrace.window import DEFAULT_WINDOW, Progress, run_apart
+from headrace.window import DEFAULT_WINDOW, run_apart
 
 T = TypeVar("T")
 
@@ -37,6 +39,10 @@ class Job:
 
     def __repr__(self) -> str:
         return f"Job({self.id!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how it was handed in; its `record()` is how it is now."""
+        return self.accepted._repr_html_()
 
     def record(self) -> JobRecord:
         """How it is now."""
@@ -106,6 +112,21 @@ class Client:
         call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
         return Job(self, self._call(call))
 
+    def submit_many(
+        self, model: str, values: Iterable[Any], *, key: str | None = None, **options: Any
+    ) -> list[Job | HeadraceError]:
+        """Hand in many inputs, a thousand by each request; what became of each in their order.
+
+        A job that was refused does not hold up the others: its error stands in its place. Repeating it all with the
+        same `key` makes no job twice.
+
+        Raises:
+            Unavailable: if the API stays out of reach; jobs handed in until then are kept.
+        """
+        calls = bulk_call.submissions(model, values, options=options, key=key)
+        handed = [one for call in calls for one in self._call(call)]
+        return [Job(self, one) if isinstance(one, JobRecord) else one for one in handed]
+
     def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
         """Submit one input and wait for its result.
 
@@ -122,7 +143,7 @@ class Client:
         values: Iterable[Any],
         *,
         window: int = DEFAULT_WINDOW,
-        progress: Progress | None = None,
+        progress: Progress | bool = False,
         return_errors: bool = False,
         **options: Any,
     ) -> list[Any]:

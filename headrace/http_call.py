@@ -6,14 +6,14 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import orjson
 from pydantic import BaseModel
 
 from headrace.errors import FieldError, HeadraceError, InternalError, JobNotSucceeded, RequestError, Unavailable
-from headrace.jobs import JobStatus
+from headrace.job_record import JobRecord
 
 T = TypeVar("T")
 
@@ -38,45 +38,6 @@ class HttpCall(Generic[T]):
     body: bytes | None = None
     #: How long the API may hold the answer back.
     wait_s: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobRecord:
-    """A job as the API shows it; `document` is all that was said."""
-
-    id: str
-    status: JobStatus
-    reason: str | None
-    document: Mapping[str, Any]
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read what the API said."""
-        status = JobStatus(document["status"])
-        return cls(id=document["id"], status=status, reason=document.get("reason"), document=document)
-
-    @property
-    def is_terminal(self) -> bool:
-        """True once it can never change again."""
-        return self.status.is_terminal
-
-    def result(self) -> Any:
-        """The result that came with the record.
-
-        Raises:
-            JobNotSucceeded: if the job ended without one, or has not ended.
-        """
-        if self.status is not JobStatus.SUCCEEDED:
-            raise JobNotSucceeded(self.explanation())
-        return self.document.get("result")
-
-    def explanation(self) -> str:
-        """One sentence about how it is and why."""
-        said = f"job {self.id} is {self.status}"
-        if error := self.document.get("error"):
-            return f"{said}: {error['cause']}: {error['detail']}"
-        why = self.document.get("reason_detail") or self.reason
-        return f"{said}: {why}" if why else said
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
@@ -106,7 +67,7 @@ def submit(
         path="/v1/jobs",
         read=_record,
         headers=headers | _prefer(wait_s),
-        body=_json(body),
+        body=to_json(body),
         wait_s=wait_s,
     )
 
@@ -250,7 +211,12 @@ def _record(answer: Answer) -> JobRecord:
     return JobRecord.from_document(orjson.loads(answer.body))
 
 
-def _json(value: Any) -> bytes:
+def to_json(value: Any) -> bytes:
+    """A body; numpy's arrays and pydantic's models may be in it.
+
+    Raises:
+        RequestError: if anything else is that JSON has no word for.
+    """
     try:
         return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:

@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from headrace import http_call
 from headrace.errors import HeadraceError, Unavailable, WaitTimeout
-from headrace.http_call import Answer, HttpCall, JobRecord, read_answer
+from headrace.http_call import Answer, HttpCall, read_answer
+from headrace.job_record import JobRecord
 
 T = TypeVar("T")
 

@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from headrace.errors import HeadraceError, Unavailable
+from headrace.progress import Progress
 
 T = TypeVar("T")
 
 #: Jobs under way at once.
 DEFAULT_WINDOW = 256
-
-#: Called with how many have ended so far.
-Progress: TypeAlias = Callable[[int], None]
 
 
 async def in_window(

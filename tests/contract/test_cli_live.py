@@ -57,6 +57,16 @@ def test_lines_become_jobs_and_results_keep_their_order(run: Run, tmp_path: Path
 
 
 @pytest.mark.usefixtures("serving")
+def test_many_lines_are_handed_in_together_and_a_refused_one_names_its_field(run: Run) -> None:
+    result = run("submit", "greeter", "--from", "-", stdin='{"text":"a"}\n{"text":5}\n{"text":"b"}\n')
+    first, second, third = result.stdout.splitlines()
+
+    assert code(result) == 2
+    assert "/input/text" in json.loads(second)["error"]
+    assert {first, third} == {json.loads(line)["id"] for line in run("jobs", "--json").stdout.splitlines()}
+
+
+@pytest.mark.usefixtures("serving")
 def test_a_failed_job_is_exit_code_1_and_the_others_results_are_printed(run: Run) -> None:
     result = run("submit", "greeter", "-", "--wait", stdin='{"text":"a"}\n{"text":"boom"}\n')
 
@@ -83,7 +93,7 @@ def test_a_refused_input_is_exit_code_2_and_names_the_field(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["greeter"], ["greeter", "hello"], ["greeter", "1", "-f", "x"], ["greeter", "-f", "no such file"]],
+    [["greeter"], ["greeter", "hello"], ["greeter", "1", "--from", "x"], ["greeter", "-f", "no such file"]],
     ids=["no input", "not JSON", "two inputs", "no file"],
 )
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.async_client import AsyncClient
-from headrace.client import Client
+from headrace.client import Client, Job
 from headrace.errors import JobNotFound, JobNotSucceeded, ModelNotFound, WaitTimeout
 from headrace.jobs import JobStatus
 
@@ -88,6 +88,16 @@ def test_one_failure_in_a_map_costs_no_other_result(live_url: str) -> None:
 
     assert [outcomes[0], outcomes[2]] == ["a", "b"]
     assert isinstance(outcomes[1], JobNotSucceeded)
+
+
+@pytest.mark.usefixtures("serving")
+def test_many_handed_in_together_are_jobs_like_any_other(live_url: str) -> None:
+    with Client(live_url) as client:
+        jobs = client.submit_many("greeter", map(greeting, "abc"), key="load")
+        again = client.submit_many("greeter", map(greeting, "abc"), key="load")
+
+        assert ["a", "b", "c"] == [job.result(timeout_s=20) for job in jobs if isinstance(job, Job)]
+        assert [job.id for job in jobs if isinstance(job, Job)] == [job.id for job in again if isinstance(job, Job)]
 
 
 @pytest.mark.usefixtures("serving")

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from headrace.cli_watch import picture
+from headrace.cli_watch import Rates, picture
 from headrace.client import Client
 from headrace.errors import Unavailable
 
@@ -18,6 +18,7 @@ QUEUE = {
     "oldest_age_ms": 1_250,
     "wait_ms": None,
     "running": 8,
+    "ended": 100,
     "workers": 2,
     "reason": "no_compatible_worker",
     "reason_detail": "no worker of tier spot is running",
@@ -67,16 +68,18 @@ class Away(Told):
 
 def drawn(api: Told) -> str:
     out = io.StringIO()
-    Console(file=out, width=140).print(picture(cast("Client", api)))
+    rates = Rates()
+    rates.read([{**QUEUE, "ended": 75}], 10)
+    Console(file=out, width=140).print(picture(cast("Client", api), rates, 12))
     return out.getvalue()
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ["sleep@1", "spot", "12", "1.25 s", "8", "2", "no", "worker"],
+        ["sleep@1", "spot", "12", "1.25 s", "8", "100", "12.5/s", "2", "no", "worker"],
         ["spot-class", "3", "2", "1", "0", "0", "4", "20", "3.2 s"],
-        ["host:1:abc", "spot-class", "ready", "8", "100", "20", "20.1 ms"],
+        ["host:1:abc", "spot-class", "ready", "8", "100", "20", "5.0", "20.1 ms"],
     ],
     ids=["queue", "class", "worker"],
 )
@@ -88,3 +91,9 @@ def test_the_picture_has_a_row_for_each(words: list[str]) -> None:
 
 def test_an_api_that_is_away_is_told_and_not_the_end() -> None:
     assert drawn(Away()) == "the API cannot be reached; trying again\n"
+
+
+def test_a_queue_that_was_not_seen_before_has_no_rate_yet() -> None:
+    [first] = Rates().read([QUEUE], 10)
+
+    assert first["per_s"] is None

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from headrace.async_client import AsyncClient
-from headrace.client import Client
+from headrace.client import Client, Job
 from headrace.errors import (
     HeadraceError,
     InternalError,
@@ -18,7 +19,9 @@ from headrace.errors import (
     Unavailable,
 )
 from headrace.http_call import Answer, problem
+from headrace.job_record import JobRecord
 from headrace.persistence import Patience
+from headrace.progress import told
 
 URL = "http://api.test"
 QUEUED = {"id": "c1-a", "status": "queued", "reason": "waiting_turn"}
@@ -152,3 +155,100 @@ async def test_the_async_client_is_as_persistent(act: Callable[[AsyncClient], An
 
     assert len(set(api.keys())) == 1
     assert len(api.requests) == 3
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+REFUSED = {"code": "invalid_input", "status": 422, "detail": "no", "errors": []}
+
+
+def bulk_answer(*items: dict[str, Any] | None) -> httpx2.Response:
+    """One item a job: None was accepted."""
+    jobs = [{"id": None if error else f"c1-{n}", "known": False, "error": error} for n, error in enumerate(items)]
+    return httpx2.Response(200, json={"jobs": jobs})
+
+
+def test_a_refused_one_of_many_stands_in_its_place_as_an_error() -> None:
+    api = Scripted(bulk_answer(None, REFUSED, None))
+
+    with client_of(api) as client:
+        first, second, third = client.submit_many("m", [1, 2, 3], tier="spot")
+
+    assert ["c1-0", "c1-2"] == [job.id for job in (first, third) if isinstance(job, Job)]
+    assert isinstance(second, InvalidInput)
+    assert orjson.loads(api.requests[0].content)[1] == {"model": "m", "input": 2, "options": {"tier": "spot"}}
+
+
+def test_many_are_handed_in_by_a_thousand_and_by_eight_megabytes() -> None:
+    by_count = Scripted(bulk_answer(*[None] * 1000), bulk_answer(None))
+    by_bytes = Scripted(bulk_answer(None), bulk_answer(None))
+
+    with client_of(by_count) as client:
+        assert len(client.submit_many("m", range(1001))) == 1001
+    with client_of(by_bytes) as client:
+        client.submit_many("m", ["x" * 5_000_000] * 2)
+
+    assert [1000, 1] == [len(orjson.loads(request.content)) for request in by_count.requests]
+    assert [1, 1] == [len(orjson.loads(request.content)) for request in by_bytes.requests]
+
+
+def test_each_request_of_many_is_repeated_under_a_key_of_its_own() -> None:
+    api = Scripted(bulk_answer(*[None] * 1000), BUSY, bulk_answer(None))
+
+    with client_of(api) as client:
+        client.submit_many("m", range(1001), key="load")
+
+    assert ["load-0", "load-1", "load-1"] == api.keys()
+
+
+async def test_the_async_client_hands_in_many_too() -> None:
+    api = Scripted(bulk_answer(None, None))
+
+    async with AsyncClient(URL, transport=httpx2.MockTransport(api)) as client:
+        assert len(await client.submit_many("m", iter([1, 2]))) == 2
+
+
+# --- what people see -------------------------------------------------------------------------------------------------
+
+
+def test_a_notebook_shows_a_table_in_which_nothing_is_markup() -> None:
+    failed = {
+        "id": "c1-a",
+        "status": "failed",
+        "model": {"name": "m", "version": 3},
+        "times": {"created": "2026-01-01T00:00:00.000Z", "started": None},
+        "error": {"cause": "model", "detail": "<script>"},
+    }
+    html = JobRecord.from_document(failed)._repr_html_()
+
+    assert "<th>model</th><td>m@3</td>" in html
+    assert "<td>model: &lt;script&gt;</td>" in html
+    assert "started" not in html
+
+
+def test_a_long_result_is_shortened_in_a_notebook() -> None:
+    html = JobRecord.from_document({**ENDED, "result": [0.5] * 1000})._repr_html_()
+
+    assert "[0.5,0.5," in html
+    assert len(html) < 1000
+
+
+def test_a_handle_shows_how_its_job_was_handed_in_without_asking() -> None:
+    api = Scripted(httpx2.Response(202, json=QUEUED))
+
+    with client_of(api) as client:
+        assert "waiting_turn" in client.submit("m", 1)._repr_html_()
+    assert len(api.requests) == 1
+
+
+def test_progress_is_told_drawn_or_neither(capsys: pytest.CaptureFixture[str]) -> None:
+    told_to: list[int] = []
+
+    for progress, whom in ((told_to.append, told_to.append), (False, None)):
+        with told(progress, [1]) as tell:
+            assert tell == whom
+    with told(True, iter([1, 2])) as tell:
+        assert tell is not None
+        tell(2)
+
+    assert capsys.readouterr().out == ""

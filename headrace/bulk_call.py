@@ -1,0 +1,62 @@
+"""Many submissions as few requests: what each carries, and how its answer is read. No I/O."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import orjson
+
+from headrace.errors import HeadraceError
+from headrace.http_call import Answer, HttpCall, problem, to_json
+from headrace.job_record import JobRecord
+from headrace.jobs import JobStatus
+
+#: What became of one: a record that says no more than the id, or why there is none.
+Handed: TypeAlias = JobRecord | HeadraceError
+
+#: The API's limits for one request are a setting; these are its defaults, and some room.
+MOST_JOBS = 1000
+MOST_BYTES = 8_000_000
+
+
+def submissions(
+    model: str, values: Iterable[Any], *, options: Mapping[str, Any] | None = None, key: str | None = None
+) -> Iterator[HttpCall[list[Handed]]]:
+    """The requests that hand in these inputs, in their order; values are read as requests are sent.
+
+    Without a `key` a random one makes repeating safe.
+    """
+    shared = {"options": dict(options)} if options else {}
+    key = key or secrets.token_hex(16)
+    bodies = (to_json({"model": model, "input": value, **shared}) for value in values)
+    for number, piece in enumerate(_pieces(bodies)):
+        yield HttpCall(
+            method="POST",
+            path="/v1/jobs:bulk",
+            read=_outcomes,
+            headers={"Content-Type": "application/json", "Idempotency-Key": f"{key}-{number}"},
+            body=b"[%b]" % b",".join(piece),
+        )
+
+
+def _pieces(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
+    piece: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if piece and (len(piece) == MOST_JOBS or size + len(body) > MOST_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(body)
+        size += len(body) + 1
+    if piece:
+        yield piece
+
+
+def _outcomes(answer: Answer) -> list[Handed]:
+    return [_outcome(item) for item in orjson.loads(answer.body)["jobs"]]
+
+
+def _outcome(item: Mapping[str, Any]) -> Handed:
+    if error := item["error"]:
+        return problem(Answer(error["status"], {}, orjson.dumps(error)))
+    return JobRecord.from_document({"id": item["id"], "status": JobStatus.QUEUED})

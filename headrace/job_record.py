@@ -1,0 +1,80 @@
+"""JobRecord: a job as the API shows it, for programs and for notebooks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Self
+
+import orjson
+
+from headrace.errors import JobNotSucceeded
+from headrace.jobs import JobStatus
+
+#: Of a result that is shown.
+_LONGEST_SHOWN = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """A job as the API shows it; `document` is all that was said."""
+
+    id: str
+    status: JobStatus
+    reason: str | None
+    document: Mapping[str, Any]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what the API said."""
+        status = JobStatus(document["status"])
+        return cls(id=document["id"], status=status, reason=document.get("reason"), document=document)
+
+    @property
+    def is_terminal(self) -> bool:
+        """True once it can never change again."""
+        return self.status.is_terminal
+
+    def result(self) -> Any:
+        """The result that came with the record.
+
+        Raises:
+            JobNotSucceeded: if the job ended without one, or has not ended.
+        """
+        if self.status is not JobStatus.SUCCEEDED:
+            raise JobNotSucceeded(self.explanation())
+        return self.document.get("result")
+
+    def explanation(self) -> str:
+        """One sentence about how it is and why."""
+        said = f"job {self.id} is {self.status}"
+        if error := self.document.get("error"):
+            return f"{said}: {error['cause']}: {error['detail']}"
+        why = self.document.get("reason_detail") or self.reason
+        return f"{said}: {why}" if why else said
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of what is known, nothing fetched for it."""
+        cells = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._rows())
+        return f"<table>{''.join(cells)}</table>"
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        document = self.document
+        yield "job", self.id
+        yield "status", str(self.status)
+        if why := document.get("reason_detail") or self.reason:
+            yield "waits for", why
+        if model := document.get("model"):
+            yield "model", f"{model['name']}@{model['version']}"
+        if tier := document.get("tier"):
+            yield "tier", tier
+        for name, moment in document.get("times", {}).items():
+            if moment:
+                yield name, moment
+        if error := document.get("error"):
+            yield "error", f"{error['cause']}: {error['detail']}"
+        if "result" in document:
+            yield "result", _shortened(orjson.dumps(document["result"]).decode())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
