@@ -57,15 +57,16 @@ def second_scheduler(up: Up) -> Iterator[subprocess.Popen[bytes]]:
     process.wait(20)
 
 
-@pytest.mark.usefixtures("second_scheduler")
-def test_a_burst_starts_workers_which_are_drained_after_it_though_the_scheduler_is_killed(up: Up) -> None:
+def test_a_burst_starts_workers_which_are_drained_after_it_though_the_scheduler_is_killed(
+    up: Up, second_scheduler: subprocess.Popen[bytes]
+) -> None:
     wait_for(lambda: ready_workers(up) == {"on-demand": 1}, "the first worker")
 
     jobs = [up.client.submit("sleep", "x", tier=tier) for tier, count in JOBS.items() for _ in range(count)]
     wait_for(lambda: ready_workers(up) == {"on-demand": 2, "spot": 1}, "all workers")
     print(f"the first extra worker started {delay_of_first_extra_s(up, jobs[0].id):.2f} s after the burst began")  # noqa: T201 - worth a look
     before = pids(up)
-    [scheduler] = up.pids_of("-m scheduler")
+    [scheduler] = [pid for pid in up.pids_of("-m scheduler") if pid != second_scheduler.pid]
     os.kill(scheduler, signal.SIGKILL)
     wait_for(lambda: up.says("scheduler was killed by SIGKILL"), "the scheduler's end")
     during = pids(up)
