@@ -277,6 +277,7 @@ class WorkerRecord(_Shape):
     groups: dict[str, GroupLoad] = Field(description="What it holds, by `name@version:tier`.")
     started: AwareDatetime
     ready: AwareDatetime | None = Field(description="When it could first run a model.")
+    start_s: dict[str, float] = Field(description="Seconds of each stage of its start that is over.")
     jobs_done: int
     jobs_held: int
     batches: int
@@ -307,6 +308,7 @@ class ClassScalingRecord(_Shape):
     forecast: str = Field(description="By which forecast: level, trend, seasonal or holt-winters.")
     rule: str = Field(description="Which rule decided (setting `scaling_rule`).")
     cold_start_s: float = Field(description="From the start of a process until it can run a model.")
+    start_s: dict[str, float] = Field(description="Its stages: `process`, `child`, `model`; empty if none was seen.")
     reasons: list[str]
 
 

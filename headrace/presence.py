@@ -90,6 +90,8 @@ class WorkerPresence(BaseModel):
     started_ms: int
     #: When it could first run a model; None until then.
     ready_ms: int | None = None
+    #: Seconds of each stage of its start that is over: `process`, `child`, `model`.
+    start_s: dict[str, float] = {}
     #: Groups (`name@version:tier`) that it could serve and was told to leave alone.
     paused: tuple[str, ...] = ()
     #: By `name@version:tier`.

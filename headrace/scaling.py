@@ -31,6 +31,8 @@ class ClassScaling(BaseModel):
     rule: str = "headrace"
     #: From the start of a process until it can run a model.
     cold_start_s: float
+    #: Its stages: Python and Celery, the model's process, the model.
+    start_s: dict[str, float] = {}
     reasons: tuple[str, ...]
 
 

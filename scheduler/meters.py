@@ -56,7 +56,7 @@ class StartMeter:
 
     def __init__(self) -> None:
         self._seen: dict[str, None] = {}
-        self._starts: dict[str, deque[float]] = {}
+        self._starts: dict[str, deque[tuple[float, Mapping[str, float]]]] = {}
 
     def note(self, workers: Iterable[WorkerPresence]) -> None:
         """Look at the workers that are alive; each start counts once."""
@@ -67,12 +67,19 @@ class StartMeter:
             alive[worker.id] = None
             if worker.id not in self._seen:
                 starts = self._starts.setdefault(worker.worker_class, deque(maxlen=_STARTS))
-                starts.append((worker.ready_ms - worker.started_ms) / 1000)
+                starts.append(((worker.ready_ms - worker.started_ms) / 1000, worker.start_s))
         self._seen = alive
 
     def cold_start_s(self, worker_class: str) -> float:
         """The longest of the last starts, a guess if there was none."""
-        return max(self._starts.get(worker_class, (_COLD_START_S,)))
+        return self._longest(worker_class)[0]
+
+    def stages(self, worker_class: str) -> Mapping[str, float]:
+        """The stages of that start, in seconds; none if there was none."""
+        return self._longest(worker_class)[1]
+
+    def _longest(self, worker_class: str) -> tuple[float, Mapping[str, float]]:
+        return max(self._starts.get(worker_class, ((_COLD_START_S, {}),)), key=lambda start: start[0])
 
 
 class JobTimes:

@@ -38,6 +38,8 @@ class ClassLoad(NamedTuple):
     desired: int | None = None
     #: From the start of a process until it can run a model, as measured.
     cold_start_s: float = 5.0
+    #: The stages of that, in seconds.
+    start_s: Mapping[str, float] = {}
     #: Seconds of work in one job of a model version, as measured on this class's workers.
     job_s: Mapping[str, float] = {}
 

@@ -94,6 +94,7 @@ class Observer:
             draining=stages.count(WorkerState.DRAINING),
             desired=desired,
             cold_start_s=self._starts.cold_start_s(name),
+            start_s=self._starts.stages(name),
             job_s=self._times.of_class(name, averages),
         )
 

@@ -85,6 +85,7 @@ class Scaler:
                 forecast=decided.forecast,
                 rule=self._rule,
                 cold_start_s=round(load.cold_start_s, 2),
+                start_s={stage: round(seconds, 2) for stage, seconds in load.start_s.items()},
                 reasons=decided.reasons,
             )
             rows.append(row)

@@ -13,6 +13,7 @@ see of it, `control` what remote control does to it (`offer`: which jobs are cla
 load, `eviction`: which makes way for it, `backlog_look`: what waits for them).
 `device_lease` gives each worker a GPU of its own (`devices`: of which ones).
 `preemption` looks for the notice that the machine is taken away, and `grace` says how long a pass may still take.
+`start_stages` tells where the time of a start went.
 
 `webhooks` is another kind of worker: the courier, which tells ends of jobs and runs no model.
 

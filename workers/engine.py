@@ -40,6 +40,7 @@ from workers.nested_loop import NestedLoop
 from workers.offer import Offer
 from workers.residency import Residency
 from workers.separation import Separation
+from workers.start_stages import start_stages
 from workers.view import JobView
 from workers.wire import Wire
 
@@ -86,6 +87,7 @@ class JobEngine:
         self._outworn: tuple[int | None, float] = (None, math.inf)
         #: What jobs are claimed for: by its class, and now; `make_offer` changes that.
         self.offer = self.own_offer = Offer(names=tuple(identity.worker_class.models))
+        self._made_ms = time.time_ns() // 1_000_000
         self._ready_ms: int | None = None
         self._ticked_at = time.monotonic()
         self._links = Links(
@@ -266,6 +268,7 @@ class JobEngine:
             paused=self.offer.paused(path.models.ready(), self._identity.worker_class.tiers),
             started_ms=self._identity.started_ms,
             ready_ms=self._ready_ms,
+            start_s=start_stages(self._identity.started_ms, self._made_ms, path.child_ready_ms, self._ready_ms),
             groups=path.held.loads(),
             jobs_done=path.jobs_done,
             jobs_held=len(path.held),

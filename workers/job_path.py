@@ -78,6 +78,8 @@ class JobPath:
         )
         #: True once a child has come up.
         self.has_child = False
+        #: When that was, Unix milliseconds.
+        self.child_ready_ms: int | None = None
         self.jobs_done = 0
         self.batches = 0
         self.tally = Tally()
@@ -198,6 +200,7 @@ class JobPath:
     def child_ready(self) -> None:
         """A new child: let it load everything."""
         self.has_child = True
+        self.child_ready_ms = self.child_ready_ms or time.time_ns() // 1_000_000
         self.load_due()
 
     def want(self, refs: Collection[str]) -> None:

@@ -40,6 +40,16 @@ def test_inspect_answers_during_a_pass_with_what_runs_and_what_waits(worker: Run
     assert {JobStatus.SUCCEEDED} == set(worker.finish(*running, *waiting))
 
 
+def test_a_worker_says_where_the_time_of_its_start_went(worker: RunningWorker) -> None:
+    said = worker.presence()
+
+    assert said is not None
+    assert said.ready_ms is not None
+    assert ["process", "child", "model"] == list(said.start_s)
+    assert min(said.start_s.values()) > 0
+    assert pytest.approx((said.ready_ms - said.started_ms) / 1000) == sum(said.start_s.values())
+
+
 def test_flower_gets_an_event_for_each_step_of_each_job_and_no_payload(worker: RunningWorker) -> None:
     heard = Listener(worker)
     members = worker.submit("payload", "raise", "two")

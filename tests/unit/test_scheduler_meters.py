@@ -79,6 +79,17 @@ def test_the_longest_of_the_last_starts_counts_for_each_class() -> None:
 
 def test_a_class_that_never_started_is_guessed() -> None:
     assert StartMeter().cold_start_s("gpu") == ClassLoad().cold_start_s
+    assert {} == StartMeter().stages("gpu")
+
+
+def test_the_stages_are_those_of_the_start_that_counts() -> None:
+    meter = StartMeter()
+    quick, slow = {"process": 1.0, "child": 0.5, "model": 0.5}, {"process": 1.0, "child": 0.5, "model": 7.5}
+
+    soon, late = worker("a", ready_s=2), worker("b", ready_s=9)
+    meter.note([soon.model_copy(update={"start_s": quick}), late.model_copy(update={"start_s": slow})])
+
+    assert slow == meter.stages("gpu")
 
 
 def test_a_class_is_known_by_its_own_workers_then_by_others_then_by_the_averages() -> None:

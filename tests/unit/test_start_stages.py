@@ -1,0 +1,15 @@
+"""Where the time of a worker's start goes."""
+
+from workers.start_stages import start_stages
+
+
+def test_each_stage_ends_where_the_next_one_begins() -> None:
+    assert {"process": 2.0, "child": 0.5, "model": 4.0} == start_stages(1_000, 3_000, 3_500, 7_500)
+
+
+def test_what_is_not_over_has_no_length_yet() -> None:
+    assert {"process": 2.0} == start_stages(1_000, 3_000, None, None)
+
+
+def test_a_clock_that_was_set_back_makes_no_stage_negative() -> None:
+    assert {"process": 0.0, "child": 0.5, "model": 1.0} == start_stages(5_000, 3_000, 3_500, 4_500)
