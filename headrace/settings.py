@@ -60,7 +60,6 @@ class WorkerClass(BaseModel):
     )
     is_spot: bool = Field(False, description="its machines may be taken away, or not be had: others then stand in")
     zone: str = Field("", description="where its machines are; a zone that makes trouble is left alone for a while")
-    price: float = Field(1.0, ge=0, description="of a worker-hour, in any currency; the cheapest class stands in")
     threads: int = Field(1, ge=1, description="CPU threads of the model's process")
     memory_bytes: int = Field(
         0,
@@ -70,7 +69,9 @@ class WorkerClass(BaseModel):
     )
     labels: tuple[str, ...] = Field((), description="what its machines have that models may ask for: nvlink, eu")
     price_per_hour: float = Field(
-        0.0, ge=0, description="what a worker costs; of classes that suit a model alike the cheapest is scaled for it"
+        0.0,
+        ge=0,
+        description="what a worker costs; of classes that suit a model alike the cheapest is taken, also to stand in",
     )
     pinned: tuple[str, ...] = Field((), description="names of the models that stay loaded once they are")
 

@@ -177,12 +177,21 @@ class SpotMarket:
         found = [
             name
             for name, other in self._classes.items()
-            if other is not kind
-            and other.is_spot is is_spot
-            and set(kind.tiers) <= set(other.tiers)
-            and ("*" in other.models or set(kind.models) <= set(other.models))
+            if other is not kind and other.is_spot is is_spot and _can_do_all_of(other, kind)
         ]
-        return sorted(found, key=lambda name: self._classes[name].price)
+        return sorted(found, key=lambda name: self._classes[name].price_per_hour)
+
+
+def _can_do_all_of(other: WorkerClass, kind: WorkerClass) -> bool:
+    """Tell whether workers of one class can run whatever those of the other can."""
+    has_room = not other.memory_bytes or 0 < kind.memory_bytes <= other.memory_bytes
+    return (
+        set(kind.tiers) <= set(other.tiers)
+        and ("*" in other.models or set(kind.models) <= set(other.models))
+        and kind.device.partition(":")[0] == other.device.partition(":")[0]
+        and set(kind.labels) <= set(other.labels)
+        and has_room
+    )
 
 
 def _grace_s(load: ClassLoad) -> float:
@@ -202,4 +211,4 @@ def _most_likely(mean: float) -> int:
 
 def cost_per_hour(decided: Mapping[str, ClassDecision], classes: Mapping[str, WorkerClass]) -> float:
     """What the decided workers cost in an hour."""
-    return sum(classes[name].price * decision.workers for name, decision in decided.items())
+    return sum(classes[name].price_per_hour * decision.workers for name, decision in decided.items())

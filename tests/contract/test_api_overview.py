@@ -164,7 +164,7 @@ async def test_what_the_scheduler_decided_is_shown_with_its_reasons(
     document = (await api.get("/v1/scaling")).json()
 
     rows = {row["worker_class"]: row for row in document["classes"]}
-    assert (document["scheduler"], document["cost_per_hour"]) == ("s1", 1.0)
+    assert (document["scheduler"], document["cost_per_hour"]) == ("s1", 0.0)
     assert (rows["on-demand"]["count"], rows["on-demand"]["jobs"], rows["spot"]["count"]) == (1, 1, 0)
     assert "1 jobs of standard" in rows["on-demand"]["reasons"][0]
     assert [("on-demand", 0, 1)] == [
@@ -252,7 +252,7 @@ async def test_a_wrong_parameter_is_named(api: httpx2.AsyncClient, limit: str) -
 async def test_a_fault_of_ours_is_told_by_its_id_only(
     api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a secret detail")
 
     monkeypatch.setattr(JobDesk, "browse", fail)

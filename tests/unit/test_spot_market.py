@@ -11,15 +11,16 @@ from scheduler.spot_market import EXCLUDED_S, GRACE_S, STABLE_S, SpotMarket, cos
 
 BULK = (Tier.SPOT, Tier.STANDARD)
 CLASSES = {
-    "on-demand": WorkerClass(max_workers=20, price=1.0),
-    "dear": WorkerClass(max_workers=20, price=3.0),
-    "urgent": WorkerClass(max_workers=20, price=0.1, tiers=(Tier.PRIORITY,)),
-    "spot": WorkerClass(max_workers=20, price=0.35, tiers=BULK, is_spot=True),
+    "on-demand": WorkerClass(max_workers=20, price_per_hour=1.0),
+    "dear": WorkerClass(max_workers=20, price_per_hour=3.0),
+    "gpu": WorkerClass(max_workers=20, price_per_hour=0.1, device="cuda"),
+    "urgent": WorkerClass(max_workers=20, price_per_hour=0.1, tiers=(Tier.PRIORITY,)),
+    "spot": WorkerClass(max_workers=20, price_per_hour=0.35, tiers=BULK, is_spot=True),
 }
 ZONED = {
     **CLASSES,
-    "spot": WorkerClass(max_workers=20, price=0.35, tiers=BULK, is_spot=True, zone="a"),
-    "spot-b": WorkerClass(max_workers=20, price=0.35, tiers=BULK, is_spot=True, zone="b"),
+    "spot": WorkerClass(max_workers=20, price_per_hour=0.35, tiers=BULK, is_spot=True, zone="a"),
+    "spot-b": WorkerClass(max_workers=20, price_per_hour=0.35, tiers=BULK, is_spot=True, zone="b"),
 }
 TICK_S = 10.0
 
