@@ -7,6 +7,7 @@ the kernel's: unlike the other one, nobody can set it back (inode(7)).
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from registry.manifest import FileEntry
@@ -18,9 +19,14 @@ _TICK_NS = 50_000_000
 
 
 class Verified:
-    """What one process has verified. Safe to share between threads."""
+    """What one process has verified. Safe to share between threads.
 
-    def __init__(self) -> None:
+    Args:
+        now_ns: answers Unix nanoseconds.
+    """
+
+    def __init__(self, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
         self._marks: dict[Path, tuple[_Mark, str]] = {}
 
     def is_intact(self, path: Path, file: FileEntry) -> bool:
@@ -32,7 +38,7 @@ class Verified:
                     return True
                 if mark[2] != file.size_bytes or hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
                     return False
-                if mark == _mark(content.fileno()) and time.time_ns() - mark[4] > _TICK_NS:
+                if mark == _mark(content.fileno()) and self._now_ns() - mark[4] > _TICK_NS:
                     self._marks[path] = mark, file.sha256
                 return True
         except OSError:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from headrace.model_ref import ModelRef
-from registry.cache import version_folder
+from registry.cache import naming_lock, version_folder
 from registry.cache_room import CacheRoom
+from registry.file_lock import exclusive_lock, shared_lock
 from registry.registry import Registry
 from tests.model_folder import DOUBLER, write_model
 from workers.loaded_models import LoadedModels
@@ -91,6 +92,34 @@ def test_a_version_whose_load_failed_is_not_in_use(
     room.make(MAX_BYTES)
 
     assert set() == kept(cache)
+
+
+def test_a_content_that_is_about_to_get_a_name_stays(cache: Path, room: CacheRoom) -> None:
+    content = cache / ".files/0123"
+    content.parent.mkdir(parents=True)
+    content.write_text("just fetched")
+
+    with shared_lock(naming_lock(cache)):
+        room.make()
+        while_fetching = content.exists()
+    room.make()
+
+    assert (True, False) == (while_fetching, content.exists())
+
+
+def test_a_fetch_says_that_it_is_about_to_give_names(
+    registry: Registry, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[bool]()
+
+    def looking(*_: object) -> None:
+        with exclusive_lock(naming_lock(cache)) as is_free:
+            seen.append(is_free)
+
+    monkeypatch.setattr("registry.cache._link", looking)
+    registry.fetch(ModelRef("a", 1), cache)
+
+    assert [False, False] == seen
 
 
 def test_if_all_is_in_use_nothing_goes_and_the_log_says_so(

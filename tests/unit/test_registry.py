@@ -16,6 +16,7 @@ from registry.cache import object_path
 from registry.manifest import FileEntry
 from registry.object_store import ObjectStore
 from registry.registry import Registry
+from registry.verified import Verified
 from tests.model_folder import DOUBLER, write_model
 
 
@@ -175,6 +176,19 @@ def test_a_process_looks_through_files_again_only_if_they_were_touched(
 
     assert ([], "0123456789") == (untouched, weights.read_text())
     assert "w.bin" in hashed
+
+
+@pytest.mark.parametrize(("age_ns", "looks"), [(1_000_000, 2), (1_000_000_000, 1)])
+def test_a_file_that_was_changed_just_now_is_looked_through_again(
+    tmp_path: Path, hashed: list[str], age_ns: int, looks: int
+) -> None:
+    (tmp_path / "w.bin").write_text("0123456789")
+    entry = FileEntry(path="w.bin", size_bytes=10, sha256=hashlib.sha256(b"0123456789").hexdigest())
+    verified = Verified(now_ns=lambda: (tmp_path / "w.bin").stat().st_ctime_ns + age_ns)
+
+    assert [verified.is_intact(tmp_path / "w.bin", entry) for _ in range(2)] == [True, True]
+
+    assert ["w.bin"] * looks == hashed
 
 
 def test_a_missing_file_in_the_store_is_named(registry: Registry, stored: Path, tmp_path: Path) -> None:
