@@ -27,12 +27,15 @@ class MemoryMeter:
 
     def __init__(self, device: str) -> None:
         self._device = device
+        self._is_cuda = device.startswith("cuda")
 
     def used_bytes(self) -> int:
-        """What is in use now."""
+        """What is in use now; on CUDA nothing before this process uses it."""
+        if not self._is_cuda:
+            return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
         torch = self._torch()
         if torch is None:
-            return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
+            return 0
         free_bytes, total_bytes = torch.cuda.mem_get_info(self._device)
         return int(total_bytes - free_bytes)
 
@@ -46,7 +49,10 @@ class MemoryMeter:
 
     def peak_bytes(self) -> int:
         """The most that was in use since."""
-        if (torch := self._torch()) is not None:
+        if self._is_cuda:
+            torch = self._torch()
+            if torch is None:
+                return 0
             above = torch.cuda.max_memory_reserved(self._device) - torch.cuda.memory_reserved(self._device)
             return self.used_bytes() + int(above)
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
@@ -63,7 +69,6 @@ class MemoryMeter:
             trim(0)
 
     def _torch(self) -> Any:
-        """The library, if the models use a device through it; None if their memory is the process's own."""
+        """The library, if this process uses the device through it."""
         torch = sys.modules.get("torch")
-        is_cuda = torch is not None and self._device.startswith("cuda") and torch.cuda.is_initialized()
-        return torch if is_cuda else None
+        return torch if self._is_cuda and torch is not None and torch.cuda.is_initialized() else None
