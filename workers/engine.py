@@ -21,12 +21,13 @@ from headrace.metrics_port import MetricsPort
 from headrace.presence import ModelPresence, WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
+from headrace.store_records import ClaimedJob
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell
 from workers.catalog import Catalog
 from workers.children import Children
 from workers.claim_policy import ClaimPolicy
-from workers.claimer import Claimer, ClaimTerms
+from workers.claimer import Claimer, ClaimTerms, Sent
 from workers.committer import Committer
 from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits
@@ -148,7 +149,7 @@ class JobEngine:
             costs=costs,
             view=view,
         )
-        return JobPath(parts=parts, on_room=lambda: self._claimer.look(), on_models=self._models_changed)
+        return JobPath(parts=parts, on_room=lambda: self._look_again(), on_models=self._models_changed)
 
     def _make_claimer(self) -> Claimer:
         terms = ClaimTerms(worker=self._identity.id, lease_ms=self._settings.lease_ms)
@@ -158,7 +159,7 @@ class JobEngine:
             store=self._store,
             terms=terms,
             plan=self._path.plan,
-            on_jobs=self._path.take,
+            on_jobs=self._take,
         )
 
     def _make_catalog(self) -> Catalog:
@@ -239,10 +240,9 @@ class JobEngine:
         (self._claimer if wire is self.wire else self._bell).lost()
 
     def _models_changed(self) -> None:
-        refs = [ref for ref in self._path.models.ready() if ref not in self._path.residency.leaving]
-        if refs and self._ready_ms is None:
+        if self._path.models.ready() and self._ready_ms is None:
             self._ready_ms = time.time_ns() // 1_000_000
-        self._claimer.serve(self.offer.groups(refs, self._identity.worker_class.tiers))
+        self._serve()
         self._keeper.speak()
         self._claimer.look()
 
@@ -250,6 +250,25 @@ class JobEngine:
     def child_pid(self) -> int | None:
         """Process id of the models' process, None between two."""
         return self._children.pid
+
+    def _serve(self) -> None:
+        """Claim for what is ready, stays, and has room for more."""
+        path = self._path
+        refs = path.models.ready().keys() - path.residency.leaving - path.crowded
+        self._claimer.serve(self.offer.groups(sorted(refs), self._identity.worker_class.tiers))
+
+    def _take(self, claimed: list[tuple[ClaimedJob, str]], sent: Sent) -> None:
+        self._path.take(claimed, sent)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Where versions run apart, one may be full while others are not."""
+        if self._children.separation:
+            self._serve()
+
+    def _look_again(self) -> None:
+        self._make_room()
+        self._claimer.look()
 
     def presence(self) -> WorkerPresence:
         """What this worker says of itself."""

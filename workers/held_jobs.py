@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -57,6 +57,11 @@ class HeldJobs:
     def staged(self) -> Staged:
         """What is held but not in a forward pass."""
         return Staged(len(self._by_slot) - self.running, self._bytes, self._urgent)
+
+    def staged_but(self, refs: Container[str]) -> Staged:
+        """The same without the jobs of these versions."""
+        staged = [held for held in self.all() if not held.running and held.ref not in refs]
+        return Staged(len(staged), sum(len(held.job.input) for held in staged), sum(held.tier == 0 for held in staged))
 
     def add(self, job: ClaimedJob, *, group: str, claimed_at: float = 0.0) -> HeldJob:
         """Hold a job that was just claimed, at `claimed_at` in monotonic seconds."""

@@ -5,6 +5,7 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -97,9 +98,20 @@ class JobPath:
 
     def plan(self) -> ClaimPlan:
         """How many jobs to claim, and when."""
-        staged, now = self.held.staged, time.monotonic()
+        apart, now = self._children.separation, time.monotonic()
+        # What waits for a process of its own is no reason to leave the shared one without jobs.
+        staged = self.held.staged_but(apart) if apart else self.held.staged
         running = self.clock.running or (self.clock.next_pass(now) if staged.jobs else None)
         return self._policy.plan(staged=staged, window=self.models.window(), running=running, now=now)
+
+    @property
+    def crowded(self) -> set[str]:
+        """Versions with a process of their own in which a batch waits: what more is claimed may lie there for long."""
+        apart, most = self._children.separation, self.models.ready()
+        if not apart:
+            return set()
+        waiting = Counter(held.ref for held in self.held.all() if held.ref in apart and not held.running)
+        return {ref for ref, jobs in waiting.items() if jobs >= most.get(ref, 1)}
 
     def take(self, claimed: list[tuple[ClaimedJob, str]], sent: Sent) -> None:
         """Hold what a claim brought, each job with its group, and send it to the child."""

@@ -18,7 +18,10 @@ class Separation:
         self._crashes: Counter[str] = Counter()
         self._apart: set[str] = set()
 
-    def __contains__(self, ref: str) -> bool:
+    def __bool__(self) -> bool:
+        return bool(self._apart)
+
+    def __contains__(self, ref: object) -> bool:
         return ref in self._apart
 
     def declare(self, refs: Collection[str]) -> None:

@@ -114,6 +114,18 @@ def test_a_model_whose_author_wants_it_runs_apart_from_the_start(start: Start) -
     assert shared == rig.engine.child_pid
 
 
+def test_others_run_on_while_what_runs_apart_hangs(start: Start) -> None:
+    rig = start(OWN, SOURCE)
+    hanging = rig.submit("sleep 15", *["x"] * 40, ref=ref_of("a"))
+    rig.run_until(lambda: any(rig.job(member).status is JobStatus.RUNNING for member in hanging))
+
+    others = rig.submit(*["y"] * 40, ref=ref_of("b"))
+
+    assert [JobStatus.SUCCEEDED] * 40 == rig.finish(*others)
+    assert rig.job(hanging[0]).status is JobStatus.RUNNING
+    assert rig.engine.presence().groups["a@1:standard"].held <= 24
+
+
 def test_a_worker_that_stops_ends_every_process(start: Start) -> None:
     rig = start(OWN, SOURCE)
     assert len(children()) == 2
