@@ -17,6 +17,16 @@ def _whole(value: Any) -> Any:
 #: Of a strict integer: 3.0 is one, as JSON Schema has it; "3" and true are none.
 WHOLE = BeforeValidator(_whole)
 
+
+def _dated(value: Any) -> Any:
+    if isinstance(value, str) and value[4:5] != "-":
+        raise ValueError("write a time as 2030-01-31T12:00:00Z")
+    return value
+
+
+#: Of a point in time: it is written as a date and a time, not as a number of seconds.
+DATED = BeforeValidator(_dated)
+
 Shape = TypeVar("Shape", bound=BaseModel)
 
 _PROBLEMS_SHOWN = 20

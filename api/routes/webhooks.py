@@ -13,6 +13,7 @@ from api.schemas import DeliveryList, ReplayedList, WebhookDelivery
 from api.services import Services, services_of
 from headrace.delivery_store import MOST_LISTED
 from headrace.errors import DeliveryNotFound
+from headrace.reading import DATED
 from headrace.webhooks import Delivery, DeliveryState, delivery_of, event_id_of
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
@@ -59,7 +60,7 @@ async def replay(request: Request, delivery_id: str) -> Response:
 async def replay_all(
     request: Request,
     status: Annotated[DeliveryState, Query(description="Those that are so.")] = DeliveryState.FAILED,
-    since: Annotated[AwareDatetime | None, Query(description="Attempted last at this time or later.")] = None,
+    since: Annotated[AwareDatetime | None, DATED, Query(description="Attempted last at this time or later.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="How many of the newest at most.")] = 100,
 ) -> Response:
     """Deliver all again that failed, or another state, of a time; asked again, it goes on with the rest."""

@@ -26,7 +26,7 @@ from tests.contract.conftest import HandWorker
 from tests.contract.keyring import Keyring
 
 _SEED = 1
-_EXAMPLES = 150
+_EXAMPLES = 75
 _LIMIT_S = 420
 
 

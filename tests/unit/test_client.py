@@ -20,6 +20,7 @@ from headrace.errors import (
 )
 from headrace.http_call import Answer, problem
 from headrace.job_record import JobRecord
+from headrace.jobs import JobStatus
 from headrace.persistence import Patience
 from headrace.progress import told
 
@@ -94,6 +95,21 @@ def test_a_wait_goes_on_over_open_answers_and_lost_connections() -> None:
     with client_of(api) as client:
         assert client.wait("c1-a").result() == 42
     assert [request.headers["prefer"] for request in api.requests] == ["wait=30"] * 3
+
+
+@pytest.mark.parametrize("status", [status for status in JobStatus if status.is_terminal])
+def test_a_wait_ends_with_every_terminal_state(status: JobStatus) -> None:
+    api = Scripted(httpx2.Response(200, json=QUEUED), httpx2.Response(200, json={**ENDED, "status": status}))
+
+    with client_of(api) as client:
+        assert client.wait("c1-a").status is status
+
+
+def test_a_wait_for_a_job_that_is_no_longer_kept_says_so() -> None:
+    gone = httpx2.Response(410, json={"code": "job_expired", "detail": "gone"})
+
+    with client_of(Scripted(httpx2.Response(200, json=QUEUED), gone)) as client, pytest.raises(JobExpired):
+        client.wait("c1-a")
 
 
 def test_an_api_that_stays_away_is_given_up_with_its_address() -> None:

@@ -1,5 +1,6 @@
 """The page about the HTTP API names what there is."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +16,28 @@ from headrace.submission import Options
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
 
 
-def kinds(kind: type[HeadraceError]) -> Iterator[str]:
-    yield kind.code
+def kinds(kind: type[HeadraceError]) -> Iterator[type[HeadraceError]]:
+    yield kind
     for child in kind.__subclasses__():
         yield from kinds(child)
 
 
-@pytest.mark.parametrize("code", [*kinds(RequestError), *kinds(Unavailable), InternalError.code])
-def test_every_problem_is_listed(code: str) -> None:
-    assert f"`{code}`" in PAGE
+#: What the API answers with.
+PROBLEMS: list[type[HeadraceError]] = [*kinds(RequestError), *kinds(Unavailable), InternalError]
+
+
+def test_every_problem_is_listed_with_its_status_and_no_other() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
+    listed = {(int(status), code) for status, cell in rows for code in re.findall(r"`([a-z_]+)`", cell)}
+
+    assert {(kind.status, kind.code) for kind in PROBLEMS} == listed
+
+
+def test_what_is_said_to_be_retryable_is() -> None:
+    [said] = re.findall(r"Those of (\d{3}) and (\d{3}) are `retryable`", PAGE)
+
+    assert {kind.status for kind in PROBLEMS if kind.retryable} == set(map(int, said))
+    assert all(kind.retryable for kind in PROBLEMS if str(kind.status) in said)
 
 
 @pytest.mark.parametrize("word", [*JobStatus, *Reason, *Cause, *Options.model_fields, *JobTimes.model_fields])
