@@ -303,6 +303,7 @@ class ClassScalingRecord(_Shape):
     draining: int
     jobs: int = Field(description="Jobs that wait or are held, of the tiers that the class is scaled for.")
     backlog_s: float = Field(description="Their work.")
+    oldest_age_s: float = Field(description="Since the oldest of those that wait was accepted.")
     arriving: float = Field(description="Work that arrives each second.")
     planned: float = Field(description="What is planned to arrive each second until another worker is ready.")
     forecast: str = Field(description="By which forecast: level, trend, seasonal or holt-winters.")

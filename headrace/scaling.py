@@ -22,6 +22,8 @@ class ClassScaling(BaseModel):
     jobs: int
     #: Their work.
     backlog_s: float
+    #: Since the oldest of those that wait was accepted.
+    oldest_age_s: float = 0.0
     #: Work that arrives each second.
     arriving: float
     #: What is planned to arrive each second until another worker is ready, and by which forecast.

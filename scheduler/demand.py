@@ -41,6 +41,8 @@ class Demand(NamedTuple):
     arrived: float = 0.0
     #: Each source's share of that work, from 0 to 1.
     shares: Mapping[Source, float] = {}
+    #: Since the oldest job that waits was accepted.
+    oldest_age_s: float = 0.0
 
     @property
     def jobs(self) -> int:
@@ -85,7 +87,8 @@ def _demand(queues: list[QueueLoad], load: ClassLoad, kind: WorkerClass) -> Dema
     total = sum(work.values())
     shares = {source: part / total for source, part in work.items() if total}
     waiting, held = sum(queue.waiting for queue in queues), sum(queue.held for queue in queues)
-    return Demand(waiting, held, backlog_s, arriving, arrived, shares)
+    oldest_age_s = max((queue.oldest_age_s for queue in queues), default=0.0)
+    return Demand(waiting, held, backlog_s, arriving, arrived, shares, oldest_age_s)
 
 
 def pour(

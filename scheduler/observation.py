@@ -25,6 +25,8 @@ class QueueLoad(NamedTuple):
     #: Jobs that arrived each second since the last look.
     arrived: float = 0.0
     needs: Needs = NOTHING
+    #: Since the oldest job that waits was accepted.
+    oldest_age_s: float = 0.0
 
 
 class ClassLoad(NamedTuple):
@@ -38,10 +40,10 @@ class ClassLoad(NamedTuple):
     desired: int | None = None
     #: From the start of a process until it can run a model, as measured.
     cold_start_s: float = 5.0
-    #: The stages of that, in seconds.
-    start_s: Mapping[str, float] = {}
     #: Seconds of work in one job of a model version, as measured on this class's workers.
     job_s: Mapping[str, float] = {}
+    #: The stages of that cold start, in seconds.
+    start_s: Mapping[str, float] = {}
 
     @property
     def alive(self) -> int:

@@ -79,7 +79,8 @@ class Observer:
     ) -> QueueLoad:
         ref, tier = split_group(depth.group)
         held = sum(worker.groups[depth.group].held for worker in workers if depth.group in worker.groups)
-        return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived, self._needs(ref))
+        oldest_age_s = depth.oldest_age_ms / 1000 if depth.depth else 0.0
+        return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived, self._needs(ref), oldest_age_s)
 
     def _tau_s(self, name: str, kind: WorkerClass) -> float:
         return level_tau_s(self._starts.cold_start_s(name), kind.wait_objective_s, kind.scale_down_window_s)

@@ -80,6 +80,7 @@ class Scaler:
                 draining=load.draining,
                 jobs=demand.jobs,
                 backlog_s=round(demand.backlog_s, 3),
+                oldest_age_s=round(demand.oldest_age_s, 2),
                 arriving=round(demand.arriving, 4),
                 planned=round(decided.planned, 4),
                 forecast=decided.forecast,

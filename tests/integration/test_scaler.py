@@ -65,9 +65,21 @@ def test_queues_are_seen_with_what_waits_what_is_held_and_what_arrives(cell: Cel
 
     [queue] = observer.observe(1000.0).queues
 
-    assert queue._replace(arrivals=0.0, arrived=0.0) == QueueLoad(REF, Tier.STANDARD, 11, 3, 0.0)
+    assert queue._replace(arrivals=0.0, arrived=0.0, oldest_age_s=0.0) == QueueLoad(REF, Tier.STANDARD, 11, 3, 0.0)
     assert queue.arrived == pytest.approx(0.01)
     assert queue.arrivals == pytest.approx(0.01)
+
+
+def test_the_age_of_the_oldest_job_that_waits_is_seen_and_shown(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    cell.submit("old")
+    cell.redis.hset(keys.job("default/old"), "q", cell.now_ms() - 90_000)
+
+    scaler_of(connection, keys, leadership).step(lead, 0.0)
+
+    [row] = ScalingReport.model_validate_json(cell.redis.get(keys.scaling)).classes
+    assert 90 <= row.oldest_age_s < 120
 
 
 def test_workers_are_seen_by_how_far_they_have_come(cell: Cell, observer: Observer) -> None:
