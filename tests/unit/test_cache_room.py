@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.model_ref import ModelRef
+from registry import cache as registry_cache
 from registry.cache import naming_lock, version_folder
 from registry.cache_room import CacheRoom
 from registry.file_lock import exclusive_lock, shared_lock
@@ -110,11 +111,12 @@ def test_a_content_that_is_about_to_get_a_name_stays(cache: Path, room: CacheRoo
 def test_a_fetch_says_that_it_is_about_to_give_names(
     registry: Registry, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = list[bool]()
+    seen, link = list[bool](), registry_cache._link
 
-    def looking(*_: object) -> None:
+    def looking(content: Path, target: Path) -> None:
         with exclusive_lock(naming_lock(cache)) as is_free:
             seen.append(is_free)
+        link(content, target)
 
     monkeypatch.setattr("registry.cache._link", looking)
     registry.fetch(ModelRef("a", 1), cache)
