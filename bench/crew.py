@@ -1,8 +1,10 @@
 """Workers of unlike speed on one queue, each a real one, and what became of the jobs that they shared."""
 
+import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -84,13 +86,24 @@ class Crew:
         ]
         return sorted(presences, key=lambda worker: worker.node)
 
-    def submit(self, costs: Sequence[int], tier: Tier) -> list[str]:
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The workers stand still meanwhile, so that jobs pile up."""
+        for worker in self._workers:
+            os.kill(worker.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in self._workers:
+                os.kill(worker.pid, signal.SIGCONT)
+
+    def submit(self, costs: Sequence[int], tier: Tier, *, tenant: str = _TENANT) -> list[str]:
         """Hand in jobs of these costs; answers their members."""
         store, ref = self.side.store, self.side.ref
         jobs = [
             NewJob(
-                id=new_job_id(cell=store.keys.cell, tenant=_TENANT, key=b"bench"),
-                tenant=_TENANT,
+                id=new_job_id(cell=store.keys.cell, tenant=tenant, key=b"bench"),
+                tenant=tenant,
                 ref=ref,
                 tier=tier,
                 input=b"%d" % cost,

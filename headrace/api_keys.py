@@ -24,6 +24,11 @@ TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 TenantName = Annotated[str, Field(pattern=TENANT_PATTERN)]
 
 
+def matches_tenant(name: str) -> bool:
+    """Tell whether a tenant may be called so."""
+    return re.fullmatch(TENANT_PATTERN, name) is not None
+
+
 class Scope(StrEnum):
     """What a key allows."""
 

@@ -121,6 +121,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "x": "1 if its submitter noted something beside it",
         "u": "digest of its dedupe key",
         "i": "fingerprint of its request, if its submitter chose the id",
+        "j": "virtual ms that its tenant was charged when it was claimed",
     }
 )
 

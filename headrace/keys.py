@@ -19,6 +19,8 @@ _FAMILIES = {
     "OUTPUT": "o:",  # <member>: string, result or error document
     "READY": "r:",  # <group>:<tenant>: zset of members by score
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
+    "PAID": "p:",  # <group>: hash tenant -> virtual time of those that wait for nothing, while others wait
+    "WEIGHTS": "weights",  # hash tenant -> its weight, where that is not 1
     "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
     "NAMED": "n:",  # <member>: string, the request under an id that its submitter chose
@@ -81,6 +83,15 @@ class Keys:
     def turn(self, group: str) -> str:
         """Sorted set: the tenants that have ready jobs of a group, by virtual time."""
         return self._key("TURN", group)
+
+    def paid(self, group: str) -> str:
+        """Hash: the virtual time of tenants that have nothing ready, kept while others wait for the group."""
+        return self._key("PAID", group)
+
+    @property
+    def weights(self) -> str:
+        """Hash: tenant -> the weight of its share, where that is not 1."""
+        return self._key("WEIGHTS")
 
     def bell(self, group: str) -> str:
         """Stream: one entry, replaced whenever something of the group becomes claimable."""

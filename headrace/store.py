@@ -113,9 +113,9 @@ class JobStore:
     def commit(self, outcomes: Sequence[Outcome], *, ran_ms: float, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
         """Finish a batch whose forward pass took `ran_ms`; may be sent again when its answer was lost."""
         rows: list[Argument] = []
-        for (member, fence), status, cause, body in outcomes:
+        for (member, fence), status, cause, body, _ in outcomes:
             rows += (member, fence, status, cause or "", body)
-        args = self._keyed(result_ttl_s, ran_ms, *rows)
+        args = self._keyed(result_ttl_s, ran_ms, _parts(outcomes), *rows)
         return RedisOp(read_commit_answers, args, load_script("commit"))
 
     def release(self, leases: Sequence[Lease], *, reason: Reason | None = None) -> RedisOp[int]:
@@ -242,6 +242,11 @@ class JobStore:
     def recent(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
         """Members of a tenant's newest jobs, newest first."""
         return RedisOp(read_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
+
+
+def _parts(outcomes: Sequence[Outcome]) -> str:
+    parts = [outcome.part_ms for outcome in outcomes]
+    return "" if None in parts else ",".join(f"{part:.3f}" for part in parts)
 
 
 def _flat(leases: Sequence[Lease]) -> list[Argument]:

@@ -99,6 +99,8 @@ class Outcome(NamedTuple):
     status: JobStatus
     cause: Cause | None
     body: bytes
+    #: Its part of the pass in ms; None where all of the batch had as much.
+    part_ms: float | None = None
 
 
 class CommitAnswer(StrEnum):

@@ -53,7 +53,7 @@ def _set_apart(keys: Keys, rows: Sequence[Argument], subjects: Sequence[T]) -> R
 #: script looks at what it reads of them.
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("stats", "desired", "api_keys"), "hash"),
+        **dict.fromkeys(("stats", "desired", "api_keys", "weights"), "hash"),
         **dict.fromkeys(
             ("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "targets", "warm", "workers"), "zset"
         ),
@@ -63,7 +63,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "strays": "list",
     }
 )
-_OF_GROUP = MappingProxyType({"turn": "zset", "bell": "stream", "queue": "hash"})
+_OF_GROUP = MappingProxyType({"turn": "zset", "paid": "hash", "bell": "stream", "queue": "hash"})
 _OF_TENANT = MappingProxyType({"index": "zset", "deliveries": "zset", "dead_letters": "zset", "signing": "hash"})
 _OF_WORKER = MappingProxyType({"worker": "string", "wake": "stream"})
 

@@ -36,10 +36,10 @@ class Wait(NamedTuple):
 class Batcher:
     """Work-conserving: the head of the order decides the model, and jobs of that model may join it.
 
-    The order is that of arrival, higher tiers first. The head always runs, so nothing starves: not a length that has no
-    company, nor (see `PATIENCE`) a tier that more urgent jobs keep overtaking. A job that cannot meet its deadline any
-    more runs all the same, in its turn: it is the queue that lets jobs expire. Nothing is handed out twice: what
-    `next_batch` returns no longer waits here.
+    The order is that of arrival, higher tiers first, within a tier those first that lead. The head always runs, so
+    nothing starves: not a length that has no company, nor (see `PATIENCE`) a tier that more urgent jobs keep
+    overtaking. A job that cannot meet its deadline any more runs all the same, in its turn: it is the queue that lets
+    jobs expire. Nothing is handed out twice: what `next_batch` returns no longer waits here.
     """
 
     def __init__(self) -> None:
@@ -153,9 +153,9 @@ class Batcher:
             entry = self._waiting[ref].head()
         return ref, entry
 
-    def _order(self, ref: str) -> tuple[int, int]:
+    def _order(self, ref: str) -> tuple[int, bool, int]:
         entry = self._waiting[ref].head()
-        return entry.job.tier, entry.arrival
+        return entry.job.tier, not entry.job.leads, entry.arrival
 
     def _wait_until(self, formed: Formed, bounds: Limits) -> float:
         """Until when these should wait for company: not at all if anything else could run, or anyone is urgent."""

@@ -113,7 +113,7 @@ class Children:
             own.close()
             self._listener.model_unloaded(ref, 0)
 
-    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float]], *, alone: bool = False) -> None:
+    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float, bool]], *, alone: bool = False) -> None:
         """Hand jobs over to the version's process."""
         self._of(ref).send(ref, jobs, alone=alone)
 

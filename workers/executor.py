@@ -205,8 +205,8 @@ class Executor:
         """Have a model version unloaded of which the child has no job."""
         self._say(Frame.UNLOAD, ref)
 
-    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float]], *, alone: bool = False) -> None:
-        """Hand over jobs as (slot, input, tier, deadline in monotonic seconds), each to run by itself if `alone`."""
+    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float, bool]], *, alone: bool = False) -> None:
+        """Hand over jobs as (slot, input, tier, deadline in monotonic seconds, leads), each by itself if `alone`."""
         self._say(Frame.JOBS, ref, alone, jobs)
 
     def drop(self, slots: Sequence[int]) -> None:

@@ -77,5 +77,5 @@ class Finisher:
 
 
 def _report(ended: Ended) -> PassReport:
-    _, cost, items, runs, padding = ended.forwarded
-    return PassReport(ended.took_s, ended.staged_s, cost, items, runs, padding)
+    _, cost, items, runs, padding, costs = ended.forwarded
+    return PassReport(ended.took_s, ended.staged_s, cost, items, runs, padding, costs)

@@ -2,7 +2,7 @@
 
 Down, parent to child:
     LOAD    [ref, state]                            fetch, verify and load a model version; what is known of its speed
-    JOBS    [ref, alone, [[slot, input, tier, deadline_s], …]]   run these, each by itself if `alone`
+    JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads], …]]   run these, each by itself if `alone`
     DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
     UNLOAD  [ref]                                   free the memory of a version of which no job is here
@@ -19,7 +19,7 @@ Inputs and results stay bytes throughout; nothing is ever pickled.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
@@ -52,7 +52,8 @@ class PassReport(NamedTuple):
 
     `took_s` is the wall time from forming the batch to its rows, `staged_s` the work that waited in the child at the
     end. `cost` is that of the batch as padded (items times the largest) and `padding` how much of it was filling;
-    `runs` counts the calls of `forward`, more than one if a run failed.
+    `runs` counts the calls of `forward`, more than one if a run failed. `costs` are those of the jobs, in their order,
+    if the model tells costs.
     """
 
     took_s: float
@@ -61,6 +62,14 @@ class PassReport(NamedTuple):
     items: int
     runs: int
     padding: float
+    costs: Sequence[float] = ()
+
+    def parts_ms(self, jobs: int) -> Sequence[float | None]:
+        """What each of the jobs had of the pass, by their costs; None for each where all had as much."""
+        if not self.costs or min(self.costs) == max(self.costs):
+            return [None] * jobs
+        ms_per_cost = 1000 * self.took_s / sum(self.costs)
+        return [cost * ms_per_cost for cost in self.costs]
 
 
 def encode(kind: Frame, *fields: object) -> bytes:

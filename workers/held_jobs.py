@@ -18,7 +18,7 @@ from workers.suspects import Suspects, is_suspect
 class HeldJob:
     """A leased job."""
 
-    __slots__ = ("deadline_s", "group", "job", "ref", "request", "running", "slot", "tier")
+    __slots__ = ("deadline_s", "group", "job", "leads", "ref", "request", "running", "slot", "tenant", "tier")
 
     def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
         self.slot = slot
@@ -28,10 +28,18 @@ class HeldJob:
         self.ref, self.tier = _parts(group)
         #: Monotonic seconds.
         self.deadline_s = math.inf if job.deadline_in_ms is None else claimed_at + job.deadline_in_ms / 1000
+        self.tenant = job.member.partition("/")[0]
+        #: True if it was the only one of its tenant when it came: then it goes before those of others.
+        self.leads = False
         #: True while it is in a forward pass.
         self.running = False
         #: What Celery sees of it.
         self.request: Any = None
+
+    @property
+    def row(self) -> tuple[int, bytes, int, float, bool]:
+        """What the child is told of it."""
+        return self.slot, self.job.input, self.tier, self.deadline_s, self.leads
 
 
 @cache
@@ -49,6 +57,8 @@ class HeldJobs:
         self.suspects = Suspects()
         self.running = 0
         self._bytes = self._urgent = 0
+        #: Jobs that are not in a forward pass, by group and tenant.
+        self._staged_of: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._by_slot)
@@ -67,6 +77,7 @@ class HeldJobs:
         """Hold a job that was just claimed, at `claimed_at` in monotonic seconds."""
         slot = next(self._slots)
         held = self._by_slot[slot] = HeldJob(slot, job, group, claimed_at)
+        held.leads = not self._staged_of[group, held.tenant]
         self._stage(held, 1)
         if is_suspect(job):
             self.suspects.add(slot)
@@ -84,6 +95,7 @@ class HeldJobs:
     def _stage(self, held: HeldJob, count: int) -> None:
         self._bytes += count * len(held.job.input)
         self._urgent += count * (held.tier == 0)
+        self._staged_of[held.group, held.tenant] += count
 
     def stop_running(self, refs: Collection[str]) -> None:
         """Nothing of these versions is in a forward pass: their process is gone."""

@@ -129,9 +129,9 @@ class JobPath:
             self.give_back([job for job in held if self.models.is_cold(job.ref)])
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
-        by_ref: dict[str, list[tuple[int, bytes, int, float]]] = {}
+        by_ref: dict[str, list[tuple[int, bytes, int, float, bool]]] = {}
         for held in jobs:
-            by_ref.setdefault(held.ref, []).append((held.slot, held.job.input, held.tier, held.deadline_s))
+            by_ref.setdefault(held.ref, []).append(held.row)
         for ref, rows in by_ref.items():
             if self.models.is_ready(ref):
                 self._children.send(ref, rows, alone=alone)
@@ -160,12 +160,12 @@ class JobPath:
         untold = self._starts.ended(slots[0])
         idle = self.clock.ended(slots[0], took_s=took_s)
         jobs, outcomes, errors = [], [], []
-        for slot, (ok, cause, body) in zip(slots, results, strict=True):
+        for slot, (ok, cause, body), part_ms in zip(slots, results, report.parts_ms(len(slots)), strict=True):
             held = self.held.remove(slot)
             if held is not None:
                 jobs.append(held)
                 status = JobStatus.SUCCEEDED if ok else JobStatus.FAILED
-                outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body))
+                outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body, part_ms))
                 errors.append(None if ok else body.decode())
         if jobs:
             self._committer.commit(outcomes, took_s=took_s)

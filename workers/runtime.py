@@ -55,6 +55,8 @@ class Forwarded(NamedTuple):
     items: int
     runs: int
     padding: float
+    #: What each input costs by its author's word; empty where that makes no difference.
+    costs: Sequence[float] = ()
 
 
 class Runtime:
@@ -155,7 +157,8 @@ class Runtime:
             found = iter(rows)
             rows = [next(found) if type(staged) is Staged else staged for staged in batch]
         padded = len(costs) * max(costs, default=0.0)
-        return Forwarded(rows, padded, len(costs), isolated.runs, padded - sum(costs))
+        told = [staged.cost if type(staged) is Staged else 0.0 for staged in batch] if self.is_sized else ()
+        return Forwarded(rows, padded, len(costs), isolated.runs, padded - sum(costs), told)
 
     def finish(self, row: Any) -> ItemResult:
         """Make one row a result, or answer how its item failed."""

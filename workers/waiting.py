@@ -14,13 +14,15 @@ NEVER_S = float("inf")
 class WaitingJob(NamedTuple):
     """A job that the child has received and not begun. `slot` is the parent's number for it, unique while it is here.
 
-    `tier` is 0 for priority, 1 for standard, 2 for spot; `deadline_s` is in seconds of the monotonic clock.
+    `tier` is 0 for priority, 1 for standard, 2 for spot; `deadline_s` is in seconds of the monotonic clock. One that
+    `leads` goes before all others of its tier: it is the only one of its tenant.
     """
 
     slot: int
     input: bytes
     tier: int = 1
     deadline_s: float = NEVER_S
+    leads: bool = False
 
 
 class Entry(NamedTuple):
@@ -36,10 +38,14 @@ _new_entry = partial(tuple.__new__, Entry)
 
 
 class Waiting:
-    """What waits for one model version: higher tiers first, then by arrival. Costs become known later, or never."""
+    """What waits for one model version: higher tiers first, then who leads, then by arrival.
+
+    Costs become known later, or never.
+    """
 
     def __init__(self) -> None:
-        self._tiers: tuple[OrderedDict[int, Entry], ...] = tuple(OrderedDict() for _ in range(TIERS))
+        #: Two for each tier: who leads, and the others.
+        self._lanes: tuple[OrderedDict[int, Entry], ...] = tuple(OrderedDict() for _ in range(2 * TIERS))
         #: Costs of the jobs that have been preprocessed, by slot.
         self.costs: dict[int, float] = {}
         self._known_cost = 0.0
@@ -47,15 +53,13 @@ class Waiting:
         self.has_deadlines = False
 
     def __len__(self) -> int:
-        urgent, standard, spot = self._tiers
-        return len(urgent) + len(standard) + len(spot)
+        return sum(map(len, self._lanes))
 
     def __iter__(self) -> Iterator[Entry]:
-        return chain.from_iterable(tier.values() for tier in self._tiers)
+        return chain.from_iterable(lane.values() for lane in self._lanes)
 
     def __contains__(self, slot: int) -> bool:
-        urgent, standard, spot = self._tiers
-        return slot in standard or slot in urgent or slot in spot
+        return any(slot in lane for lane in self._lanes)
 
     @property
     def mean_cost(self) -> float:
@@ -63,11 +67,11 @@ class Waiting:
         return self._known_cost / len(self.costs) if self.costs else 1.0
 
     def extend(self, jobs: list[WaitingJob], first_arrival: int, now: float) -> None:
-        """Put jobs at the ends of their tiers; their arrivals are numbered from `first_arrival`."""
-        tiers = self._tiers
+        """Put jobs at the ends of their lanes; their arrivals are numbered from `first_arrival`."""
+        lanes = self._lanes
         for entry in map(_new_entry, zip(count(first_arrival), repeat(now), jobs)):
             job = entry.job
-            tiers[job.tier][job.slot] = entry
+            lanes[2 * job.tier + 1 - job.leads][job.slot] = entry
             if job.deadline_s != NEVER_S:
                 self.has_deadlines = True
 
@@ -82,7 +86,7 @@ class Waiting:
 
     def oldest(self) -> Entry:
         """The job that came first, whatever its tier; there must be one."""
-        return min(next(iter(tier.values())) for tier in self._tiers if tier)
+        return min(next(iter(lane.values())) for lane in self._lanes if lane)
 
     def first(self, most: int) -> list[Entry]:
         """The next `most` jobs in the order of service."""
@@ -96,15 +100,15 @@ class Waiting:
         """Remove these, which wait here, and give their jobs."""
         jobs = [entry.job for entry in entries]
         for job in jobs:
-            del self._tiers[job.tier][job.slot]
+            del self._lanes[2 * job.tier + 1 - job.leads][job.slot]
         if self.costs:
             self._forget_costs(jobs)
         return jobs
 
     def remove(self, slot: int) -> bool:
         """Forget a job; says whether it waited here."""
-        for tier in self._tiers:
-            if (entry := tier.get(slot)) is not None:
+        for lane in self._lanes:
+            if (entry := lane.get(slot)) is not None:
                 self.take([entry])
                 return True
         return False

@@ -4,8 +4,8 @@
 -- they are there; beyond those, with what the worker has ahead already, no more than one in `share` of what waits, so that
 -- nobody hoards the end of a backlog.
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
---          expiry ms, JOB<m> (fence, worker, claimed), INPUT<m> (read), DELAYED (looked at when nothing is ready),
---          QUARANTINE zset of broken records
+--          expiry ms, JOB<m> (fence, worker, claimed, charged), INPUT<m> (read), DELAYED (looked at when nothing is ready),
+--          QUEUE<group> and WEIGHTS (read), PAID<group> hash tenant to virtual time, QUARANTINE zset of broken records
 -- ARGV     worker, least jobs, most jobs, jobs ahead, share, lane (one place in so many is priority's), most bytes, lease ms,
 --          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (place among the jobs from 1,
@@ -35,18 +35,38 @@ if most > limit then
   end
   limit = math.min(most, limit + math.max(0, math.floor((waiting - limit) / share) - ahead))
 end
+-- Not even a long window may keep a tenant waiting that has just come to others.
+for _, source in ipairs(sources) do
+  if #source.turns > 2 then limit = math.max(limit, math.min(1, most)) end
+end
 local lane = math.floor(limit / ARGV[6])
 
 -- A queue is one tenant's ready set in one group; its heads are read once, as many as could be taken.
 local function open_queue(group, tenant, vtime)
-  local heads = redis.pcall('ZRANGE', READY .. group .. ':' .. tenant, 0, limit - 1, 'WITHSCORES')
+  local heads = redis.pcall('ZRANGE', READY .. group .. ':' .. tenant, 0, math.max(0, limit - 1), 'WITHSCORES')
   local broken = heads.err ~= nil
   return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, taken = {}}
+end
+
+-- What each tenant is charged for a job until `commit` knows better: what its jobs took lately, else those of the group.
+local function set_prices(group, queues)
+  local names, tenants = {'run_ms', 'ended'}, {}
+  for k, queue in ipairs(queues) do
+    names[k + 2] = 'ms:' .. queue.tenant
+    tenants[k] = queue.tenant
+  end
+  local counts, weights = redis.pcall('HMGET', QUEUE .. group, unpack(names)), redis.pcall('HMGET', WEIGHTS, unpack(tenants))
+  local run_ms, ended = tonumber(counts[1] or nil), tonumber(counts[2] or nil)
+  local mean_ms = run_ms and ended and ended > 0 and run_ms / ended
+  for k, queue in ipairs(queues) do
+    queue.price = virtual_ms(tonumber(counts[k + 2] or nil) or mean_ms, weights[k])
+  end
 end
 
 for _, source in ipairs(sources) do
   local turns, queues = source.turns, source.queues
   for k = 1, #turns, 2 do queues[#queues + 1] = open_queue(source.group, turns[k], turns[k + 1]) end
+  set_prices(source.group, queues)
 end
 
 -- The queue whose turn it is in a group: least served among those that still have heads.
@@ -97,9 +117,9 @@ while #chosen < limit do
   queue.at = queue.at + 2
   queue.taken[#queue.taken + 1] = member
   if input then
-    queue.vtime = queue.vtime + 1
+    queue.vtime = queue.vtime + queue.price
     bytes = bytes + #input
-    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input}
+    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, queue.price}
     if fields[5] then
       traces[#traces + 1] = #chosen
       traces[#traces + 1] = fields[5]
@@ -119,7 +139,7 @@ end
 
 local reply, leases = {0, 0, traces, rescues, dues}, {}
 for _, job in ipairs(chosen) do
-  redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now)
+  redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now, 'j', job[7])
   leases[#leases + 1] = now + lease_ms
   leases[#leases + 1] = job[1] .. '#' .. job[2]
   local n = #reply
@@ -136,7 +156,7 @@ for _, source in ipairs(sources) do
     local ready = READY .. source.group .. ':' .. queue.tenant
     if #queue.taken > 0 then call_in_pieces('ZREM', ready, queue.taken) end
     if queue.broken or redis.call('EXISTS', ready) == 0 then
-      redis.call('ZREM', TURN .. source.group, queue.tenant)
+      leave_turn(source.group, queue.tenant, queue.vtime)
     elseif #queue.taken > 0 then
       redis.call('ZADD', TURN .. source.group, 'XX', queue.vtime, queue.tenant)
     end

@@ -2,47 +2,62 @@
 -- commit: finish a batch. Each job only if its lease is still ours; a job whose cancellation was asked for ends canceled.
 -- touches  OUTPUT<m> string (set, time to live), JOB<m> (state, end, time to live), INPUT<m> (deleted, or kept for a
 --          failed job), LEASES, DEADLINES, EVENTS (one entry), STATS, QUEUE<group> hash (what was done), OUTBOX with
---          COURIERS, DEAD<tenant> zset of jobs given up
--- ARGV     ttl s, ms that the forward pass took, (member, fence, succeeded | failed, cause or '', body)*
+--          COURIERS, DEAD<tenant> zset of jobs given up, TURN<group> or PAID<group> (what the tenants are charged)
+-- ARGV     ttl s, ms that the forward pass took, each job's part of them with commas between or '' (equal parts), (member, fence, succeeded | failed, cause or '', body)*
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h')
-local ttl, ran_ms = ARGV[1], tonumber(ARGV[2])
+local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h', 'j')
+local ttl, ran_ms, parts = ARGV[1], tonumber(ARGV[2]), {}
+for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
 local now, now_us = now_ms()
-local size = (#ARGV - 2) / 5
+local size = (#ARGV - 3) / 5
 local answers, leases, words, late = {}, {}, {}, 0
 local served, NOTHING = {}, {}
 -- Failures that are nobody's last word: not the input's fault, and not said by the model.
 local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
 
--- How long a job was ready before its pass began, and whether it failed for another reason than its input, added up for
--- each group.
-local function note_served(group, ready_since, begun, cause)
+-- How long a job was ready before its pass began, whether it failed for another reason than its input, and what its tenant
+-- had of the device, added up for each group.
+local function note_served(group, tenant, ready_since, begun, cause, part_ms, charged)
   local sum = served[group]
   if not sum then
-    sum = {jobs = 0, wait_ms = 0, failed = 0}
+    sum = {jobs = 0, wait_ms = 0, failed = 0, tenants = {}}
     served[group] = sum
   end
   sum.jobs = sum.jobs + 1
   if cause ~= '' and cause ~= 'input' then sum.failed = sum.failed + 1 end
   sum.wait_ms = sum.wait_ms + math.max(0, begun - ready_since)
+  local share = sum.tenants[tenant]
+  if not share then
+    share = {jobs = 0, ms = 0, charged = 0}
+    sum.tenants[tenant] = share
+  end
+  share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + part_ms, share.charged + (charged or 0)
 end
 
 -- Counts must never stop a commit, so a key that is none of ours is passed over. What was lately is forgotten over half a
--- minute.
-local function count_served(group, jobs, wait_ms, failed)
-  local counts = redis.pcall('HMGET', QUEUE .. group, 'ended', 'wait_ms', 'run_ms', 'lately', 'lately_wait_ms', 'at')
+-- minute; what a tenant's jobs take each (ms:<tenant>) over a few batches.
+local function count_served(group, sum)
+  local names = {'ended', 'wait_ms', 'run_ms', 'lately', 'lately_wait_ms', 'at'}
+  for tenant in pairs(sum.tenants) do names[#names + 1] = 'ms:' .. tenant end
+  local counts = redis.pcall('HMGET', QUEUE .. group, unpack(names))
   if counts.err then return end
   for i = 1, #counts do counts[i] = tonumber(counts[i] or 0) or 0 end
-  local keep = math.exp(math.min(0, counts[6] - now) / 30000)
-  redis.pcall('HSET', QUEUE .. group, 'ended', counts[1] + jobs, 'wait_ms', counts[2] + wait_ms,
-    'run_ms', counts[3] + ran_ms * jobs / size, 'lately', counts[4] * keep + jobs,
-    'lately_wait_ms', counts[5] * keep + wait_ms, 'at', now)
-  if failed > 0 then count_failed(group, failed) end
+  local keep, means = math.exp(math.min(0, counts[6] - now) / 30000), {}
+  for i = 7, #names do
+    local share = sum.tenants[string.sub(names[i], 4)]
+    local mean, known = share.ms / share.jobs, counts[i]
+    means[#means + 1] = names[i]
+    means[#means + 1] = known > 0 and known + (mean - known) * share.jobs / (share.jobs + 16) or mean
+  end
+  redis.pcall('HSET', QUEUE .. group, 'ended', counts[1] + sum.jobs, 'wait_ms', counts[2] + sum.wait_ms,
+    'run_ms', counts[3] + ran_ms * sum.jobs / size, 'lately', counts[4] * keep + sum.jobs,
+    'lately_wait_ms', counts[5] * keep + sum.wait_ms, 'at', now, unpack(means))
+  if sum.failed > 0 then count_failed(group, sum.failed) end
 end
 
-for i = 3, #ARGV, 5 do
+for i = 4, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
@@ -60,7 +75,9 @@ for i = 3, #ARGV, 5 do
     else
       finish(member, state, now, ttl, fields[12], unpack(why))
     end
-    note_served(fields[7] .. ':' .. fields[8], tonumber(fields[10] or fields[9]), begun, cause)
+    local part_ms = parts[(i + 1) / 5] or ran_ms / size
+    note_served(fields[7] .. ':' .. fields[8], tenant_of(member), tonumber(fields[10] or fields[9]), begun, cause, part_ms,
+      fields[13])
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[12])
@@ -85,5 +102,11 @@ end
 call_in_pieces('ZREM', LEASES, leases)
 say(words)
 if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end
-for group, sum in pairs(served) do count_served(group, sum.jobs, sum.wait_ms, sum.failed) end
+for group, sum in pairs(served) do
+  count_served(group, sum)
+  for tenant, share in pairs(sum.tenants) do
+    local weight = redis.pcall('HGET', WEIGHTS, tenant)
+    charge(group, tenant, virtual_ms(share.ms, weight) - share.charged)
+  end
+end
 return table.concat(answers)

@@ -35,7 +35,7 @@ for i = 2, #ARGV, 5 do
         enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
       end
       local reason = backoff > 0 and 'retry_backoff' or ''
-      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '')
+      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '', 'j', '')
     end
   elseif ours and (state == 'failed' or (state == 'queued' and not fields[5])) then
     answer = '2'

@@ -2,11 +2,11 @@
 -- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
 -- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing;
 -- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
--- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN and BELL, DEADLINES, EVENTS, STATS,
+-- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN, PAID (refunded) and BELL, DEADLINES, EVENTS, STATS,
 --          QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j')
 local ttl = ARGV[2]
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
@@ -35,7 +35,8 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
   elseif state == 'running' or state == 'queued' then
     enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
     redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost', 'w', '', 'l', '',
-      'k', (fields[10] or 0) + 1)
+      'k', (fields[10] or 0) + 1, 'j', '')
+    charge(fields[6] .. ':' .. fields[7], tenant_of(member), -(fields[11] or 0))
     requeued = requeued + 1
   end
   redis.call('ZREM', LEASES, lease)

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- release: give held jobs back to their old places, charging nothing (shutdown, preemption). The fence changes, so whatever
 -- the giver still sends is refused.
--- touches  JOB<m> (state, fence, worker, reason if there is one), READY, TURN, BELL, LEASES, STATS
+-- touches  JOB<m> (state, fence, worker, reason if there is one), READY, TURN, PAID (refunded), BELL, LEASES,
+--          STATS
 -- ARGV     reason or '', (member, fence)*
 -- reply    how many went back
-local read = reader('s', 'f', 'a', 'w', 'm', 't', 'z')
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'z', 'j')
 local _, now_us = now_ms()
 local why = ARGV[1] ~= '' and {'r', ARGV[1]} or {}
 local released = 0
@@ -15,7 +16,8 @@ for i = 2, #ARGV, 2 do
     local attempts = fields[1] == 'running' and fields[3] - 1 or fields[3]
     enter_ready(fields[5] .. ':' .. fields[6], member, fields[7])
     redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'a', attempts, 'w', '', 'l', '',
-      unpack(why))
+      'j', '', unpack(why))
+    charge(fields[5] .. ':' .. fields[6], tenant_of(member), -(fields[8] or 0))
     redis.call('ZREM', LEASES, member .. '#' .. fence)
     released = released + 1
   end

@@ -23,9 +23,9 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
-  k = true}
+  k = true, j = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true}
+  i = true, u = true, x = true, j = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -74,15 +74,44 @@ local function tell(key, ...)
   end
 end
 
--- Into the ready set. A tenant that had nothing ready takes its turn with the least served, so idling saves nothing up,
--- and the bell rings: a worker waits at the bell only after a claim that found nothing, so no other ring is needed.
+-- The device's time in ms over a tenant's weight; what is no time or no weight counts as 1.
+local function virtual_ms(ms, weight)
+  ms, weight = ms or 1, tonumber(weight or nil) or 1
+  if not (ms >= 0 and ms < 1e12) then ms = 1 end
+  return weight > 0 and weight < 1e6 and ms / weight or ms
+end
+
+-- Virtual time is the device's, in ms, over the tenant's weight: in a group the tenant comes next that has had least. Of one
+-- that waits for nothing it is kept while others wait. It is bookkeeping, and never stops a script.
+local function charge(group, tenant, amount)
+  if amount == 0 or redis.pcall('ZADD', TURN .. group, 'XX', 'INCR', amount, tenant) then return end
+  if redis.pcall('HEXISTS', PAID .. group, tenant) == 1 then
+    redis.pcall('HINCRBYFLOAT', PAID .. group, tenant, amount)
+  end
+end
+
+-- A tenant waits for nothing more in a group. Once nobody does, what each has had is forgotten.
+local function leave_turn(group, tenant, had)
+  redis.call('ZREM', TURN .. group, tenant)
+  if redis.call('EXISTS', TURN .. group) == 0 then
+    redis.call('DEL', PAID .. group)
+  elseif had and type(redis.pcall('HSET', PAID .. group, tenant, had)) == 'number' then
+    redis.call('EXPIRE', PAID .. group, 86400)
+  end
+end
+
+-- Into the ready set. A tenant that had nothing ready takes its turn with the least served, or later if it has had more, so
+-- neither idling nor coming and going saves anything up; and the bell rings: a worker waits at the bell only after a claim that found nothing, so no other ring is needed.
 -- The bell comes first: whoever comes for nothing clears the tenant's turn away, and the next job rings again.
 local function enter_ready(group, member, score)
   local tenant = tenant_of(member)
   if not redis.call('ZSCORE', TURN .. group, tenant) then
     local first = redis.call('ZRANGE', TURN .. group, 0, 0, 'WITHSCORES')
+    local had = first[2] and redis.pcall('HGET', PAID .. group, tenant)
     tell(BELL .. group, 1, '*', 'r', 1)
-    redis.call('ZADD', TURN .. group, first[2] or 0, tenant)
+    -- A moment before the least served, who would otherwise come first by its name.
+    local lifted = first[2] and first[2] - 0.001 or 0
+    redis.call('ZADD', TURN .. group, math.max(lifted, type(had) == 'string' and tonumber(had) or 0), tenant)
   end
   redis.call('ZADD', READY .. group .. ':' .. tenant, score, member)
 end
@@ -91,7 +120,7 @@ local function leave_ready(group, member)
   local tenant = tenant_of(member)
   local ready = READY .. group .. ':' .. tenant
   redis.call('ZREM', ready, member)
-  if redis.call('EXISTS', ready) == 0 then redis.call('ZREM', TURN .. group, tenant) end
+  if redis.call('EXISTS', ready) == 0 then leave_turn(group, tenant, redis.call('ZSCORE', TURN .. group, tenant)) end
 end
 
 local function say(words)

@@ -23,8 +23,8 @@ def run(redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("HEADRACE_REDIS_URL", redis_url)
     get_settings.cache_clear()
 
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["keys", *arguments])
+    def run(*arguments: str, about: str = "keys") -> Result:
+        return CliRunner().invoke(app, [about, *arguments])
 
     yield run
     get_settings.cache_clear()
@@ -88,3 +88,18 @@ def test_secrets_are_kept_nowhere_in_redis(run: Run, connection: SyncRedis, keys
     kept = connection.client.hvals(keys.api_keys)
 
     assert not any(secret in (value if isinstance(value, bytes) else value.encode()) for value in kept)
+
+
+def test_a_tenant_is_given_a_weight_and_listed(run: Run, connection: SyncRedis, keys: Keys) -> None:
+    assert run("weigh", "acme", "3", about="tenants").exit_code == 0
+
+    listed = [json.loads(line) for line in run("ls", "--json", about="tenants").stdout.splitlines()]
+    assert listed == [{"tenant": "acme", "weight": 3.0}]
+    assert connection.client.hget(keys.weights, "acme") == b"3.0"
+    assert run("ls", about="tenants").stdout.split() == ["TENANT", "WEIGHT", "acme", "3"]
+
+
+@pytest.mark.parametrize(("tenant", "weight"), [("A/B", "1"), ("acme", "0"), ("acme", "-1"), ("acme", "nan")])
+def test_a_weight_that_is_none_is_refused(run: Run, tenant: str, weight: str) -> None:
+    assert run("weigh", tenant, "--", weight, about="tenants").exit_code != 0
+    assert run("ls", "--json", about="tenants").stdout == ""

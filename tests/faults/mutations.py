@@ -15,6 +15,7 @@ _LIMIT_S = 150.0
 
 _RUNNING = "tests/integration/test_scripts_running.py"
 _CLAIM = "tests/integration/test_scripts_claim.py"
+_FAIR = "tests/integration/test_scripts_fair.py"
 _CARE = "tests/integration/test_scripts_care.py"
 _SUBMIT = "tests/integration/test_scripts_submit.py"
 _INJECTED = "tests/integration/test_scripts_injected.py"
@@ -213,6 +214,27 @@ FURTHER = (
         "'f', next_fence(fence, now_us), ",
         "",
         f"{_RUNNING}::test_who_gave_a_job_back_can_neither_finish_nor_fail_it",
+    ),
+    Mutation(
+        "a tenant is not charged for what its jobs took",
+        "headrace/lua/commit.lua",
+        "    charge(group, tenant, virtual_ms(share.ms, weight) - share.charged)\n",
+        "",
+        f"{_FAIR}::test_what_is_charged_ahead_is_set_right_by_the_commit",
+    ),
+    Mutation(
+        "what a tenant had is forgotten when it has nothing ready",
+        "headrace/lua/shared.lua",
+        "    local had = first[2] and redis.pcall('HGET', PAID .. group, tenant)\n",
+        "    local had = false\n",
+        f"{_FAIR}::test_coming_and_going_saves_nothing_up",
+    ),
+    Mutation(
+        "what was not run is paid",
+        "headrace/lua/release.lua",
+        "    charge(fields[5] .. ':' .. fields[6], tenant_of(member), -(fields[8] or 0))\n",
+        "",
+        f"{_FAIR}::test_what_was_not_run_is_not_paid",
     ),
     Mutation(
         "a renewal takes a lease back",

@@ -169,3 +169,27 @@ def test_staged_work_is_told_in_seconds() -> None:
     assert staged_s == pytest.approx(0.6)
     assert batcher.staged_s({"a": Limits(costs, max_batch=4)}) == 0
     assert Batcher().staged_s({}) == 0
+
+
+def test_who_leads_goes_before_the_others_of_its_tier_in_the_order_of_arrival() -> None:
+    batcher = Batcher()
+    batcher.add("a", [WaitingJob(1, b"", tier=1), WaitingJob(2, b"", tier=1)])
+    batcher.add("a", [WaitingJob(3, b"", tier=1, leads=True), WaitingJob(4, b"", tier=2, leads=True)])
+    batcher.add("a", [WaitingJob(5, b"", tier=1, leads=True), WaitingJob(6, b"", tier=0)])
+
+    slots = []
+    while isinstance(batch := batcher.next_batch(0.0, {}), Batch):
+        slots += [job.slot for job in batch.jobs]
+
+    assert slots == [6, 3, 5, 1, 2, 4]
+
+
+def test_a_model_with_a_job_that_leads_goes_first() -> None:
+    batcher = Batcher()
+    batcher.add("a", [WaitingJob(1, b"")])
+    batcher.add("b", [WaitingJob(2, b"", leads=True)])
+
+    batch = batcher.next_batch(0.0, {})
+
+    assert isinstance(batch, Batch)
+    assert batch.ref == "b"

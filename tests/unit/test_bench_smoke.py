@@ -128,6 +128,13 @@ def test_mixed_shows_what_priority_jobs_wait_beyond_their_own_pass(capsys: pytes
     assert figures["unlike_priority_p50_batches"] <= figures["unlike_priority_p99_batches"]
 
 
+def test_fairness_compares_the_work_of_two_tenants(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["fairness"], capsys)["figures"]
+
+    assert min(figures[f"work_ratio_{name}"] for name in ("alike", "large_costly", "small_costly")) > 0
+    assert figures["idle_wait_batches_max"] >= 0
+
+
 def test_balance_compares_shares_with_speeds(capsys: pytest.CaptureFixture[str]) -> None:
     figures = _smoke(["balance"], capsys)["figures"]
 

@@ -58,7 +58,7 @@ class Rig:
         self.finisher = Finisher(up=self.up, marks=self.marks)
 
     def put(self, *words: str, alone: bool = False, first_slot: int = 0) -> None:
-        rows = [[first_slot + i, orjson.dumps(word), 1, math.inf] for i, word in enumerate(words)]
+        rows = [[first_slot + i, orjson.dumps(word), 1, math.inf, False] for i, word in enumerate(words)]
         self.inbox.put([Frame.JOBS, REF, alone, rows])
 
     def batch(self) -> Batch:
@@ -160,7 +160,7 @@ def test_of_a_job_that_was_called_off_while_it_was_prepared_nothing_is_kept(rig:
 
 
 def test_an_input_that_is_refused_gets_its_result_with_its_batch(rig: Rig) -> None:
-    rig.inbox.put([Frame.JOBS, REF, False, [[0, b'"a"', 1, math.inf], [1, b"7", 1, math.inf]]])
+    rig.inbox.put([Frame.JOBS, REF, False, [[0, b'"a"', 1, math.inf, False], [1, b"7", 1, math.inf, False]]])
 
     batches = [rig.ended(rig.batch())]
     while sum(len(ended.slots) for ended in batches) < 2:
@@ -197,7 +197,8 @@ def test_the_report_of_a_pass_says_what_was_counted(rig: Rig) -> None:
 
     [[_, _, _, report]] = rig.told()
     assert isinstance(report, list)
-    assert PassReport(0.25, 0.5, cost=12.0, items=3, runs=1, padding=1.0) == PassReport(*report)
+    expected = PassReport(0.25, 0.5, cost=12.0, items=3, runs=1, padding=1.0, costs=[4.0, 4.0, 3.0])
+    assert expected == PassReport(*report)
 
 
 def test_suspects_are_told_from_others(rig: Rig) -> None:

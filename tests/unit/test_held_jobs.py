@@ -128,3 +128,17 @@ def test_a_job_knows_its_model_tier_and_deadline() -> None:
 
     assert ("a@1", 2, 11.5) == (due.ref, due.tier, due.deadline_s)
     assert math.inf == hold(held, "other").deadline_s
+
+
+def test_the_only_job_of_a_tenant_leads_until_it_runs() -> None:
+    held = HeldJobs()
+
+    def add(member: str) -> HeldJob:
+        return held.add(ClaimedJob(member, 7, 0, 3, 0, b"x"), group="a@1:standard")
+
+    first, second, other = add("a/1"), add("a/2"), add("b/1")
+    held.start([other.slot])
+    next_of_b, third = add("b/2"), add("a/3")
+
+    leading = [job.leads for job in (first, second, other, next_of_b, third)]
+    assert leading == [True, False, True, True, False]
