@@ -8,20 +8,27 @@ import orjson
 from headrace.errors import HeadraceError
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, WorkerClass
+from headrace.worker_fit import misfit
 from registry.cache import version_folder
 from registry.cache_room import CacheRoom
 from registry.registry import Registry
 from scheduler.doctor.finding import Finding, fail, ok
+from scheduler.needs_book import NeedsBook
 from scheduler.processes import python_module
 
+_NO_CLASS = "compare its device, memory_bytes and labels with worker_classes"
 _ADVICE = "`headrace models check DIR` says more; the version before can be released again"
 
 
 def try_models(settings: Settings) -> Iterator[Finding]:
     """Try the version of each model that gets most jobs, on each device of the classes that serve it."""
     registry = Registry(url=settings.registry_location, signers=settings.signers)
+    needs = NeedsBook(registry=registry)
     for name, release in registry.releases().items():
-        kinds = [kind for kind in settings.worker_classes.values() if serves(kind, name)]
+        wanted = needs.of(release.current)
+        kinds = [kind for kind in settings.worker_classes.values() if serves(kind, name) and not misfit(kind, wanted)]
+        if not kinds:
+            yield fail(f"model {release.current}", "no worker class serves it and has what it needs", _NO_CLASS)
         for device in sorted({kind.device for kind in kinds}):
             yield _try(registry, release.current, device, settings)
 

@@ -258,6 +258,20 @@ FURTHER = (
         f"{_ENGINE}::test_an_idle_child_that_dies_is_replaced",
     ),
     Mutation(
+        "a model makes way while its jobs are held",
+        "workers/residency.py",
+        "sorted(self.leaving.difference(busy))",
+        "sorted(self.leaving)",
+        "tests/unit/test_residency.py::test_what_is_to_go_is_closed_at_once_and_unloaded_when_its_jobs_have_run",
+    ),
+    Mutation(
+        "a model that brings others down stays with them",
+        "workers/separation.py",
+        "        self._apart.add(ref)\n",
+        "",
+        "tests/integration/test_own_process.py::test_what_runs_apart_hurts_nobody_but_itself",
+    ),
+    Mutation(
         "a silent server is waited for without end",
         "workers/wire.py",
         "        if self._connection is not None and self._waiting and ",
