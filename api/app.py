@@ -15,7 +15,19 @@ from api.express import Express
 from api.gate import Gate
 from api.key_ring import KeyRing
 from api.metrics import ApiCollector, RequestMeter, render_of
-from api.routes import bulk, dead_letters, estimate, health, jobs, keys, metrics, models, queues, webhooks
+from api.routes import (
+    bulk,
+    dead_letters,
+    estimate,
+    health,
+    jobs,
+    keys,
+    metrics,
+    models,
+    queues,
+    webhook_endpoints,
+    webhooks,
+)
 from api.services import make_services
 from headrace.settings import Settings
 
@@ -86,7 +98,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.render_metrics = render_of(collector)
     problems.install(app)
     documentation.install(app, models=services.catalog.models)
-    for routes in (jobs, bulk, estimate, dead_letters, models, queues, webhooks, keys, metrics, health, docs_page):
+    for routes in (
+        jobs,
+        bulk,
+        estimate,
+        dead_letters,
+        models,
+        queues,
+        webhooks,
+        webhook_endpoints,
+        keys,
+        metrics,
+        health,
+        docs_page,
+    ):
         # Not `include_router`: a router inside the router costs each request a second search for its route.
         app.router.routes.extend(routes.router.routes)
     return app

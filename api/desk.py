@@ -11,9 +11,10 @@ from api.callers import caller_of
 from api.estimates import Waiting, estimate_document, unattainable
 from api.records import accepted_job, job_document
 from api.services import Services
-from headrace.errors import HeadraceError, JobExpired, JobNotFound
+from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob
+from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import Browsed, SubmitOutcome, Submitted
@@ -138,7 +139,14 @@ class JobDesk:
             await self._require_in_time(job)
         if chosen_id:
             job = replace(job, is_named=True)
-        return replace(job, webhook_url=webhook_url(body, self._egress)) if body.webhook else job
+        return replace(job, webhook_url=await self._receiver(body)) if body.webhook else job
+
+    async def _receiver(self, body: SubmitBody) -> str:
+        endpoint_id = body.webhook and body.webhook.endpoint
+        if endpoint_id and not await self._run(self._services.endpoints.get(self.tenant, endpoint_id)):
+            problem = "is no endpoint of yours; GET /v1/webhook-endpoints lists them"
+            raise invalid_fields([FieldError("/webhook/endpoint", problem, "webhook_endpoint")])
+        return webhook_url(body, self._egress)
 
     async def admit(self, job: NewJob) -> None:
         """Let a job pass unless it would wait too long; one that is there already, by its key or id, always passes.

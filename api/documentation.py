@@ -17,6 +17,7 @@ from api.problems import MEDIA_TYPE
 from api.schemas import JobRecord, Problem
 from api.scopes import scope_needed
 from headrace.api_keys import KeyRequest, Scope
+from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.jobs import JobStatus
 from headrace.submission import SubmitBody
 from headrace.tiers import Tier
@@ -24,7 +25,7 @@ from headrace.trace import TRACEPARENT
 from registry.served import ServedModel
 
 #: Shapes that FastAPI does not see.
-_BODIES = (SubmitBody, DeadLetterFilter, KeyRequest, Problem)
+_BODIES = (SubmitBody, DeadLetterFilter, KeyRequest, EndpointRequest, EndpointChange, Problem)
 _REF = "#/components/schemas/{model}"
 
 
@@ -110,14 +111,20 @@ def json_answers(
     answers: Mapping[int, str], shape: type[BaseModel], *, problems: Sequence[int] = ()
 ) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: JSON of one shape, and problems by their status."""
+    responses = problem_answers(*problems)
+    for status, text in answers.items():
+        responses[status] = {"description": text, "model": shape}
+    return responses
+
+
+def problem_answers(*problems: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that has nothing to say but problems, by their status."""
     schema = {"schema": {"$ref": _REF.format(model="Problem")}}
     problem = {"content": {MEDIA_TYPE: schema}}
     responses: dict[int | str, dict[str, Any]] = {
         status: {"description": HTTPStatus(status).phrase, **problem} for status in problems
     }
     responses["default"] = {"description": "Any other error", **problem}
-    for status, text in answers.items():
-        responses[status] = {"description": text, "model": shape}
     return responses
 
 

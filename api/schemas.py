@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from headrace.api_keys import KeyState, Scope
+from headrace.endpoints import Event, Include, Stop
 from headrace.eta import Confidence
 from headrace.jobs import Cause, JobStatus
 from headrace.presence import GroupLoad, ModelPresence, WorkerState
@@ -120,6 +121,32 @@ class DeliveryList(_Shape):
     """Deliveries, newest first."""
 
     deliveries: list[WebhookDelivery]
+
+
+class EndpointRecord(_Shape):
+    """A registered receiver of webhooks."""
+
+    id: str
+    url: str
+    events: list[Event]
+    include: Include
+    description: str
+    enabled: bool
+    stopped: Stop | None = Field(description="Why it is told nothing; null while it is.")
+    failing_since: AwareDatetime | None = Field(description="Null if its last answer was good.")
+    created: AwareDatetime
+
+
+class NewEndpointRecord(EndpointRecord):
+    """One with a new secret."""
+
+    secret: str = Field(description="Signs what it is told; never shown again.")
+
+
+class EndpointList(_Shape):
+    """All registered receivers, the oldest first."""
+
+    endpoints: list[EndpointRecord]
 
 
 class ReplayedList(_Shape):

@@ -17,6 +17,7 @@ from api.prospects import Prospects
 from api.shadows import Shadows
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
+from headrace.endpoint_store import EndpointStore
 from headrace.key_store import KeyStore
 from headrace.keys import Keys
 from headrace.mux import Mux
@@ -32,6 +33,7 @@ class Services:
     settings: Settings
     store: JobStore
     deliveries: DeliveryStore
+    endpoints: EndpointStore
     mux: Mux
     #: Passed between storing a job and accepting it.
     barrier: Everysec | Strict
@@ -82,6 +84,7 @@ def make_services(settings: Settings) -> Services:
         settings=settings,
         store=store,
         deliveries=DeliveryStore(keys),
+        endpoints=EndpointStore(keys),
         mux=mux,
         barrier=make_barrier(settings.durability, url=settings.redis_url, keys=keys),
         catalog=catalog,

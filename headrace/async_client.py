@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import bulk_call, http_call, persistence
+from headrace import bulk_call, endpoint_calls, http_call, persistence
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord
@@ -201,6 +201,26 @@ class AsyncClient:
     async def replay_webhooks(self, *, status: str = "failed", since: str | None = None, limit: int = 100) -> list[str]:
         """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
         return await self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
+
+    async def webhook_endpoints(self) -> list[dict[str, Any]]:
+        """The registered receivers of webhooks, the oldest first."""
+        return await self._call(endpoint_calls.listing())
+
+    async def register_webhook(self, url: str, **fields: Any) -> dict[str, Any]:
+        """Register a receiver, with `events`, `include`, `description`; its `secret` is never shown again."""
+        return await self._call(endpoint_calls.register({"url": url, **fields}))
+
+    async def change_webhook(self, endpoint_id: str, **fields: Any) -> dict[str, Any]:
+        """Change `url`, `events`, `include`, `description` or `enabled` of a registered receiver."""
+        return await self._call(endpoint_calls.change(endpoint_id, fields))
+
+    async def rotate_webhook(self, endpoint_id: str) -> dict[str, Any]:
+        """Replace a receiver's secret; the one before signs along for a day."""
+        return await self._call(endpoint_calls.rotate(endpoint_id))
+
+    async def forget_webhook(self, endpoint_id: str) -> None:
+        """Forget a registered receiver."""
+        await self._call(endpoint_calls.forget(endpoint_id))
 
     async def dead_letters(
         self, *, limit: int = 50, model: str | None = None, cause: str | None = None

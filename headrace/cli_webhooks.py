@@ -11,6 +11,7 @@ import typer
 from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.client import Client
 from headrace.delivery_store import DeliveryStore
+from headrace.endpoints import Event, Include
 from headrace.errors import InvalidInput
 from headrace.ids import DEFAULT_TENANT
 from headrace.keys import Keys
@@ -22,6 +23,7 @@ from headrace.webhooks import ROTATION_S, DeliveryState, key_of
 
 app = typer.Typer(no_args_is_help=True, help="Who was told of the ends of jobs, and the secret that signs it.")
 
+EndpointId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 Tenant = Annotated[str, typer.Option(help="Whose webhooks.")]
 RedisUrl = Annotated[str, typer.Option("--redis", metavar="URL", help="Where Redis is.", show_default=False)]
 
@@ -90,6 +92,63 @@ def secret(
 
 
 @app.command()
+def endpoints(as_json: AsJson = False, url: Url = "") -> None:
+    """List the registered receivers."""
+    with Client(url or None, patience=LOOKING) as client:
+        documents = client.webhook_endpoints()
+    if as_json:
+        print_json(documents)
+        return
+    rows = [
+        (one["id"], one["url"], ",".join(one["events"]), one["stopped"] or "enabled", one["failing_since"] or "")
+        for one in documents
+    ]
+    print_table(("ID", "URL", "EVENTS", "STATE", "FAILING SINCE"), rows)
+
+
+@app.command()
+def register(
+    receiver: Annotated[str, typer.Argument(metavar="URL", show_default=False)],
+    event: Annotated[list[Event] | None, typer.Option(help="What it is told; all if none is named.")] = None,
+    include: Annotated[Include, typer.Option(help="Results in the event, or only where they are.")] = Include.INLINE,
+    url: Url = "",
+) -> None:
+    """Register a receiver; prints its id and the secret that signs, which is never shown again."""
+    events = {"events": sorted(event)} if event else {}
+    with Client(url or None, patience=LOOKING) as client:
+        made = client.register_webhook(receiver, include=include, **events)
+    typer.echo(f"{made['id']}\n{made['secret']}")
+
+
+@app.command()
+def rotate(endpoint_id: EndpointId, url: Url = "") -> None:
+    """Replace a receiver's secret; prints the new one. The one before signs along for a day."""
+    with Client(url or None, patience=LOOKING) as client:
+        typer.echo(client.rotate_webhook(endpoint_id)["secret"])
+
+
+@app.command()
+def enable(endpoint_id: EndpointId, url: Url = "") -> None:
+    """Tell a receiver again, whatever stopped it."""
+    with Client(url or None, patience=LOOKING) as client:
+        client.change_webhook(endpoint_id, enabled=True)
+
+
+@app.command()
+def disable(endpoint_id: EndpointId, url: Url = "") -> None:
+    """Tell a receiver nothing more; what is due to it has failed, and can be replayed."""
+    with Client(url or None, patience=LOOKING) as client:
+        client.change_webhook(endpoint_id, enabled=False)
+
+
+@app.command()
+def forget(endpoint_id: EndpointId, url: Url = "") -> None:
+    """Forget a receiver."""
+    with Client(url or None, patience=LOOKING) as client:
+        client.forget_webhook(endpoint_id)
+
+
+@app.command()
 def listen(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8787,
     secret: Annotated[
@@ -137,7 +196,9 @@ def _secrets(redis_url: str, tenant: str, keep_old_s: int | None = None) -> list
     """The secrets that sign a tenant's webhooks, the newest first."""
     connection = SyncRedis(url=redis_url or _redis_url())
     store = DeliveryStore(Keys(cell=get_settings().cell))
-    secrets = connection.run(store.secrets(tenant, keep_old_s=keep_old_s))
+    from headrace.secret_box import box_of
+
+    secrets = connection.run(store.secrets(tenant, keep_old_s=keep_old_s, box=box_of(get_settings())))
     connection.close()
     return secrets
 

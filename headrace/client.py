@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import bulk_call, http_call, persistence
+from headrace import bulk_call, endpoint_calls, http_call, persistence
 from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
@@ -208,6 +208,26 @@ class Client:
     def replay_webhooks(self, *, status: str = "failed", since: str | None = None, limit: int = 100) -> list[str]:
         """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
         return self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
+
+    def webhook_endpoints(self) -> list[dict[str, Any]]:
+        """The registered receivers of webhooks, the oldest first."""
+        return self._call(endpoint_calls.listing())
+
+    def register_webhook(self, url: str, **fields: Any) -> dict[str, Any]:
+        """Register a receiver, with `events`, `include`, `description`; its `secret` is never shown again."""
+        return self._call(endpoint_calls.register({"url": url, **fields}))
+
+    def change_webhook(self, endpoint_id: str, **fields: Any) -> dict[str, Any]:
+        """Change `url`, `events`, `include`, `description` or `enabled` of a registered receiver."""
+        return self._call(endpoint_calls.change(endpoint_id, fields))
+
+    def rotate_webhook(self, endpoint_id: str) -> dict[str, Any]:
+        """Replace a receiver's secret; the one before signs along for a day."""
+        return self._call(endpoint_calls.rotate(endpoint_id))
+
+    def forget_webhook(self, endpoint_id: str) -> None:
+        """Forget a registered receiver."""
+        self._call(endpoint_calls.forget(endpoint_id))
 
     def dead_letters(
         self, *, limit: int = 50, model: str | None = None, cause: str | None = None

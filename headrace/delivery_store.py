@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from headrace.errors import InvalidInput
 from headrace.jobs import Job
@@ -14,6 +14,16 @@ log = logging.getLogger("headrace.deliveries")
 
 #: Deliveries of a tenant that are listed.
 MOST_LISTED = 10_000
+
+
+class Box(Protocol):
+    """Keeps secrets sealed (see `secret_box`)."""
+
+    def seal(self, secret: str) -> str:
+        """Encrypt."""
+
+    def open(self, text: str) -> str:
+        """Decrypt."""
 
 
 class ClaimedDeliveries(NamedTuple):
@@ -82,14 +92,19 @@ class DeliveryStore:
         """Deliveries of all tenants that are not settled, the first to be tried first."""
         return RedisOp(_texts, ("ZRANGE", self.keys.outbox, 0, limit - 1))
 
-    def secrets(self, tenant: str, *, keep_old_s: int | None = None) -> RedisOp[list[str]]:
-        """The secrets that sign now, the newest first; made if there is none.
+    def secrets(self, tenant: str, *, keep_old_s: int | None = None, box: Box | None = None) -> RedisOp[list[str]]:
+        """The secrets that sign now, the newest first; made if there is none, and kept sealed by `box`.
 
         With `keep_old_s` a new one is made, and the one before signs along for so long.
         """
         rotate = -1 if keep_old_s is None else keep_old_s
-        args = (self.keys.prefix, tenant, new_secret(), rotate)
-        return RedisOp(_texts, args, load_script("signing"))
+        fresh = new_secret()
+        args = (self.keys.prefix, tenant, box.seal(fresh) if box else fresh, rotate)
+
+        def parse(reply: Reply) -> list[str]:
+            return [box.open(text) if box else text for text in _texts(reply)]
+
+        return RedisOp(parse, args, load_script("signing"))
 
 
 def _claimed(reply: Reply) -> ClaimedDeliveries:

@@ -8,6 +8,7 @@
     │   ├── NotFound                 404
     │   │   ├── JobNotFound          404
     │   │   ├── DeliveryNotFound          404
+    │   │   ├── EndpointNotFound     404
     │   │   ├── KeyNotFound          404
     │   │   └── ModelNotFound        404
     │   ├── MethodNotAllowed         405
@@ -126,6 +127,13 @@ class DeliveryNotFound(NotFound):
 
     code = "delivery_not_found"
     title = "No such delivery"
+
+
+class EndpointNotFound(NotFound):
+    """Raised when no registered receiver of webhooks has the id that was asked for."""
+
+    code = "endpoint_not_found"
+    title = "No such endpoint"
 
 
 class KeyNotFound(NotFound):

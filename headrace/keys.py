@@ -257,6 +257,14 @@ class Keys:
         """String: written behind submissions to learn when the disk has them (strict durability)."""
         return f"{self.prefix}barrier"
 
+    def endpoints(self, tenant: str) -> str:
+        """Hash: a tenant's registered receivers of webhooks by id, JSON."""
+        return f"{self.prefix}endpoints:{tenant}"
+
+    def endpoint_health(self, tenant: str) -> str:
+        """Hash: how each of them has been lately, JSON."""
+        return f"{self.prefix}endpoint_health:{tenant}"
+
     @property
     def api_keys(self) -> str:
         """Hash: id -> API key without its secret, JSON."""

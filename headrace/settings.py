@@ -176,6 +176,12 @@ class Settings(BaseSettings):
         "", description="base URL of the cloud's metadata service, empty for the usual one; with `file`, its path"
     )
 
+    webhook_key: str = Field(
+        "",
+        repr=False,
+        pattern=r"^([A-Za-z0-9+/]{43}=)?$",
+        description="seals the secrets that sign webhooks: 32 random bytes in base64; empty means data_dir/webhook.key",
+    )
     webhook_allow_networks: tuple[Network, ...] = Field(
         (), description="networks that webhooks may be sent to though they are not public, also by plain http"
     )
@@ -298,7 +304,7 @@ class Settings(BaseSettings):
         """What log lines look like, and what none of them may show."""
         password = password_of(self.redis_url)
         flower = (pair.partition(":")[2] for pair in self.flower_auth.split(","))
-        found = {password, quote(password, safe=""), self.redis_password, self.api_key, *flower}
+        found = {password, quote(password, safe=""), self.redis_password, self.webhook_key, self.api_key, *flower}
         secrets = sorted((secret for secret in found if len(secret) >= _LEAST_MASKED), key=len, reverse=True)
         return LogStyle(self.log_level, self.log_format, tuple(secrets))
 

@@ -1,12 +1,13 @@
 """A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.addresses import Egress
+from headrace.endpoints import MARK
 from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
@@ -55,11 +56,21 @@ class Webhook(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(
+    url: str | None = Field(
+        None,
         min_length=1,
         max_length=MAX_URL_LENGTH,
         description="Gets a signed POST (Standard Webhooks) when the job has ended; https, at a public address.",
     )
+    endpoint: str | None = Field(
+        None, pattern=r"^ep_[0-9a-f]{20}$", description="A registered receiver, in place of a URL."
+    )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.url is None) == (self.endpoint is None):
+            raise ValueError("name either a url or an endpoint")
+        return self
 
 
 class SubmitBody(BaseModel):
@@ -163,15 +174,17 @@ def refusal_of(job: NewJob, submitted: Submitted) -> HeadraceError | None:
 
 
 def webhook_url(body: SubmitBody, egress: Egress) -> str:
-    """The URL that is told of the job's end, empty if none is.
+    """The URL that is told of the job's end, or what stands for an endpoint; empty if nobody is.
 
     Raises:
         InvalidInput: if webhooks may not be sent there.
     """
     if body.webhook is None:
         return ""
+    if body.webhook.endpoint is not None:
+        return MARK + body.webhook.endpoint
     try:
-        return check_webhook_url(body.webhook.url, egress)
+        return check_webhook_url(body.webhook.url or "", egress)
     except ValueError as error:
         raise invalid_fields([FieldError("/webhook/url", str(error), "webhook_url")]) from error
 

@@ -12,6 +12,7 @@ from headrace import logs
 from headrace.addresses import LOOPBACK, Network
 from headrace.errors import HeadraceError, SettingsError
 from headrace.running import RunningSystem
+from headrace.secret_box import make_key_file
 from headrace.settings import Settings, WorkerClass, default_worker_classes, get_settings
 from scheduler.console import Console
 from scheduler.data_folder import DataFolder
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings.check_flower()
             _refuse_taken_port(settings.flower_host, settings.flower_port, "HEADRACE_FLOWER_PORT")
         with DataFolder(settings.data_dir) as folder:
+            make_key_file(settings.data_dir)
             system = System(settings=settings, server=server, console=console, stop=stop, with_flower=options.flower)
             running = RunningSystem(os.getpid(), settings.url, settings.redis_url)
             folder.announce(running)

@@ -99,7 +99,7 @@ async def test_an_unknown_field_is_refused_with_the_known_ones(api: httpx2.Async
     answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": URL, "events": []}})
 
     [field] = answer.json()["errors"]
-    assert (field["pointer"], field["detail"]) == ("/webhook/events", "is not known; known are url")
+    assert (field["pointer"], field["detail"]) == ("/webhook/events", "is not known; known are url, endpoint")
 
 
 async def test_plain_http_is_taken_for_networks_that_are_allowed(api_with: Callable[..., Any]) -> None:

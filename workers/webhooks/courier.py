@@ -16,6 +16,7 @@ from typing import NamedTuple
 import redis
 
 from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement, given_back
+from headrace.endpoint_store import EndpointStore
 from headrace.errors import RedisUnavailable
 from headrace.failpoints import failpoint
 from headrace.keys import Keys
@@ -24,12 +25,14 @@ from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
+from headrace.secret_box import box_of
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.webhooks import COURIER_CLASS, DeliveryState, DueDelivery
 from workers.backoff import Backoff
 from workers.metrics import CourierCollector, render_of
 from workers.task_results import TaskResults
+from workers.webhooks.endpoint_book import EndpointBook
 from workers.webhooks.event import MOST_INLINE_BYTES
 from workers.webhooks.guard import Resolve, resolve
 from workers.webhooks.lanes import Lanes, Placed
@@ -111,8 +114,15 @@ class Courier:
             connections=self._settings.webhook_concurrency,
             resolver=self._resolver,
         )
+        box = box_of(self._settings)
         self._teller = Teller(
-            mux=self._mux, jobs=self._jobs, deliveries=self._store, messenger=messenger, results=self._results
+            mux=self._mux,
+            jobs=self._jobs,
+            deliveries=self._store,
+            messenger=messenger,
+            book=EndpointBook(mux=self._mux, store=EndpointStore(self._store.keys), box=box),
+            box=box,
+            results=self._results,
         )
         self._settler = Settler(mux=self._mux, store=self._store, result_ttl_s=self._settings.result_ttl_s)
         await self._mux.start()

@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from headrace.delivery_store import DeliveryStore
-from headrace.jobs import Job
+from headrace.endpoints import Include, named_endpoint
+from headrace.jobs import Job, JobStatus
 from headrace.mux import Mux
+from headrace.secret_box import SecretBox
 from headrace.store import JobStore
 from headrace.trace import TRACEPARENT
 from headrace.webhooks import DueDelivery, event_id_of
 from workers.task_results import TaskResults, marked_task
+from workers.webhooks.endpoint_book import EndpointBook
 from workers.webhooks.event import body_of
 from workers.webhooks.messenger import Messenger
 from workers.webhooks.schedule import Answer
@@ -30,6 +34,8 @@ def receiver_of(due: DueDelivery) -> str:
     """Who shares fate with whom: one tenant's receivers at one host and port are one."""
     if marked_task(due.url) is not None:
         return "celery"
+    if named_endpoint(due.url) is not None:
+        return f"{due.job.tenant} {due.url}"
     parts = urlsplit(due.url)
     return f"{due.job.tenant} {parts.scheme}://{parts.netloc}"
 
@@ -42,6 +48,8 @@ class Teller:
         jobs: operations on records, for results.
         deliveries: operations on secrets.
         messenger: posts to webhooks.
+        book: knows the registered receivers.
+        box: opens secrets.
         results: where ends are stored that Celery's producers wait for.
     """
 
@@ -52,10 +60,13 @@ class Teller:
         jobs: JobStore,
         deliveries: DeliveryStore,
         messenger: Messenger,
+        book: EndpointBook,
+        box: SecretBox,
         results: TaskResults | None = None,
     ) -> None:
         self._mux, self._jobs, self._messenger, self._results = mux, jobs, messenger, results
-        self._keys = SigningKeys(mux=mux, store=deliveries)
+        self._book = book
+        self._keys = SigningKeys(mux=mux, store=deliveries, box=box)
 
     async def tell(self, due: DueDelivery) -> Answer:
         """Make one attempt.
@@ -63,8 +74,11 @@ class Teller:
         Raises:
             RedisUnavailable: if what it needs cannot be read.
         """
-        task_id = marked_task(due.url)
-        return await (self._post(due) if task_id is None else self._store_result(task_id, due.job))
+        if (task_id := marked_task(due.url)) is not None:
+            return await self._store_result(task_id, due.job)
+        if (endpoint_id := named_endpoint(due.url)) is not None:
+            return await self._tell_endpoint(endpoint_id, due)
+        return await self._post(due.url, due, await self._keys.of(due.job.tenant))
 
     async def _store_result(self, task_id: str, job: Job) -> Answer:
         if self._results is None:
@@ -73,9 +87,23 @@ class Teller:
         await asyncio.to_thread(self._results.store, task_id, job, output)
         return Answer("stored", HTTPStatus.OK)
 
-    async def _post(self, due: DueDelivery) -> Answer:
-        keys = await self._keys.of(due.job.tenant)
+    async def _tell_endpoint(self, endpoint_id: str, due: DueDelivery) -> Answer:
+        tenant = due.job.tenant
+        endpoint, health, keys, _ = await self._book.find(tenant, endpoint_id)
+        if endpoint is None:
+            return Answer("endpoint_deleted", HTTPStatus.GONE)
+        if health.stopped is not None:
+            return Answer(f"endpoint_{health.stopped}", HTTPStatus.GONE)
+        if f"job.{due.job.status}" not in endpoint.events:
+            return Answer("not_subscribed", HTTPStatus.NO_CONTENT)
+        if endpoint.include is Include.LINK and due.job.status is JobStatus.SUCCEEDED:
+            due = due._replace(output=None)
+        answer = await self._post(endpoint.url, due, keys)
+        await self._book.note(tenant, endpoint_id, answer.status)
+        return answer
+
+    async def _post(self, url: str, due: DueDelivery, keys: Sequence[bytes]) -> Answer:
         body = body_of(due)
         signed = signed_headers(event_id_of(due.id), int(time.time()), body, keys)
         traced = {TRACEPARENT: due.job.traceparent} if due.job.traceparent else {}
-        return await self._messenger.post(due.url, {**_HEADERS, **traced, **signed}, body)
+        return await self._messenger.post(url, {**_HEADERS, **traced, **signed}, body)

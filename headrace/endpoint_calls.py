@@ -1,0 +1,51 @@
+"""The calls about registered receivers of webhooks, for the clients."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from headrace.http_call import Answer, HttpCall
+
+_PATH = "/v1/webhook-endpoints"
+_JSON = {"Content-Type": "application/json"}
+
+
+def listing() -> HttpCall[list[dict[str, Any]]]:
+    """All of them."""
+
+    def read(answer: Answer) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = orjson.loads(answer.body)["endpoints"]
+        return items
+
+    return HttpCall(method="GET", path=_PATH, read=read, headers={})
+
+
+def register(fields: Mapping[str, Any]) -> HttpCall[dict[str, Any]]:
+    """Register one."""
+    return HttpCall(method="POST", path=_PATH, read=_document, headers=_JSON, body=orjson.dumps(fields))
+
+
+def change(endpoint_id: str, fields: Mapping[str, Any]) -> HttpCall[dict[str, Any]]:
+    """Change one."""
+    return HttpCall(method="PATCH", path=_at(endpoint_id), read=_document, headers=_JSON, body=orjson.dumps(fields))
+
+
+def rotate(endpoint_id: str) -> HttpCall[dict[str, Any]]:
+    """Replace a secret."""
+    return HttpCall(method="POST", path=f"{_at(endpoint_id)}/rotate", read=_document, headers={})
+
+
+def forget(endpoint_id: str) -> HttpCall[None]:
+    """Forget one."""
+    return HttpCall(method="DELETE", path=_at(endpoint_id), read=lambda _: None, headers={})
+
+
+def _at(endpoint_id: str) -> str:
+    return f"{_PATH}/{quote(endpoint_id, safe='')}"
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(answer.body)
+    return found

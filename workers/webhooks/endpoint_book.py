@@ -1,0 +1,60 @@
+"""EndpointBook: the registered receivers as a courier knows them, and what it notes of how they are."""
+
+import logging
+import time
+from typing import NamedTuple
+
+from headrace.endpoint_store import EndpointStore
+from headrace.endpoints import Endpoint, Health
+from headrace.mux import Mux
+from headrace.secret_box import SecretBox
+from headrace.webhooks import key_of
+
+log = logging.getLogger("headrace.courier")
+
+_FRESH_S = 1.0
+
+
+class Entry(NamedTuple):
+    """One of them: None if it was deleted."""
+
+    endpoint: Endpoint | None
+    health: Health
+    keys: list[bytes]
+    read_at: float
+
+
+class EndpointBook:
+    """One per courier. What it knows is read again when it is a second old."""
+
+    def __init__(self, *, mux: Mux, store: EndpointStore, box: SecretBox) -> None:
+        self._mux, self._store, self._box = mux, store, box
+        self._known: dict[tuple[str, str], Entry] = {}
+
+    async def find(self, tenant: str, endpoint_id: str) -> Entry:
+        """What is known of an endpoint.
+
+        Raises:
+            RedisUnavailable: if it must be read and cannot be.
+            SettingsError: if its secrets cannot be opened.
+        """
+        known = self._known.get((tenant, endpoint_id))
+        if known is None or time.monotonic() - known.read_at > _FRESH_S:
+            endpoint, health = await self._mux.run_both(
+                self._store.get(tenant, endpoint_id), self._store.health(tenant, endpoint_id)
+            )
+            sealed = endpoint.signing(time.time_ns() // 1_000_000) if endpoint else []
+            keys = [key_of(self._box.open(secret)) for secret in sealed]
+            known = self._known[tenant, endpoint_id] = Entry(endpoint, health, keys, time.monotonic())
+        return known
+
+    async def note(self, tenant: str, endpoint_id: str, status: int) -> None:
+        """An attempt was answered with `status`, 0 if it was not; written down only if that changes something."""
+        known = self._known[tenant, endpoint_id]
+        after = known.health.after(status, time.time_ns() // 1_000_000)
+        if after == known.health:
+            return
+        self._known[tenant, endpoint_id] = known._replace(health=after)
+        if after.stopped:
+            log.warning("endpoint %s of %s is told nothing more: %s", endpoint_id, tenant, after.stopped)
+        await self._mux.run(self._store.note_health(tenant, endpoint_id, after))
