@@ -7,7 +7,8 @@ The same calls and plans as `client.Client`, which says more about them.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -96,10 +97,17 @@ class AsyncClient:
         await self._http.aclose()
 
     async def submit(
-        self, model: str, value: Any, *, webhook: str | None = None, key: str | None = None, **options: Any
+        self,
+        model: str,
+        value: Any,
+        *,
+        webhook: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        key: str | None = None,
+        **options: Any,
     ) -> AsyncJob:
         """As `Client.submit`."""
-        call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
+        call = http_call.submit(model, value, options=options, webhook=webhook, metadata=metadata, key=key)
         return AsyncJob(self, await self._call(call))
 
     async def submit_many(
@@ -170,9 +178,27 @@ class AsyncClient:
         """Call a job off; one that has ended stays as it is."""
         return await self._call(http_call.cancel(job_id))
 
-    async def jobs(self, *, limit: int = 50) -> list[JobRecord]:
-        """The newest jobs, newest first."""
-        return await self._call(http_call.jobs(limit=limit))
+    async def jobs(
+        self,
+        *,
+        limit: int = 50,
+        status: str | None = None,
+        model: str | None = None,
+        tier: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[JobRecord]:
+        """As `Client.jobs`."""
+        filters = http_call.job_filters(
+            status=status,
+            model=model,
+            tier=tier,
+            created_after=created_after,
+            created_before=created_before,
+            metadata=metadata,
+        )
+        return await self._carry_out(persistence.jobs(filters, self._patience, limit=limit))
 
     async def models(self) -> list[dict[str, Any]]:
         """The released models."""

@@ -16,6 +16,7 @@ from headrace.async_client import AsyncClient
 from headrace.client import Client, Job
 from headrace.errors import HeadraceError, InvalidInput
 from headrace.job_record import JobRecord
+from headrace.jobs import JobStatus
 from headrace.persistence import Patience
 from headrace.progress import bar
 from headrace.tiers import Tier
@@ -51,20 +52,24 @@ def submit(
     wait_for: Annotated[bool, typer.Option("--wait", "-w", help="Wait, and print results instead of ids.")] = False,
     tier: Annotated[Tier, typer.Option(help="How urgent it is.")] = Tier.STANDARD,
     webhook: Annotated[str, typer.Option(metavar="URL", help="Gets a signed POST when a job has ended.")] = "",
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What you call it by; may be given often.")
+    ] = None,
     timeout_s: TimeoutS = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
     """Submit one input, or one a line; print ids, or with --wait results in the same order."""
     values = list(_values(value, file))
-    if len(values) > 1 and not (wait_for or webhook):
+    pairs = dict(map(_pair, metadata or ()))
+    if len(values) > 1 and not (wait_for or webhook or pairs):
         with Client(url or None, patience=_KEEPING_AT_IT) as client:
             handed = client.submit_many(model, values, tier=tier)
         _report([one.accepted if isinstance(one, Job) else one for one in handed], _id_line, as_json=as_json)
         return
 
     async def act(client: AsyncClient, value: Any) -> JobRecord:
-        job = await client.submit(model, value, webhook=webhook or None, tier=tier)
+        job = await client.submit(model, value, webhook=webhook or None, metadata=pairs, tier=tier)
         return await job.wait(timeout_s=timeout_s) if wait_for else job.accepted
 
     outcomes = asyncio.run(_for_each(values, act, url))
@@ -98,17 +103,41 @@ def cancel(ids: Ids, as_json: AsJson = False, url: Url = "") -> None:
 
 
 def jobs(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    status: Annotated[JobStatus | None, typer.Option(help="Only in this state.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="Only of this model.")] = None,
+    tier: Annotated[Tier | None, typer.Option(help="Only of this tier.")] = None,
+    after: Annotated[str | None, typer.Option(metavar="TIME", help="Only those that came later: RFC 3339.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Only those that came earlier.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only those submitted with this; may be given often.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
-    """List the newest jobs."""
+    """List jobs, newest first."""
     with Client(url or None, patience=LOOKING) as client:
-        documents = [record.document for record in client.jobs(limit=limit)]
+        found = client.jobs(
+            limit=limit,
+            status=status,
+            model=model,
+            tier=tier,
+            created_after=after,
+            created_before=before,
+            metadata=dict(map(_pair, metadata or ())),
+        )
+    documents = [record.document for record in found]
     if as_json:
         print_json(documents)
     else:
         print_table(("ID", "MODEL", "TIER", "STATUS", "WHY", "CREATED"), map(_job_row, documents))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InvalidInput(f"--metadata {text}: write it as name=value")
+    return name, value
 
 
 def queues(as_json: AsJson = False, url: Url = "") -> None:

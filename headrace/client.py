@@ -9,7 +9,8 @@ makes no job twice. Both clients carry out the same plans (`persistence`) of the
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -98,7 +99,14 @@ class Client:
         self._http.close()
 
     def submit(
-        self, model: str, value: Any, *, webhook: str | None = None, key: str | None = None, **options: Any
+        self,
+        model: str,
+        value: Any,
+        *,
+        webhook: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        key: str | None = None,
+        **options: Any,
     ) -> Job:
         """Hand in one input.
 
@@ -106,10 +114,11 @@ class Client:
             model: name, or name@version.
             value: the input.
             webhook: URL that gets a signed POST when the job has ended.
+            metadata: what you call the job by, to find it again in lists.
             key: makes repeating it later safe too.
             options: the API's: tier, deadline, …
         """
-        call = http_call.submit(model, value, options=options, webhook=webhook, key=key)
+        call = http_call.submit(model, value, options=options, webhook=webhook, metadata=metadata, key=key)
         return Job(self, self._call(call))
 
     def submit_many(
@@ -177,9 +186,37 @@ class Client:
         """Call a job off; one that has ended stays as it is."""
         return self._call(http_call.cancel(job_id))
 
-    def jobs(self, *, limit: int = 50) -> list[JobRecord]:
-        """The newest jobs, newest first."""
-        return self._call(http_call.jobs(limit=limit))
+    def jobs(
+        self,
+        *,
+        limit: int = 50,
+        status: str | None = None,
+        model: str | None = None,
+        tier: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[JobRecord]:
+        """Jobs, newest first, without results: those that every filter means; as many pages as `limit` takes.
+
+        Args:
+            limit: how many at most.
+            status: `queued`, `running`, …
+            model: name, or name@version.
+            tier: `priority`, `standard` or `spot`.
+            created_after: with a time zone, or RFC 3339.
+            created_before: likewise.
+            metadata: pairs that a job was submitted with.
+        """
+        filters = http_call.job_filters(
+            status=status,
+            model=model,
+            tier=tier,
+            created_after=created_after,
+            created_before=created_before,
+            metadata=metadata,
+        )
+        return self._carry_out(persistence.jobs(filters, self._patience, limit=limit))
 
     def models(self) -> list[dict[str, Any]]:
         """The released models."""

@@ -6,7 +6,8 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -49,10 +50,11 @@ def submit(
     *,
     options: Mapping[str, Any] | None = None,
     webhook: str | None = None,
+    metadata: Mapping[str, str] | None = None,
     key: str | None = None,
     wait_s: float = 0.0,
 ) -> HttpCall[JobRecord]:
-    """Hand in one job; `webhook` is a URL that is told of its end.
+    """Hand in one job; `webhook` is a URL that is told of its end, `metadata` what the caller calls it by.
 
     Without a `key` a random one makes repeating safe.
     """
@@ -61,6 +63,8 @@ def submit(
         body["options"] = dict(options)
     if webhook:
         body["webhook"] = {"url": webhook}
+    if metadata:
+        body["metadata"] = dict(metadata)
     headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_hex(16)}
     return HttpCall(
         method="POST",
@@ -93,13 +97,32 @@ def cancel(job_id: str) -> HttpCall[JobRecord]:
     return HttpCall(method="POST", path=f"{_job(job_id)}/cancel", read=_record, headers={})
 
 
-def jobs(*, limit: int = 50) -> HttpCall[list[JobRecord]]:
-    """The newest jobs."""
+class JobPage(NamedTuple):
+    """Some of the jobs that were asked for, newest first; `next` goes on after them, None at the end."""
 
-    def read(answer: Answer) -> list[JobRecord]:
-        return [JobRecord.from_document(item) for item in orjson.loads(answer.body)["jobs"]]
+    records: list[JobRecord]
+    next: str | None
 
-    return HttpCall(method="GET", path=f"/v1/jobs?limit={limit}", read=read, headers={})
+
+def jobs(filters: Mapping[str, str], *, limit: int, cursor: str | None = None) -> HttpCall[JobPage]:
+    """A page of the jobs that these `filters` mean, as `job_filters` makes them."""
+    chosen = {**filters, "limit": limit, **({"cursor": cursor} if cursor else {})}
+
+    def read(answer: Answer) -> JobPage:
+        document = orjson.loads(answer.body)
+        return JobPage([JobRecord.from_document(item) for item in document["jobs"]], document.get("next"))
+
+    return HttpCall(method="GET", path=f"/v1/jobs?{urlencode(chosen)}", read=read, headers={})
+
+
+def job_filters(*, metadata: Mapping[str, str] | None = None, **fields: str | datetime | None) -> dict[str, str]:
+    """What the list of jobs is asked for: those of `fields` that say something, and pairs of metadata."""
+    told = {
+        name: value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in fields.items()
+        if value is not None
+    }
+    return told | {f"metadata.{name}": value for name, value in (metadata or {}).items()}
 
 
 def listing(name: str) -> HttpCall[list[dict[str, Any]]]:

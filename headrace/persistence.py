@@ -6,7 +6,7 @@ A *plan* is a generator that yields what to do next (`Send` a call, `Pause`) and
 
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 #: One long poll; below the API's own limit, and below what proxies cut off.
 POLL_S = 30.0
+#: Jobs that the API lists at once.
+MOST_LISTED = 500
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,19 @@ def wait(job_id: str, patience: Patience, *, timeout_s: float | None) -> Plan[Jo
         WaitTimeout: if it has not ended in time; the job goes on.
     """
     return (yield from _finish(None, job_id, patience, _deadline(patience, timeout_s)))
+
+
+def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[list[JobRecord]]:
+    """Go through pages until `limit` jobs were found or there are no more; a page may be short before that."""
+    found: list[JobRecord] = []
+    cursor = None
+    while True:
+        left = limit - len(found)
+        page = yield from persist(http_call.jobs(filters, limit=min(left, MOST_LISTED), cursor=cursor), patience)
+        found += page.records[:left]
+        cursor = page.next
+        if cursor is None or len(found) == limit:
+            return found
 
 
 def run(call: HttpCall[JobRecord], patience: Patience, *, timeout_s: float | None) -> Plan[JobRecord]:

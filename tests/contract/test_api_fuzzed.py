@@ -98,5 +98,5 @@ def test_no_made_up_request_is_answered_with_a_fault_or_against_the_document(
         timeout=fuzz_time_s + _LIMIT_S,
     )
 
-    assert done.returncode == 0, done.stdout[-30_000:] + done.stderr[-2000:]
+    assert done.returncode == 0, "\n".join(line[:800] for line in (done.stdout + done.stderr).splitlines())
     assert "Authentication failed" not in done.stdout, "the key was refused"

@@ -109,6 +109,19 @@ def test_time_over_is_exit_code_3_and_the_job_can_be_canceled(run: Run) -> None:
     assert code(run("wait", job_id)) == 1
 
 
+def test_jobs_are_listed_by_filters(run: Run) -> None:
+    named = run("submit", "greeter", '{"text": "hi"}', "--metadata", "customer=42").stdout.strip()
+    run("submit", "greeter", '{"text": "hi"}', "--tier", "spot")
+
+    def listed(*filters: str) -> list[str]:
+        return [json.loads(line)["tier"] for line in run("jobs", "--json", *filters).stdout.splitlines()]
+
+    assert named == json.loads(run("jobs", "--json", "--metadata", "customer=42").stdout)["id"]
+    assert listed("--tier", "spot", "--status", "queued", "--model", "greeter") == ["spot"]
+    assert listed("--before", "2020-01-01T00:00:00Z") == []
+    assert code(run("jobs", "--metadata", "customer")) == 2
+
+
 def test_lists_show_what_there_is(run: Run) -> None:
     job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
 

@@ -100,6 +100,17 @@ def test_many_handed_in_together_are_jobs_like_any_other(live_url: str) -> None:
         assert [job.id for job in jobs if isinstance(job, Job)] == [job.id for job in again if isinstance(job, Job)]
 
 
+def test_jobs_are_found_by_what_they_are_called_and_how_they_are(live_url: str) -> None:
+    with Client(live_url) as client:
+        mine = [client.submit("greeter", greeting(text), metadata={"customer": "42"}) for text in "ab"]
+        client.submit("greeter", greeting("c"), tier="spot")
+        mine[0].cancel()
+
+        assert [job.id for job in reversed(mine)] == [job.id for job in client.jobs(metadata={"customer": "42"})]
+        assert [mine[1].id] == [job.id for job in client.jobs(status="queued", tier="standard", model="greeter@1")]
+        assert [] == client.jobs(created_before="2020-01-01T00:00:00Z")
+
+
 @pytest.mark.usefixtures("serving")
 async def test_the_async_client_means_the_same(live_url: str) -> None:
     async with AsyncClient(live_url) as client:

@@ -1,6 +1,7 @@
 """The client's persistence: against an API that misbehaves as told."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -222,6 +223,38 @@ async def test_the_async_client_hands_in_many_too() -> None:
 
     async with AsyncClient(URL, transport=httpx2.MockTransport(api)) as client:
         assert len(await client.submit_many("m", iter([1, 2]))) == 2
+
+
+def page_of(*ids: str, cursor: str | None) -> httpx2.Response:
+    return httpx2.Response(200, json={"jobs": [{**QUEUED, "id": one} for one in ids], "next": cursor})
+
+
+def test_a_list_goes_through_pages_also_empty_ones_until_it_has_enough() -> None:
+    api = Scripted(page_of("a", "b", cursor="1"), page_of(cursor="2"), page_of("c", "d", cursor="3"))
+
+    with client_of(api) as client:
+        found = client.jobs(limit=3)
+
+    assert ["a", "b", "c"] == [record.id for record in found]
+    assert ["3", "1", "1"] == [request.url.params["limit"] for request in api.requests]
+    assert ["1", "2"] == [request.url.params["cursor"] for request in api.requests[1:]]
+
+
+async def test_a_list_ends_with_the_last_page_and_says_what_it_wants() -> None:
+    api = Scripted(page_of("a", cursor=None))
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async with AsyncClient(URL, transport=httpx2.MockTransport(api)) as client:
+        found = await client.jobs(status="failed", created_after=when, metadata={"customer": "4 2"})
+
+    assert ["a"] == [record.id for record in found]
+    wanted = {
+        "status": "failed",
+        "created_after": "2026-01-01T00:00:00+00:00",
+        "metadata.customer": "4 2",
+        "limit": "50",
+    }
+    assert wanted == dict(api.requests[0].url.params)
 
 
 # --- what people see -------------------------------------------------------------------------------------------------
