@@ -20,6 +20,7 @@ from api.routes import (
     dead_letters,
     estimate,
     health,
+    job_changes,
     jobs,
     keys,
     metrics,
@@ -100,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     documentation.install(app, models=services.catalog.models)
     for routes in (
         jobs,
+        job_changes,
         bulk,
         estimate,
         dead_letters,

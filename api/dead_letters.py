@@ -8,11 +8,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.desk import JobDesk, Seen
+from api.resubmission import send_again
 from api.services import Services
-from headrace.errors import JobExpired, NotADeadLetter
-from headrace.jobs import Cause, Job, JobStatus, NewJob
+from headrace.errors import NotADeadLetter
+from headrace.jobs import Cause, Job, JobStatus
 from headrace.reading import WHOLE
-from headrace.store_records import DeadLetter, SubmitOutcome
+from headrace.store_records import DeadLetter
 
 #: No key of a caller begins like this, so sending a dead letter twice makes one job, and nothing else gets in its way.
 _KEY = "\0redrive:"
@@ -104,26 +105,9 @@ class DeadLetters:
             QueueFull: if no more may wait.
         """
         job = (await self._find(job_id)).job
-        raw = await self._run(self._store.input(job.member))
-        if raw is None:
-            raise JobExpired(f"the input of job {job_id} is no longer kept, so it cannot be sent again")
-        hook = await self._run(self._store.webhook_url(job.member))
-        submitted = await self._desk.enqueue(
-            NewJob(
-                id=await self._services.seal.new_id(self._tenant),
-                tenant=self._tenant,
-                ref=job.ref,
-                tier=job.tier,
-                input=raw,
-                max_attempts=job.max_attempts,
-                idempotency_key=f"{_KEY}{job_id}",
-                webhook_url=hook.decode() if hook else "",
-            )
-        )
+        seen = await send_again(self._services, self._desk, job, key=f"{_KEY}{job_id}")
         await self._run(self._store.forget_dead_letters(self._tenant, [job.member]))
-        seen = await self._desk.see(submitted.member.partition("/")[2])
-        found_by = "Idempotency-Replayed" if submitted.outcome is SubmitOutcome.REPLAYED else ""
-        return Redriven(job, seen._replace(found_by=found_by))
+        return Redriven(job, seen)
 
     async def redrive_all(self, wanted: DeadLetterFilter) -> list[Redriven]:
         """Send again what is meant, the oldest first, as they were accepted."""

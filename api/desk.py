@@ -11,14 +11,23 @@ from api.callers import caller_of
 from api.estimates import Waiting, estimate_document, unattainable
 from api.records import accepted_job, job_document
 from api.services import Services
-from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound
+from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound, JobNotWaiting
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import Browsed, SubmitOutcome, Submitted
-from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission, refusal_of, webhook_url
+from headrace.submission import (
+    Changes,
+    SubmitBody,
+    fingerprint,
+    new_job,
+    parse_submission,
+    queue_full,
+    refusal_of,
+    webhook_url,
+)
 from headrace.tiers import score_of
 from headrace.webhooks import Delivery, delivery_id_of
 
@@ -328,6 +337,41 @@ class JobDesk:
         ttl_s = self.settings.result_ttl_s
         await self._run(self._store.cancel(f"{self.tenant}/{job_id}", result_ttl_s=ttl_s))
         return await self.see(job_id)
+
+    async def amend(self, job_id: str, changes: Changes) -> Seen:
+        """Change what a job that waits was submitted with.
+
+        Raises:
+            JobNotFound, JobExpired: if there is no record.
+            JobNotWaiting: if a worker has it, or it has ended.
+            QueueFull: if no more may wait in the tier that it was to go to.
+        """
+        change = changes.amendment(await self.now_ms())
+        job = await self._run(self._store.read(f"{self.tenant}/{job_id}"))
+        amended = await self._run(self._store.amend(job, change, cap=self.settings.queue_cap)) if job else None
+        if job is None or amended is None:
+            raise await self.missing(job_id)
+        match amended.outcome:
+            case "amended":
+                return await self.see(job_id)
+            case "changed":  # by somebody else, between these two
+                return await self.amend(job_id, changes)
+            case "full":
+                raise queue_full(replace(job, tier=change.tier or job.tier), amended.depth)
+            case other:
+                what = "is with a worker" if other == "held" else f"is {other}"
+                raise JobNotWaiting(f"job {job_id} {what}; only a job that waits can be changed")
+
+    async def erase(self, job_id: str) -> Seen | None:
+        """Delete what a job holds, canceling it first if it has not ended; what is left of it, None if nothing is.
+
+        Raises:
+            JobNotFound, JobExpired: if there is no record.
+        """
+        outcome = await self._run(self._store.erase(f"{self.tenant}/{job_id}", result_ttl_s=self.settings.result_ttl_s))
+        if outcome is None:
+            raise await self.missing(job_id)
+        return None if outcome == "erased" else await self.see(job_id)
 
     async def browse(self, score: float, after: str, *, limit: int) -> list[Browsed]:
         """The tenant's jobs that came at `score` or earlier, the newest first; with `after` those after that job."""

@@ -19,13 +19,13 @@ from api.scopes import scope_needed
 from headrace.api_keys import KeyRequest, Scope
 from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.jobs import JobStatus
-from headrace.submission import SubmitBody
+from headrace.submission import Changes, SubmitBody
 from headrace.tiers import Tier
 from headrace.trace import TRACEPARENT
 from registry.served import ServedModel
 
 #: Shapes that FastAPI does not see.
-_BODIES = (SubmitBody, DeadLetterFilter, KeyRequest, EndpointRequest, EndpointChange, Problem)
+_BODIES = (SubmitBody, Changes, DeadLetterFilter, KeyRequest, EndpointRequest, EndpointChange, Problem)
 _REF = "#/components/schemas/{model}"
 
 

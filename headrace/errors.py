@@ -15,6 +15,8 @@
     │   ├── Conflict                 409
     │   │   ├── JobNotSucceeded      409
     │   │   ├── NotADeadLetter       409
+    │   │   ├── JobNotWaiting        409
+    │   │   ├── NotRetryable         409
     │   │   └── DeadlineUnattainable 409
     │   ├── JobExpired               410
     │   ├── BodyTooLarge             413
@@ -178,6 +180,20 @@ class NotADeadLetter(Conflict):
 
     code = "not_a_dead_letter"
     title = "The job did not fail"
+
+
+class JobNotWaiting(Conflict):
+    """Raised when a job is to be changed that a worker has taken, or that has ended."""
+
+    code = "job_not_waiting"
+    title = "The job does not wait any more"
+
+
+class NotRetryable(Conflict):
+    """Raised when a job is to be tried again that has not ended, or has succeeded."""
+
+    code = "not_retryable"
+    title = "The job cannot be tried again"
 
 
 class DeadlineUnattainable(Conflict):

@@ -14,6 +14,8 @@ from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.store_records import (
     COUNT_FIELDS,
+    Amended,
+    Amendment,
     Browsed,
     Claimed,
     ClaimSize,
@@ -28,6 +30,7 @@ from headrace.store_records import (
     Reaped,
     Submitted,
     Swept,
+    read_amended,
     read_browsed,
     read_claimed,
     read_commit_answers,
@@ -135,6 +138,24 @@ class JobStore:
         """Cancel a job: at once if it is not in a forward pass; answers its state now, None if there is no job."""
         args = self._keyed(member, result_ttl_s)
         return RedisOp(read_status, args, load_script("cancel"))
+
+    def erase(self, member: str, *, result_ttl_s: int) -> RedisOp[str | None]:
+        """Delete what a job holds, canceling it first if it has not ended.
+
+        Answers `erased`, `canceling` or `untold` (its record stays for now), None if there is no job.
+        """
+        args = self._keyed(member, result_ttl_s)
+        return RedisOp(lambda reply: reply and reply.decode(), args, load_script("erase"))
+
+    def amend(self, job: Job, change: Amendment, *, cap: int) -> RedisOp[Amended | None]:
+        """Change what a job that waits was submitted with; None if there is no job."""
+        tier = change.tier or job.tier
+        deadline = "" if change.deadline_ms is None else change.deadline_ms
+        args = self._keyed(
+            *(job.member, cap, str(job.tier), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
+            *(deadline, change.metadata or ""),
+        )
+        return RedisOp(read_amended, args, load_script("amend"))
 
     def expire(self, *, limit: int, result_ttl_s: int) -> RedisOp[int]:
         """Expire jobs whose deadline or latest start has passed; answers how many."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from headrace.jobs import Cause, Job, JobStatus, Lease
 from headrace.keys import is_group
 from headrace.redis_op import Reply
+from headrace.tiers import Tier
 
 #: A mean over jobs that ended longer ago than this is not recent any more.
 _LATELY_MS = 60_000
@@ -140,6 +141,25 @@ class Swept(NamedTuple):
     mended: int
 
 
+class Amendment(NamedTuple):
+    """What is changed of a job that waits; None leaves it as it is."""
+
+    tier: Tier | None = None
+    #: 0 for none.
+    deadline_ms: int | None = None
+    #: JSON; `{}` for none.
+    metadata: bytes | None = None
+
+
+class Amended(NamedTuple):
+    """Answer to an amendment."""
+
+    #: amended, full, held, changed, or the state in which nothing can be.
+    outcome: str
+    #: Jobs that wait where it goes.
+    depth: int
+
+
 class Browsed(NamedTuple):
     """An entry of a tenant's index."""
 
@@ -221,6 +241,11 @@ class QueueCounts(NamedTuple):
 def read_dead_letters(reply: Reply) -> list[DeadLetter]:
     """Members and when they ended."""
     return [DeadLetter(reply[i].decode(), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+
+def read_amended(reply: Reply) -> Amended | None:
+    """The reply of `amend`."""
+    return Amended(reply[0].decode(), reply[1]) if reply else None
 
 
 def read_browsed(reply: Reply) -> list[Browsed]:

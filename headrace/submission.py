@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.addresses import Egress
 from headrace.endpoints import MARK
 from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
-from headrace.jobs import NewJob
+from headrace.jobs import Job, NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
-from headrace.store_records import SubmitOutcome, Submitted
+from headrace.store_records import Amendment, SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
 
@@ -95,6 +95,35 @@ class SubmitBody(BaseModel):
     )
 
 
+class Changes(BaseModel):
+    """The body of `PATCH /v1/jobs/{id}`: what it does not name stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tier: Tier = Field(Tier.STANDARD, description="How urgent it is.")
+    deadline: MomentField | None = Field(None, description="Expire it if it has not ended by then; null for never.")
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        default_factory=dict, max_length=MOST_METADATA, description="All that is noted beside the job from now on."
+    )
+
+    def amendment(self, now_ms: int) -> Amendment:
+        """What of it changes a job.
+
+        Raises:
+            InvalidInput: if its deadline is over, or nothing is changed.
+        """
+        named = self.model_fields_set
+        if not named:
+            raise invalid_fields([FieldError("", "names nothing to change; give tier, deadline or metadata", "empty")])
+        deadline_ms = _ms(self.deadline, now_ms)
+        _check_limit("deadline", deadline_ms, 0, now_ms, where="")
+        return Amendment(
+            tier=self.tier if "tier" in named else None,
+            deadline_ms=deadline_ms if "deadline" in named else None,
+            metadata=orjson.dumps(self.metadata) if "metadata" in named else None,
+        )
+
+
 def parse_submission(raw: bytes) -> SubmitBody:
     """Read the body.
 
@@ -145,7 +174,7 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
     )
 
 
-def queue_full(job: NewJob, depth: int) -> QueueFull:
+def queue_full(job: NewJob | Job, depth: int) -> QueueFull:
     """The error for a job that is one too many."""
     return QueueFull(
         f"{depth} jobs wait for {job.ref} in tier {job.tier}, as many as may; try again later or in another tier",
@@ -193,7 +222,7 @@ def _ms(moment: Moment | None, now_ms: int) -> int:
     return moment.at(now_ms) if moment else 0
 
 
-def _check_limit(name: str, limit_ms: int, not_before_ms: int, now_ms: int) -> None:
+def _check_limit(name: str, limit_ms: int, not_before_ms: int, now_ms: int, where: str = "/options") -> None:
     if not limit_ms:
         return
     if limit_ms <= now_ms:
@@ -202,4 +231,4 @@ def _check_limit(name: str, limit_ms: int, not_before_ms: int, now_ms: int) -> N
         problem = "comes before not_before, so the job could never run"
     else:
         return
-    raise invalid_fields([FieldError(f"/options/{name}", problem, "impossible_time")])
+    raise invalid_fields([FieldError(f"{where}/{name}", problem, "impossible_time")])

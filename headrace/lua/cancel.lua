@@ -12,10 +12,5 @@ if fields[1] == 'running' then
   return 'canceling'
 end
 if fields[1] ~= 'queued' then return fields[1] end
-finish(member, 'canceled', now, ttl, fields[5])
-leave_ready(fields[3] .. ':' .. fields[4], member)
-redis.call('ZREM', DELAYED, member)
-redis.call('ZREM', DEADLINES, member)
-redis.call('ZREM', LEASES, member .. '#' .. fields[2])
-say({member, 'canceled'})
+call_off(member, fields[3] .. ':' .. fields[4], fields[2], now, ttl, fields[5])
 return 'canceled'

@@ -104,12 +104,15 @@ local function next_job(count)
   return first_of(sources)
 end
 
-local chosen, traces, rescues, dues, bytes = {}, {}, {}, {}, 0
+-- A job that changed its tier half-way stands in two queues: here it is met once.
+local chosen, met, traces, rescues, dues, bytes = {}, {}, {}, {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
   local member = queue.heads[queue.at]
-  local fields, broken = read(member)
+  local fields, broken = nil, false
+  if not met[member] then fields, broken = read(member) end
+  met[member] = true
   local waits = fields and fields[1] == 'queued'
   local input = waits and redis.pcall('GET', INPUT .. member)
   if type(input) == 'table' then input = false end -- an error: not a string

@@ -129,13 +129,13 @@ local function say(words)
   end
 end
 
--- A failed job keeps its input for whoever looks into it. A record's time to live comes last: `sweep` looks after those
+-- A job without a result keeps its input for whoever looks into it, or sends it again. A record's time to live comes last: `sweep` looks after those
 -- that have none.
 local function let_go(member, state, ttl)
-  if state == 'failed' then
-    redis.call('EXPIRE', INPUT .. member, ttl)
-  else
+  if state == 'succeeded' then
     redis.call('DEL', INPUT .. member)
+  else
+    redis.call('EXPIRE', INPUT .. member, ttl)
   end
   redis.call('EXPIRE', JOB .. member, ttl)
 end
@@ -178,6 +178,16 @@ local function finish(member, state, now, ttl, hook, ...)
   if hook then post(member, now) end
   redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)
   let_go(member, state, kept_s(ttl, hook))
+end
+
+-- The end of a job that waits, wherever it does.
+local function call_off(member, group, fence, now, ttl, hook)
+  finish(member, 'canceled', now, ttl, hook)
+  leave_ready(group, member)
+  redis.call('ZREM', DELAYED, member)
+  redis.call('ZREM', DEADLINES, member)
+  redis.call('ZREM', LEASES, member .. '#' .. fence)
+  say({member, 'canceled'})
 end
 
 -- Variadic commands in pieces: Lua's stack holds no more than some thousands.

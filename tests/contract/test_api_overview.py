@@ -221,7 +221,7 @@ async def test_a_model_that_cannot_be_served_is_a_reason_not_to_be_ready(
     ("method", "path", "allowed"),
     [
         ("PUT", "/v1/jobs", "GET, POST"),
-        ("POST", "/v1/jobs/some", "GET, PUT"),
+        ("POST", "/v1/jobs/some", "DELETE, GET, PATCH, PUT"),
         ("GET", "/v1/jobs/some/cancel", "POST"),
         ("POST", "/v1/models", "GET"),
     ],

@@ -11,6 +11,7 @@ from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp, Script
 from headrace.store import JobStore
 from headrace.store_records import (
+    Amendment,
     Claimed,
     ClaimSize,
     CommitAnswer,
@@ -116,6 +117,15 @@ class Cell:
     def cancel(self, member: str) -> JobStatus | None:
         """Cancel a job."""
         return self.run(self.store.cancel(member, result_ttl_s=TTL_S))
+
+    def erase(self, member: str) -> str | None:
+        """Delete what a job holds."""
+        return self.run(self.store.erase(member, result_ttl_s=TTL_S))
+
+    def amend(self, member: str, *, cap: int = 1000, **change: Any) -> str | None:
+        """Change a job that waits; answers the outcome."""
+        amended = self.run(self.store.amend(self.job(member), Amendment(**change), cap=cap))
+        return amended.outcome if amended else None
 
     def expire(self) -> int:
         """Expire what is due."""

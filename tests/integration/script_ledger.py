@@ -9,10 +9,10 @@ import redis
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
-from headrace.store_records import CommitAnswer, SubmitOutcome
+from headrace.store_records import Amendment, CommitAnswer, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
-from tests.integration.script_cell import GROUPS, Cell, new_job
+from tests.integration.script_cell import GROUPS, TTL_S, Cell, new_job
 from tests.integration.script_faults import INJECTED
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class Ledger:
     - Its state only makes the moves of `TRANSITIONS`; once ended, neither record nor output changes.
     - Its fence never falls, a fence is handed out once, and no more attempts are charged than allowed.
     - A result is kept at most once, under the current fence, and never after the lease was taken away.
+    - A job that its owner erased may be gone, or without its output, but only once it has ended.
     - The end of a job is in the outbox from the moment it can be seen until it is settled, and no courier gets to know
       of it earlier, or once it is settled.
     """
@@ -76,6 +77,10 @@ class Ledger:
         self._given_back: list[DueDelivery] = []
         #: Ended and told: their records may be gone.
         self._forgettable: set[str] = set()
+        #: As they were last.
+        self._known: dict[str, Job] = {}
+        #: Whoever owns them wants nothing of them kept.
+        self._erased: set[str] = set()
 
     # --- operations; None when they were stopped half-way ------------------------------------------------------
 
@@ -135,6 +140,19 @@ class Ledger:
     def cancel(self, member: str) -> None:
         """Cancel a job."""
         self._attempt(lambda: self.cell.cancel(member))
+
+    def erase(self, member: str) -> None:
+        """Delete what a job holds: from now on it may be gone, and what is left of it may be without its output."""
+        self._erased.add(member)
+        is_over = self._attempt(lambda: self.cell.run(self.cell.store.erase(member, result_ttl_s=TTL_S)))
+        if is_over and member in self._seen:
+            status = self._seen[member].job.status
+            require(status.is_terminal or status is JobStatus.CANCELING, f"{member} was erased, yet it could still run")
+
+    def amend(self, member: str, change: Amendment) -> None:
+        """Change a job that waits."""
+        if job := self.cell.run(self.cell.store.read(member)):
+            self._attempt(lambda: self.cell.run(self.cell.store.amend(job, change, cap=1000)))
 
     def reap(self) -> None:
         """Let all leases run out and reap."""
@@ -265,13 +283,15 @@ class Ledger:
             self._settled.add(lease)
 
     def _look(self, members: Sequence[str]) -> None:
-        before, self._seen = self._seen, self._see(members)
+        before = self._seen
+        self._known |= {member: seen.job for member, seen in before.items()}
+        self._seen = self._see(members)
         for member, seen in self._seen.items():
             job = seen.job
             if member in before:
                 self._compare(before[member], seen)
             require(job.attempts <= job.max_attempts, f"{member} had {job.attempts} of {job.max_attempts} attempts")
-            require(seen.is_led_to, f"nothing leads to {member}, which is {job.status}")
+            require(seen.is_led_to or self._is_erased(seen.job), f"nothing leads to {member}, which is {job.status}")
         self._look_for_untold()
         for lease in self._leases - self._settled - self._lost:
             if lease.member in self._seen and self._is_lost(lease, self._seen[lease.member].job):
@@ -293,11 +313,21 @@ class Ledger:
     def _compare(self, before: Seen, after: Seen) -> None:
         old, new = before.job, after.job
         if old.status.is_terminal:
-            require(before == after, f"{old.member} had ended and was changed: {before} -> {after}")
+            is_same = before.job == after.job and (before.output == after.output or old.member in self._erased)
+            require(is_same, f"{old.member} had ended and was changed: {before} -> {after}")
         if old.status is not new.status:
             require(new.status in TRANSITIONS[old.status], f"{old.member} went from {old.status} to {new.status}")
             self.moves.add((old.status, new.status))
         require(old.fence <= new.fence, f"the fence of {old.member} fell")
+
+    def _may_be_gone(self, member: str) -> bool:
+        if member not in self._erased or member not in self._known:
+            return member in self._forgettable
+        is_told = delivery_id_of(member) in self._told or not self._known[member].has_webhook
+        return is_told or member in self._forgettable
+
+    def _is_erased(self, job: Job) -> bool:
+        return job.member in self._erased and job.status.is_terminal
 
     def _see(self, members: Sequence[str]) -> dict[str, Seen]:
         """Everything about all jobs in one round trip."""
@@ -316,7 +346,7 @@ class Ledger:
         heads = zip(queues, rest[len(GROUPS) :], strict=True)
         waiting = {m for (group, tenant), ready in heads if tenant in turns[group] for m in ready} | delayed
         for member, job in zip(members, jobs, strict=True):
-            require(job or member in self._forgettable, f"{member} was accepted and is gone")
+            require(job or self._may_be_gone(member), f"{member} was accepted and is gone")
         return {
             job.member: Seen(job, output, _is_led_to(job, output, waiting, leases))
             for job, output in zip(jobs, outputs, strict=True)

@@ -7,6 +7,7 @@ from typing import Any
 from headrace.jobs import Cause, Reason
 from headrace.keys import Keys
 from headrace.redis_op import Script
+from headrace.store_records import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState, delivery_id_of
@@ -158,6 +159,52 @@ def canceling_what_runs(ledger: Ledger) -> Act:
     return lambda: ledger.cancel("default/a")
 
 
+def erasing_what_waits(ledger: Ledger) -> Act:
+    ledger.submit("a", deadline_ms=ledger.cell.now_ms() + 60_000, metadata=b'{"a":"b"}')
+    ledger.submit("b", webhook_url="")
+
+    def erase() -> None:
+        ledger.erase("default/a")
+        ledger.erase("default/b")
+
+    return erase
+
+
+def erasing_what_runs(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.take(start=True)
+    return lambda: ledger.erase("default/a")
+
+
+def erasing_what_has_ended(ledger: Ledger) -> Act:
+    ledger.submit("untold")
+    ledger.submit("plain", webhook_url="", metadata=b'{"a":"b"}')
+    ledger.commit(ledger.take(start=True))
+
+    def erase() -> None:
+        ledger.erase("default/untold")
+        ledger.erase("default/plain")
+
+    return erase
+
+
+def amending_what_waits(ledger: Ledger) -> Act:
+    ledger.submit("a", deadline_ms=ledger.cell.now_ms() + 60_000)
+    ledger.submit("b", metadata=b'{"a":"b"}')
+    later = ledger.cell.now_ms() + 30_000
+
+    def amend() -> None:
+        ledger.amend("default/a", Amendment(Tier.PRIORITY, 0, b'{"c":"d"}'))
+        ledger.amend("default/b", Amendment(Tier.SPOT, later, b"{}"))
+
+    return amend
+
+
+def amending_what_is_delayed(ledger: Ledger) -> Act:
+    ledger.submit("a", not_before_ms=ledger.cell.now_ms() + 60_000)
+    return lambda: ledger.amend("default/a", Amendment(Tier.SPOT))
+
+
 def expiring(ledger: Ledger) -> Act:
     soon = ledger.cell.now_ms() + 60_000
     for job_id in ("runs", "claimed", "waits"):
@@ -273,6 +320,8 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "release": [releasing, releasing_for_a_reason],
     "fail": [failing, failing_with_backoff],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
+    "erase": [erasing_what_waits, erasing_what_runs, erasing_what_has_ended],
+    "amend": [amending_what_waits, amending_what_is_delayed],
     "expire": [expiring],
     "reap": [reaping],
     "promote": [promoting],

@@ -88,7 +88,7 @@ def test_a_failed_attempt_of_a_job_being_canceled_ends_it(cell: Cell) -> None:
 
 def assert_canceled_without_trace(cell: Cell) -> None:
     assert (cell.status("default/j1"), cell.events()) == (JobStatus.CANCELED, ["default/j1 canceled"])
-    left = (cell.keys.delayed, cell.keys.leases, cell.keys.deadlines, cell.keys.input("default/j1"))
+    left = (cell.keys.delayed, cell.keys.leases, cell.keys.deadlines)
     assert (cell.redis.exists(*left), cell.ready()) == (0, [])
     assert 0 < cell.redis.ttl(cell.keys.job("default/j1")) <= TTL_S
 

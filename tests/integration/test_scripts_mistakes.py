@@ -113,6 +113,19 @@ MISTAKES = {
         "settle_deliveries", "known[3] - 1, 'f', next_fence(fence, now_us))", "known[3] - 1)"
     ),
     "replay_deliveries leaves a delivery without a row": Mutation("replay_deliveries", "    post(member, now)\n", ""),
+    "erase takes the input of a job that could still run": Mutation(
+        "erase",
+        "if fields[1] == 'running' then redis.call('HSET', JOB .. member, 's', 'canceling') end\n",
+        "",
+    ),
+    "erase forgets a job that somebody is to be told of": Mutation(
+        "erase", "if redis.call('ZSCORE', OUTBOX, member .. ':1') then return 'untold' end\n", ""
+    ),
+    "amend leaves the old place first": Mutation(
+        "amend",
+        "if not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
+        "leave_ready(before, member)\nif not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
+    ),
     "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
 }
 

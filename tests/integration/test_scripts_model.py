@@ -207,6 +207,18 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             assert KEPT not in self.cell.commit([lease], body=b'"late"')
             assert before == self.cell.job(lease.member)
 
+    @rule(pick=st.integers(0, 99), tier=st.sampled_from(Tier))
+    def amend(self, pick: int, tier: Tier) -> None:
+        """The owner is in more of a hurry, or in less."""
+        member = self._pick(pick, list(self.jobs))
+        job = self.jobs[member]
+        if job.status is QUEUED and job.lease is None:
+            job.score += OFFSET_MS[tier] - OFFSET_MS[self.cell.job(member).tier]
+
+            assert "amended" == self.cell.amend(member, tier=tier)
+        else:
+            assert self.cell.amend(member, tier=tier) in ("held", *JobStatus)
+
     @rule(pick=st.integers(0, 99))
     def cancel(self, pick: int) -> None:
         """The owner wants a job no more."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs import Lease
 from headrace.keys import Keys
+from headrace.store_records import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.integration.script_faults import stopped
@@ -16,7 +17,7 @@ from tests.integration.script_scenarios import Bench
 
 _VERBS = (
     *("submit", "submit", "take", "take_and_start", "take_and_start", "start", "commit", "commit", "fail"),
-    *("fail_with_backoff", "release", "renew", "cancel", "reap", "promote", "expire", "sweep"),
+    *("fail_with_backoff", "release", "renew", "cancel", "reap", "promote", "expire", "sweep", "amend", "erase"),
 )
 
 
@@ -78,6 +79,11 @@ class History:
                 ledger.fail(leases, backoff_ms=30_000)
             case "cancel":
                 ledger.cancel(f"default/j{step.pick % self._submitted}")
+            case "erase":
+                ledger.erase(f"default/j{step.pick % self._submitted}")
+            case "amend":
+                change = Amendment(list(Tier)[step.size - 1], 0 if step.is_repeated else None, b'{"a":"b"}')
+                ledger.amend(f"default/j{step.pick % self._submitted}", change)
             case "expire":
                 ledger.expire(f"default/j{step.pick % self._submitted}")
             case _:

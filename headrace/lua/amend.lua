@@ -1,0 +1,48 @@
+#!lua flags=allow-oom
+-- amend: change what a job that waits was submitted with: its tier, its deadline, what was noted beside it.
+-- touches  JOB<m>, META<m>, DEADLINES, READY with TURN and BELL (of both groups), DELAYED and INDEX<tenant> (looked at),
+--          GROUPS, QUEUE<group> hash (arrivals counted)
+-- ARGV     member, cap, the tier that it has, the tier that it gets, offset ms of that, the next higher tier's, deadline ms
+--          (0 = none, '' as it is), metadata ('{}' = none, '' as it is)
+-- reply    {amended | full | held | changed (it has another tier by now) | a state in which it is not, how many wait where it
+--          would go}, or false
+-- A job enters the set it goes to before it leaves the one it comes from, so a stop between leaves it in both: whoever meets
+-- it where it does not belong takes it out.
+local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y')
+local member, cap, tier, due, notes = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[7], ARGV[8]
+local fields = read(member)
+if not fields then return false end
+if fields[1] ~= 'queued' then return {fields[1], 0} end
+if fields[2] then return {'held', 0} end
+if fields[4] ~= ARGV[3] then return {'changed', 0} end
+local before = fields[3] .. ':' .. fields[4]
+local group = fields[3] .. ':' .. tier
+local depth = redis.call('ZCARD', READY .. group .. ':' .. tenant_of(member))
+if group ~= before and depth >= cap then return {'full', depth} end
+
+local deadline = fields[7]
+if due ~= '' then deadline = due ~= '0' and due end
+local came = redis.call('ZSCORE', INDEX .. tenant_of(member), member) or fields[5]
+local arrival = math.max(came, fields[6] or 0)
+local score = arrival + ARGV[5]
+if deadline then score = math.min(score, math.max(deadline, arrival + ARGV[6])) end
+score = string.format('%.3f', score)
+local expiry = expiry_of(deadline, fields[8])
+
+if notes ~= '' and notes ~= '{}' then redis.call('SET', META .. member, notes) end
+if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
+if group ~= before then
+  redis.call('ZADD', GROUPS, now_ms(), group)
+  redis.pcall('HINCRBY', QUEUE .. group, 'arrived', 1)
+end
+if not redis.call('ZSCORE', DELAYED, member) then enter_ready(group, member, score) end
+local record = {'t', tier, 'z', score, 'd', deadline or ''}
+if notes ~= '' then
+  record[#record + 1] = 'x'
+  record[#record + 1] = notes ~= '{}' and '1' or ''
+end
+redis.call('HSET', JOB .. member, unpack(record))
+if group ~= before then leave_ready(before, member) end
+if not expiry then redis.call('ZREM', DEADLINES, member) end
+if notes == '{}' then redis.call('DEL', META .. member) end
+return {'amended', depth}
