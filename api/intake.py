@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 from api.presences import Presences
 from headrace.admission import Admission, Coming, Sight
 from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
@@ -109,4 +111,8 @@ def _too_late(job: NewJob, promised_s: float, left_s: float) -> DeadlineUnattain
 
 
 def _report(reply: Reply) -> ScalingReport | None:
-    return None if reply is None else ScalingReport.model_validate_json(reply)
+    """What the scheduler said; without it, or with garbage in its place, workers that are to come count for nothing."""
+    try:
+        return None if reply is None else ScalingReport.model_validate_json(reply)
+    except ValidationError:
+        return None

@@ -39,11 +39,13 @@ class Owner:
     Args:
         backend: where the workers run.
         wishes: what is wanted.
+        classes: names of the worker classes.
         drain_limit_s: how long a worker may take to finish what it has before it is killed.
     """
 
-    def __init__(self, *, backend: Backend, wishes: Wishes, drain_limit_s: float) -> None:
+    def __init__(self, *, backend: Backend, wishes: Wishes, classes: Sequence[str], drain_limit_s: float) -> None:
         self._wishes = wishes
+        self._classes = frozenset(classes)
         self._reconciler = Reconciler(backend=backend, drain_limit_s=drain_limit_s)
         self._is_failing = False
 
@@ -56,8 +58,8 @@ class Owner:
     def step(self, now: float) -> bool:
         """Look and act once; False if the place where the workers run has failed."""
         self._wishes.look()
-        if not self._wishes.desired:
-            # Nobody has decided anything: what runs is left as it is.
+        if not self._classes <= self._wishes.desired.keys():
+            # Nobody has decided about all of them, or somebody else wrote there: what runs is left as it is.
             return True
         try:
             self._reconciler.step(self._wishes.desired, now, self._wishes.seen)
@@ -84,7 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     connection = SyncRedis(url=settings.redis_url)
     wishes = Wishes(keys=Keys(cell=settings.cell), connection=connection)
-    Owner(backend=backend, wishes=wishes, drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S).run(stop)
+    owner = Owner(
+        backend=backend,
+        wishes=wishes,
+        classes=tuple(settings.worker_classes),
+        drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S,
+    )
+    owner.run(stop)
     connection.close()
     return 0
 

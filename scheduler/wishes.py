@@ -51,8 +51,10 @@ def _seen(workers: Sequence[WorkerPresence]) -> Seen:
 
 
 def _counts(reply: Reply) -> dict[str, int]:
-    return {reply[i].decode(): int(reply[i + 1]) for i in range(0, len(reply), 2)}
+    """The numbers; what somebody else wrote there is none."""
+    pairs = ((reply[i].decode(errors="replace"), reply[i + 1]) for i in range(0, len(reply), 2))
+    return {name: int(count) for name, count in pairs if count.isdigit()}
 
 
 def _texts(reply: Reply) -> list[str]:
-    return [text.decode() for text in reply]
+    return [text.decode(errors="replace") for text in reply]

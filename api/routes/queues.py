@@ -116,7 +116,8 @@ def _report(reply: Reply) -> ScalingReport | None:
 
 
 def _desired(reply: Reply) -> dict[str, int]:
-    return {reply[i].decode(): int(reply[i + 1]) for i in range(0, len(reply), 2)}
+    pairs = ((reply[i].decode(errors="replace"), reply[i + 1]) for i in range(0, len(reply), 2))
+    return {name: int(count) for name, count in pairs if count.isdigit()}
 
 
 def _changes(reply: Reply) -> list[ScalingChange]:

@@ -131,6 +131,17 @@ async def test_without_limits_and_for_later_nothing_is_refused(api_with: Callabl
     assert 202 == tomorrow.status_code
 
 
+async def test_garbage_in_place_of_the_schedulers_report_keeps_nobody_out(
+    api_with: Callable[..., Any], connection: SyncRedis, keys: Keys
+) -> None:
+    connection.client.set(keys.scaling, b"\xff garbage")
+
+    async with api_with(**LIMITS) as api:
+        answers = [(await submit(api)).status_code for _ in range(6)]
+
+    assert [202] * 4 + [429] * 2 == answers
+
+
 async def test_where_no_worker_serves_a_job_waits_for_one(
     api_with: Callable[..., Any], connection: SyncRedis, keys: Keys
 ) -> None:

@@ -31,7 +31,8 @@ def cluster(tmp_path: Path) -> Iterator[KubernetesPlace]:
 
 @pytest.fixture
 def owner(cluster: KubernetesPlace, keys: Keys, connection: SyncRedis) -> Owner:
-    return Owner(backend=cluster.owner(), wishes=Wishes(keys=keys, connection=connection), drain_limit_s=60)
+    wishes = Wishes(keys=keys, connection=connection)
+    return Owner(backend=cluster.owner(), wishes=wishes, classes=("gpu", "spot"), drain_limit_s=60)
 
 
 def want(connection: SyncRedis, keys: Keys, **counts: str) -> None:
@@ -49,6 +50,18 @@ def test_what_is_wanted_is_carried_out(
     assert {"gpu": 2, "spot": 1} == cluster.server.replicas
 
 
+def test_garbage_among_the_numbers_changes_nothing(
+    owner: Owner, cluster: KubernetesPlace, keys: Keys, connection: SyncRedis
+) -> None:
+    want(connection, keys, gpu="2", spot="1")
+    owner.step(0.0)
+    want(connection, keys, gpu="3", spot="many")
+
+    assert owner.step(1.0)
+
+    assert {"gpu": 2, "spot": 1} == cluster.server.replicas
+
+
 def test_while_nobody_has_decided_what_runs_is_left_as_it_is(owner: Owner, cluster: KubernetesPlace) -> None:
     cluster.server.replicas["gpu"] = 3
 
@@ -61,7 +74,7 @@ def test_a_place_that_fails_is_said_once_and_tried_again(
     owner: Owner, cluster: KubernetesPlace, keys: Keys, connection: SyncRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    want(connection, keys, gpu="1")
+    want(connection, keys, gpu="1", spot="0")
     cluster.server.fault = Answer(503)
 
     failed = [owner.step(now) for now in range(3)]
@@ -81,12 +94,12 @@ def test_an_owner_that_is_killed_leaves_its_workers_and_the_next_one_goes_on(
     command = [sys.executable, "-m", "scheduler.owner", "kubernetes", *account]
     environment = dict(os.environ) | as_environment(settings)
 
-    want(connection, keys, gpu="2")
+    want(connection, keys, gpu="2", spot="0")
     with subprocess.Popen(command, env=environment) as first:
         wait_for(lambda: cluster.server.replicas["gpu"] == 2)
         first.kill()
     after_the_kill = dict(cluster.server.replicas)
-    want(connection, keys, gpu="1")
+    want(connection, keys, gpu="1", spot="0")
     with subprocess.Popen(command, env=environment) as second:
         wait_for(lambda: cluster.server.replicas["gpu"] == 1)
         second.send_signal(signal.SIGTERM)
