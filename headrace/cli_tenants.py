@@ -33,10 +33,13 @@ def weigh(
     tenant: Annotated[str, typer.Argument(metavar="TENANT")],
     weight: Annotated[float, typer.Argument(metavar="WEIGHT", min=LEAST_WEIGHT, max=MOST_WEIGHT)],
     redis_url: RedisUrl = "",
+    as_json: AsJson = False,
 ) -> None:
     """Give a tenant's share a weight: while others wait too, it gets so many times the work of one of weight 1."""
     if not matches_tenant(tenant):
         raise InvalidInput(f"'{tenant[:80]}' is no name of a tenant; it must match {TENANT_PATTERN}")
     with redis_of(redis_url) as (connection, keys):
         connection.run(TenantStore(keys).set_weight(tenant, weight))
+    if as_json:
+        typer.echo(orjson.dumps({"tenant": tenant, "weight": weight}))
     typer.echo(f"{tenant} weighs {weight:g}", err=True)

@@ -111,41 +111,49 @@ def register(
     receiver: Annotated[str, typer.Argument(metavar="URL", show_default=False)],
     event: Annotated[list[Event] | None, typer.Option(help="What it is told; all if none is named.")] = None,
     include: Annotated[Include, typer.Option(help="Results in the event, or only where they are.")] = Include.INLINE,
+    as_json: AsJson = False,
     url: Url = "",
 ) -> None:
     """Register a receiver; prints its id and the secret that signs, which is never shown again."""
     events = {"events": sorted(event)} if event else {}
     with Client(url or None, patience=LOOKING) as client:
         made = client.register_webhook(receiver, include=include, **events)
-    typer.echo(f"{made['id']}\n{made['secret']}")
+    typer.echo(orjson.dumps(made) if as_json else f"{made['id']}\n{made['secret']}")
 
 
 @app.command()
-def rotate(endpoint_id: EndpointId, url: Url = "") -> None:
+def rotate(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Replace a receiver's secret; prints the new one. The one before signs along for a day."""
     with Client(url or None, patience=LOOKING) as client:
-        typer.echo(client.rotate_webhook(endpoint_id)["secret"])
+        made = client.rotate_webhook(endpoint_id)
+    typer.echo(orjson.dumps(made) if as_json else made["secret"])
 
 
 @app.command()
-def enable(endpoint_id: EndpointId, url: Url = "") -> None:
+def enable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Tell a receiver again, whatever stopped it."""
     with Client(url or None, patience=LOOKING) as client:
-        client.change_webhook(endpoint_id, enabled=True)
+        changed = client.change_webhook(endpoint_id, enabled=True)
+    if as_json:
+        print_json([changed])
 
 
 @app.command()
-def disable(endpoint_id: EndpointId, url: Url = "") -> None:
+def disable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Tell a receiver nothing more; what is due to it has failed, and can be replayed."""
     with Client(url or None, patience=LOOKING) as client:
-        client.change_webhook(endpoint_id, enabled=False)
+        changed = client.change_webhook(endpoint_id, enabled=False)
+    if as_json:
+        print_json([changed])
 
 
 @app.command()
-def forget(endpoint_id: EndpointId, url: Url = "") -> None:
+def forget(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Forget a receiver."""
     with Client(url or None, patience=LOOKING) as client:
         client.forget_webhook(endpoint_id)
+    if as_json:
+        print_json([{"id": endpoint_id}])
 
 
 @app.command()
