@@ -16,6 +16,7 @@ from headrace.delivery_store import DeliveryStore
 from headrace.errors import Unavailable
 from headrace.keys import Keys
 from headrace.running import find_running
+from headrace.secret_box import box_of
 from headrace.settings import WorkerClass, default_worker_classes, get_settings
 from headrace.sync_redis import SyncRedis
 from registry.manifest import Manifest
@@ -146,7 +147,9 @@ class DemoSystem:
         if running is None:
             raise Unavailable(f"headrace up has ended by itself; see {self.log_path}")
         connection = SyncRedis(url=running.redis_url)
-        secrets = connection.run(DeliveryStore(Keys(cell=get_settings().cell)).secrets(_TENANT))
+        settings = get_settings()
+        box = box_of(settings.model_copy(update={"data_dir": self.data_dir}))
+        secrets = connection.run(DeliveryStore(Keys(cell=settings.cell)).secrets(_TENANT, box=box))
         connection.close()
         return secrets[0]
 
