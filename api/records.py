@@ -49,6 +49,45 @@ def job_document(
     return document
 
 
+def timeline_document(job: Job) -> dict[str, Any]:
+    """What happened to a job and when, and what it cost; of its attempts the last."""
+    ready_ms = job.ready_ms or job.created_ms
+    steps = [
+        ("accepted", job.created_ms),
+        ("ready", ready_ms),
+        ("claimed", job.claimed_ms),
+        ("started", job.started_ms if _has_run(job) else None),
+        (job.status if job.status.is_terminal else "ended", job.ended_ms),
+    ]
+    return {
+        "id": job.id,
+        "status": job.status,
+        "steps": [{"step": name, "at": rfc3339(at_ms)} for name, at_ms in steps if at_ms is not None],
+        "waits": {
+            "scheduled_ms": ready_ms - job.created_ms,
+            "queue_ms": _between(ready_ms, job.claimed_ms or job.started_ms),
+            "batch_ms": _between(job.claimed_ms, job.started_ms) if _has_run(job) else None,
+        },
+        "ran_ms": _between(job.started_ms, job.ended_ms) if _has_run(job) else None,
+        "spent_ms": job.spent_ms,
+        "attempts": job.attempts,
+        "workers_lost": job.rescues,
+        "batch_size": job.batch_size,
+        "worker": job.worker,
+        "model": {"name": job.ref.name, "version": job.ref.version},
+        "tier": job.tier,
+    }
+
+
+def _has_run(job: Job) -> bool:
+    """Tell whether what it says of a pass is of its last claim, not of an attempt before."""
+    return job.started_ms is not None and (job.claimed_ms is None or job.started_ms >= job.claimed_ms)
+
+
+def _between(first_ms: int | None, last_ms: int | None) -> int | None:
+    return None if first_ms is None or last_ms is None else max(0, last_ms - first_ms)
+
+
 def accepted_job(job: NewJob, *, now_ms: int) -> Job:
     """The record of a job that was stored a moment ago."""
     return Job(

@@ -181,6 +181,38 @@ class JobRecord(_Shape):
     )
 
 
+class TimelineStep(_Shape):
+    """Something that happened to a job."""
+
+    step: str = Field(description="`accepted`, `ready`, `claimed`, `started`, or the state that it ended in.")
+    at: AwareDatetime
+
+
+class TimelineWaits(_Shape):
+    """What it waited for, milliseconds; null where it has not come so far."""
+
+    scheduled_ms: int = Field(description="For the time that it was not to start before.")
+    queue_ms: int | None = Field(description="From ready to claimed by its last worker, earlier attempts included.")
+    batch_ms: int | None = Field(description="From claimed to the start of its pass.")
+
+
+class Timeline(_Shape):
+    """What happened to a job and when, and what it cost; of its attempts the last."""
+
+    id: str
+    status: JobStatus
+    steps: list[TimelineStep]
+    waits: TimelineWaits
+    ran_ms: int | None = Field(description="From the start of its pass to its end.")
+    spent_ms: float | None = Field(description="Its part of the pass: what it took of its worker's time.")
+    attempts: int
+    workers_lost: int = Field(description="Workers that were lost while they held it.")
+    batch_size: int | None
+    worker: str | None
+    model: ModelVersion
+    tier: Tier
+
+
 class EstimateRecord(_Shape):
     """What would become of a submission."""
 

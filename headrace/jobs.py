@@ -122,6 +122,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "u": "digest of its dedupe key",
         "i": "fingerprint of its request, if its submitter chose the id",
         "j": "virtual ms that its tenant was charged when it was claimed",
+        "M": "ms of its worker's time that its last pass took for it",
     }
 )
 
@@ -195,6 +196,12 @@ class Job:
     has_webhook: bool = False
     traceparent: str | None = None
     has_metadata: bool = False
+    #: Ready from then on, if that is later than created.
+    ready_ms: int | None = None
+    #: Workers that were lost while they held it.
+    rescues: int = 0
+    #: Of its worker's time that its last pass took for it.
+    spent_ms: float | None = None
 
     @property
     def member(self) -> str:
@@ -238,6 +245,9 @@ class Job:
             has_webhook=bool(record.get("h")),
             traceparent=record.get("p"),
             has_metadata=bool(record.get("x")),
+            ready_ms=optional("o"),
+            rescues=optional("k") or 0,
+            spent_ms=float(record["M"]) if record.get("M") else None,
         )
 
 

@@ -12,7 +12,8 @@ from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, json_answ
 from api.estimates import retry_after_s
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.listing import Cursor, JobFilter, Listing, read_metadata
-from api.schemas import JobList, JobRecord
+from api.records import timeline_document
+from api.schemas import JobList, JobRecord, Timeline
 from headrace.errors import FieldError, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
 from headrace.ids import CHOSEN_PATTERN, check_chosen_id
@@ -164,6 +165,17 @@ async def cancel(request: Request, job_id: str) -> Response:
     """Cancel a job; asking again changes nothing, and an ended job stays as it is."""
     seen = await desk_of(request).cancel(job_id)
     return _record(seen, Preference(0, ""), {}, open_status=202)
+
+
+@router.get(
+    "/{job_id}/timeline",
+    summary="See what happened to a job",
+    responses=json_answers({200: "Its steps, waits and cost"}, Timeline, problems=(404, 410, 503)),
+)
+async def timeline(request: Request, job_id: str) -> Response:
+    """Show when a job was accepted, ready, claimed, started and ended, and what it took of its worker's time."""
+    seen = await desk_of(request).see(job_id)
+    return _json(timeline_document(seen.job))
 
 
 def _preference(request: Request) -> Preference:

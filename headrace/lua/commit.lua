@@ -68,14 +68,15 @@ for i = 4, #ARGV, 5 do
     redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[12]))
     if GIVEN_UP[cause] then bury(member, now_us) end
     local begun, why = tonumber(fields[11] or 0), cause ~= '' and {'c', cause} or NOTHING
+    local part_ms = parts[(i + 1) / 5] or ran_ms / size
+    local spent = string.format('%.2f', part_ms)
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = math.floor(now - ran_ms)
-      finish(member, state, now, ttl, fields[12], 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
+      finish(member, state, now, ttl, fields[12], 'M', spent, 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
     else
-      finish(member, state, now, ttl, fields[12], unpack(why))
+      finish(member, state, now, ttl, fields[12], 'M', spent, unpack(why))
     end
-    local part_ms = parts[(i + 1) / 5] or ran_ms / size
     note_served(fields[7] .. ':' .. fields[8], tenant_of(member), tonumber(fields[10] or fields[9]), begun, cause, part_ms,
       fields[13])
     answer = '1'

@@ -12,6 +12,7 @@ from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from tests.contract.conftest import HandWorker
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 
@@ -214,3 +215,22 @@ async def test_a_listed_job_tells_as_much_as_one_that_is_looked_at(api: httpx2.A
     listed = {job["links"]["self"]: job for job in (await api.get("/v1/jobs")).json()["jobs"]}
 
     assert [(await api.get(path)).json() for path in paths] == [listed[path] for path in paths]
+
+
+async def test_a_timeline_tells_what_a_job_waited_for_and_what_it_cost(
+    api: httpx2.AsyncClient, worker: HandWorker
+) -> None:
+    path = await submitted(api)
+    before = (await api.get(f"{path}/timeline")).json()
+    [job] = worker.claim()
+    worker.start(job)
+    worker.succeed(job, b'"hello"')
+
+    after = (await api.get(f"{path}/timeline")).json()
+
+    assert [step["step"] for step in before["steps"]] == ["accepted", "ready"]
+    assert (before["waits"], before["spent_ms"]) == ({"scheduled_ms": 0, "queue_ms": None, "batch_ms": None}, None)
+    assert [step["step"] for step in after["steps"]] == ["accepted", "ready", "claimed", "started", "succeeded"]
+    assert sorted(step["at"] for step in after["steps"]) == [step["at"] for step in after["steps"]]
+    assert (after["attempts"], after["batch_size"], after["workers_lost"], after["spent_ms"]) == (1, 1, 0, 5.0)
+    assert min(after["waits"]["queue_ms"], after["waits"]["batch_ms"], after["ran_ms"]) >= 0
