@@ -15,6 +15,7 @@ from api.express import Express
 from api.gate import Gate
 from api.key_ring import KeyRing
 from api.metrics import ApiCollector, RequestMeter, render_of
+from api.rates import Rates
 from api.routes import (
     bulk,
     dead_letters,
@@ -23,6 +24,7 @@ from api.routes import (
     job_changes,
     jobs,
     keys,
+    limits,
     metrics,
     models,
     queues,
@@ -44,10 +46,11 @@ class Application(FastAPI):
     `add_middleware` is passed by on the short way: what all requests must pass belongs here.
     """
 
-    def __init__(self, *, meter: RequestMeter, ring: KeyRing, **options: Any) -> None:
+    def __init__(self, *, meter: RequestMeter, ring: KeyRing, rates: Rates, **options: Any) -> None:
         super().__init__(**options)
         self._meter = meter
         self._ring = ring
+        self._rates = rates
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the layers together when the first request comes, once all routes are known."""
@@ -55,7 +58,7 @@ class Application(FastAPI):
         # Its outermost layer would answer faults that nobody foresaw in plain text, before `Edge` hears of them.
         assert isinstance(framework, ServerErrorMiddleware)
         express = Express(framework.app, routes=self.router.routes)
-        return Edge(Gate(express, ring=self._ring), meter=self._meter)
+        return Edge(Gate(express, ring=self._ring, rates=self._rates), meter=self._meter)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -78,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = Application(
         meter=meter,
         ring=services.ring,
+        rates=services.rates,
         title="Headrace",
         version="1",
         description=_DESCRIPTION,
@@ -110,6 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
         webhooks,
         webhook_endpoints,
         keys,
+        limits,
         metrics,
         health,
         docs_page,

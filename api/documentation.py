@@ -163,7 +163,11 @@ _SCHEME = {
     "description": "An API key. Where none was ever made, none is needed.",
 }
 #: What the gate may answer before a route is reached.
-_REFUSALS = {401: "No API key, or one that opens nothing", 403: "The API key does not allow this"}
+_REFUSALS = {
+    401: "No API key, or one that opens nothing",
+    403: "The API key does not allow this",
+    429: "The tenant asks more often than it may",
+}
 
 
 def _add_security(operation: dict[str, Any], scope: Scope | None) -> None:

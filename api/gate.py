@@ -1,11 +1,14 @@
 """The gate before all routes: who asks, and whether they may. Plain ASGI, like `Edge`."""
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.callers import Caller
 from api.key_ring import KeyRing
 from api.problems import problem_response
+from api.rates import Rates
 from api.scopes import scope_needed
 from headrace.api_keys import Scope as KeyScope
 from headrace.errors import Forbidden, HeadraceError, Unauthenticated
@@ -21,11 +24,13 @@ class Gate:
     Args:
         app: what lies behind it.
         ring: the keys.
+        rates: how often tenants may ask.
     """
 
-    def __init__(self, app: ASGIApp, *, ring: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, *, ring: KeyRing, rates: Rates) -> None:
         self._app = app
         self._ring = ring
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -33,12 +38,17 @@ class Gate:
         if needed is None:
             await self._app(scope, receive, send)
             return
+        counted = None
         try:
-            scope["headrace.caller"] = await self._admit(scope, needed)
+            scope["headrace.caller"] = caller = await self._admit(scope, needed)
+            counted = await self._rates.count(caller.tenant)
+            if counted is not None and (refusal := counted.refusal()):
+                raise refusal
         except HeadraceError as error:
-            await problem_response(error, Request(scope), _challenge(error, needed))(scope, receive, send)
+            headers = _challenge(error, needed) | (counted.headers() if counted else {})
+            await problem_response(error, Request(scope), headers)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, send if counted is None else _adding(send, counted.headers()))
 
     async def _admit(self, scope: Scope, needed: KeyScope) -> Caller:
         text = _shown_key(scope)
@@ -59,6 +69,18 @@ def _shown_key(scope: Scope) -> str:
         if name == _HEADER and value[: len(_SCHEME)].lower() == _SCHEME.encode():
             return str(value[len(_SCHEME) :].decode("latin-1").strip()) or "?"
     return ""
+
+
+def _adding(send: Send, headers: Mapping[str, str]) -> Send:
+    """Add these headers to an answer."""
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *raw]
+        await send(message)
+
+    return send_with_headers
 
 
 def _challenge(error: HeadraceError, needed: KeyScope) -> dict[str, str]:

@@ -393,6 +393,26 @@ class Scaling(_Shape):
     changes: list[ScalingChangeRecord] = Field(description="The newest first.")
 
 
+class RateRecord(_Shape):
+    """How often a tenant may ask."""
+
+    per_s: float = Field(description="Requests a second in the long run.")
+    burst: int = Field(description="Requests at once.")
+
+
+class Limits(_Shape):
+    """What bounds the caller's tenant, and every request."""
+
+    tenant: str
+    weight: float = Field(description="Of its share while other tenants wait, too; most weigh 1.")
+    requests: RateRecord | None = Field(description="Null if it may ask as often as it likes.")
+    waiting_jobs: int = Field(description="Jobs that may wait for one model version in one tier.")
+    body_bytes: int
+    wait_s: float = Field(description="The longest `Prefer: wait` that is honoured.")
+    result_kept_s: int
+    idempotency_key_kept_s: int
+
+
 class KeyRecord(_Shape):
     """An API key."""
 

@@ -14,6 +14,7 @@ from api.intake import Intake
 from api.key_ring import KeyRing
 from api.presences import Presences
 from api.prospects import Prospects
+from api.rates import Rates
 from api.shadows import Shadows
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
@@ -23,6 +24,7 @@ from headrace.keys import Keys
 from headrace.mux import Mux
 from headrace.settings import Settings
 from headrace.store import JobStore
+from headrace.tenant_store import Rate, TenantStore
 from registry.registry import Registry
 
 
@@ -45,6 +47,8 @@ class Services:
     shadows: Shadows
     key_store: KeyStore
     ring: KeyRing
+    tenants: TenantStore
+    rates: Rates
     waiters: Waiters
     feed: EventFeed
 
@@ -95,6 +99,8 @@ def make_services(settings: Settings) -> Services:
         shadows=Shadows(catalog=catalog, store=store, mux=mux, seal=seal, cap=settings.queue_cap),
         key_store=(key_store := KeyStore(keys)),
         ring=KeyRing(mux=mux, store=key_store, is_strict=settings.api_demands_keys),
+        tenants=(tenants := TenantStore(keys)),
+        rates=Rates(mux=mux, store=tenants, default=Rate(per_s=settings.request_rate, burst=settings.request_burst)),
         waiters=waiters,
         feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters, on_end=prospects.ended),
     )

@@ -25,6 +25,7 @@
     │   ├── InvalidInput             422
     │   ├── IdempotencyMismatch      422
     │   ├── BulkRefused              422
+    │   ├── RateLimited              429
     │   └── QueueFull                429
     │       └── WaitTooLong          429
     ├── Unavailable                  503, try again
@@ -257,6 +258,15 @@ class BulkRefused(RequestError):
     code = "bulk_refused"
     status = 422
     title = "None of the jobs was accepted"
+
+
+class RateLimited(RequestError):
+    """Raised when a tenant asks more often than it may."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests"
+    retryable = True
 
 
 class QueueFull(RequestError):

@@ -21,6 +21,7 @@ _FAMILIES = {
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
     "PAID": "p:",  # <group>: hash tenant -> virtual time of those that wait for nothing, while others wait
     "WEIGHTS": "weights",  # hash tenant -> its weight, where that is not 1
+    "RATE": "rate:",  # <tenant>: hash, what is left of its requests
     "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
     "NAMED": "n:",  # <member>: string, the request under an id that its submitter chose
@@ -87,6 +88,15 @@ class Keys:
     def paid(self, group: str) -> str:
         """Hash: the virtual time of tenants that have nothing ready, kept while others wait for the group."""
         return self._key("PAID", group)
+
+    def requests(self, tenant: str) -> str:
+        """Hash: how many requests a tenant that has a rate may make at once, and since when that is so."""
+        return self._key("RATE", tenant)
+
+    @property
+    def rates(self) -> str:
+        """Hash: tenant -> how often it may ask, JSON."""
+        return f"{self.prefix}rates"
 
     @property
     def weights(self) -> str:

@@ -142,6 +142,10 @@ class Settings(BaseSettings):
     max_bulk_bytes: Positive = Field(8_388_608, description="largest body of a bulk submission")
     max_bulk_jobs: int = Field(1000, ge=1, le=10_000, description="most jobs of a bulk submission")
     max_wait_s: float = Field(60.0, ge=0, description="longest `Prefer: wait` that is honoured")
+    request_rate: float = Field(
+        0.0, ge=0, le=1e6, description="requests a second that a tenant may make in the long run; 0: any number"
+    )
+    request_burst: int = Field(100, ge=1, le=1_000_000, description="requests that it may make at once")
     queue_cap: Positive = Field(100_000, description="jobs of one tenant that may wait per model version and tier")
 
     wait_limits_s: dict[Tier, Annotated[float, Field(gt=0)]] = Field(

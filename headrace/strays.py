@@ -53,7 +53,7 @@ def _set_apart(keys: Keys, rows: Sequence[Argument], subjects: Sequence[T]) -> R
 #: script looks at what it reads of them.
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("stats", "desired", "api_keys", "weights"), "hash"),
+        **dict.fromkeys(("stats", "desired", "api_keys", "weights", "rates"), "hash"),
         **dict.fromkeys(
             ("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "targets", "warm", "workers"), "zset"
         ),
@@ -64,7 +64,12 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 _OF_GROUP = MappingProxyType({"turn": "zset", "paid": "hash", "bell": "stream", "queue": "hash"})
-_OF_TENANT = MappingProxyType({"index": "zset", "deliveries": "zset", "dead_letters": "zset", "signing": "hash"})
+_OF_TENANT = MappingProxyType(
+    {
+        **dict.fromkeys(("index", "deliveries", "dead_letters"), "zset"),
+        **dict.fromkeys(("signing", "endpoints", "endpoint_health", "requests"), "hash"),
+    }
+)
 _OF_WORKER = MappingProxyType({"worker": "string", "wake": "stream"})
 
 

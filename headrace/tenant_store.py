@@ -1,12 +1,34 @@
-"""TenantStore: what operators have set for tenants. A tenant of which nothing is set shares alike."""
+"""TenantStore: what operators have set for tenants, and the count of their requests."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.keys import Keys
-from headrace.redis_op import RedisOp, Reply
+from headrace.redis_op import RedisOp, Reply, load_script
 
 #: Beyond these the scripts take a weight for none.
 LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
+
+
+class Rate(BaseModel):
+    """How often a tenant may ask. A rate of 0 means as often as it likes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_s: float = Field(0.0, ge=0, le=1e6)
+    burst: int = Field(100, ge=1, le=1_000_000)
+
+
+class Taken(NamedTuple):
+    """What became of one request."""
+
+    is_allowed: bool
+    #: Requests that may follow at once.
+    left: int
+    #: Milliseconds until there is another; 0 if there is one now.
+    next_ms: int
 
 
 class TenantStore:
@@ -28,6 +50,36 @@ class TenantStore:
 
         return RedisOp(parse, ("HGETALL", self.keys.weights))
 
+    def set_rate(self, tenant: str, rate: Rate) -> RedisOp[int]:
+        """Say how often a tenant may ask; every API process knows it two seconds later."""
+        return RedisOp(int, ("HSET", self.keys.rates, tenant, rate.model_dump_json()))
+
+    def rate(self, tenant: str) -> RedisOp[Rate | None]:
+        """How often a tenant may ask, None if nothing was set that can be read."""
+        return RedisOp(_rate, ("HGET", self.keys.rates, tenant))
+
+    def rates(self) -> RedisOp[Mapping[str, Rate]]:
+        """The rates that were set."""
+
+        def parse(reply: Reply) -> Mapping[str, Rate]:
+            pairs = zip(reply[::2], reply[1::2], strict=True)
+            return {tenant.decode(): rate for tenant, raw in pairs if (rate := _rate(raw))}
+
+        return RedisOp(parse, ("HGETALL", self.keys.rates))
+
+    def take(self, tenant: str, rate: Rate) -> RedisOp[Taken]:
+        """Count one request of a tenant: a token bucket that fills at its rate, up to its burst."""
+        args = (self.keys.prefix, tenant, rate.per_s, rate.burst)
+        return RedisOp(lambda reply: Taken(bool(reply[0]), *reply[1:]), args, load_script("take_token"))
+
     def names(self) -> RedisOp[list[str]]:
         """Every tenant that ever submitted."""
         return RedisOp(lambda reply: sorted(name.decode() for name in reply), ("SMEMBERS", self.keys.tenants))
+
+
+def _rate(raw: bytes | None) -> Rate | None:
+    try:
+        return None if raw is None else Rate.model_validate_json(raw)
+    except ValidationError:
+        # Written by somebody else: no limit is better than an API that stands still.
+        return None

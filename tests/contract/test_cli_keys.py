@@ -94,12 +94,21 @@ def test_a_tenant_is_given_a_weight_and_listed(run: Run, connection: SyncRedis, 
     assert run("weigh", "acme", "3", about="tenants").exit_code == 0
 
     listed = [json.loads(line) for line in run("ls", "--json", about="tenants").stdout.splitlines()]
-    assert listed == [{"tenant": "acme", "weight": 3.0}]
+    assert listed == [{"tenant": "acme", "weight": 3.0, "requests": None}]
     assert connection.client.hget(keys.weights, "acme") == b"3.0"
-    assert run("ls", about="tenants").stdout.split() == ["TENANT", "WEIGHT", "acme", "3"]
+    assert run("ls", about="tenants").stdout.split() == ["TENANT", "WEIGHT", "REQUESTS", "acme", "3"]
 
 
 @pytest.mark.parametrize(("tenant", "weight"), [("A/B", "1"), ("acme", "0"), ("acme", "-1"), ("acme", "nan")])
 def test_a_weight_that_is_none_is_refused(run: Run, tenant: str, weight: str) -> None:
     assert run("weigh", tenant, "--", weight, about="tenants").exit_code != 0
     assert run("ls", "--json", about="tenants").stdout == ""
+
+
+def test_a_tenant_is_given_a_rate_and_listed(run: Run) -> None:
+    assert run("limit", "acme", "--rate", "5", "--burst", "20", about="tenants").exit_code == 0
+
+    [line] = run("ls", "--json", about="tenants").stdout.splitlines()
+    assert json.loads(line) == {"tenant": "acme", "weight": 1.0, "requests": {"per_s": 5.0, "burst": 20}}
+    assert "5/s, 20 at once" in run("ls", about="tenants").stdout
+    assert run("limit", "A/B", "--rate", "5", about="tenants").exit_code != 0

@@ -11,6 +11,7 @@ from headrace.keys import group_of
 from headrace.redis_op import RedisOp
 from headrace.store_records import Amendment, CommitAnswer, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
+from headrace.tenant_store import Rate, TenantStore
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
 from tests.integration.script_cell import GROUPS, TTL_S, Cell, new_job
 from tests.integration.script_faults import INJECTED
@@ -219,6 +220,11 @@ class Ledger:
     def rotate_secret(self) -> None:
         """Replace the secret that signs."""
         self._attempt(lambda: self.cell.run(self.cell.deliveries.secrets("default", keep_old_s=60)))
+
+    def ask(self) -> None:
+        """Count a request of the tenant."""
+        take = TenantStore(self.cell.keys).take("default", Rate(per_s=1, burst=2))
+        self._attempt(lambda: self.cell.run(take))
 
     def tidy(self) -> None:
         """Set apart what lies at shared keys and is not of their type."""

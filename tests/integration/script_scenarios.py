@@ -285,6 +285,11 @@ def replaying(ledger: Ledger) -> Act:
     return ledger.replay
 
 
+def taking_a_token(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    return ledger.ask
+
+
 def signing(ledger: Ledger) -> Act:
     return lambda: ledger.rotate_secret()
 
@@ -331,6 +336,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "replay_deliveries": [replaying],
     "signing": [signing],
     "set_apart": [setting_apart],
+    "take_token": [taking_a_token],
     "forget": [forgetting],
 }
 

@@ -1,0 +1,30 @@
+"""The route about what bounds the caller."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from api.callers import caller_of
+from api.documentation import json_answers
+from api.schemas import Limits
+from api.services import services_of
+
+router = APIRouter(prefix="/v1/limits", tags=["limits"])
+
+
+@router.get("", summary="See what bounds you", responses=json_answers({200: "All limits"}, Limits, problems=(503,)))
+async def limits(request: Request) -> Response:
+    """Show the limits of the caller's tenant and those of every request."""
+    services, tenant = services_of(request), caller_of(request).tenant
+    settings, rate = services.settings, await services.rates.of(tenant)
+    weights = await services.mux.run(services.tenants.weights())
+    document = {
+        "tenant": tenant,
+        "weight": weights.get(tenant, 1.0),
+        "requests": rate.model_dump() if rate.per_s else None,
+        "waiting_jobs": settings.queue_cap,
+        "body_bytes": settings.max_body_bytes,
+        "wait_s": settings.max_wait_s,
+        "result_kept_s": settings.result_ttl_s,
+        "idempotency_key_kept_s": settings.idempotency_ttl_s,
+    }
+    return Response(orjson.dumps(document), media_type="application/json")

@@ -1,0 +1,129 @@
+"""How often a tenant may ask: told with every answer, refused before anything is read."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from api import rates
+from headrace.keys import Keys
+from headrace.sync_redis import SyncRedis
+from headrace.tenant_store import Rate, TenantStore
+from tests.contract.keyring import Keyring
+
+JOB = {"model": "greeter", "input": {"text": "x"}}
+
+
+@pytest.fixture
+def keyring(connection: SyncRedis, keys: Keys) -> Keyring:
+    """Makes keys for the test's cell."""
+    return Keyring(connection, keys)
+
+
+@pytest.fixture
+def limited(connection: SyncRedis, keys: Keys) -> None:
+    """The tenant acme may make three requests at once, and one a thousand seconds after that."""
+    connection.run(TenantStore(keys).set_rate("acme", Rate(per_s=0.001, burst=3)))
+
+
+async def test_without_a_rate_nothing_is_limited_or_said(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/v1/jobs")
+
+    assert answer.status_code == 200
+    assert "ratelimit" not in answer.headers
+
+
+@pytest.mark.usefixtures("limited")
+async def test_every_answer_says_where_the_tenant_stands(api: httpx2.AsyncClient, keyring: Keyring) -> None:
+    headers = keyring.headers("acme")
+
+    answers = [await api.get("/v1/jobs", headers=headers), await api.get("/v1/jobs/unknown", headers=headers)]
+
+    assert [200, 404] == [answer.status_code for answer in answers]
+    assert ['"tenant";r=2;t=0', '"tenant";r=1;t=0'] == [answer.headers["ratelimit"] for answer in answers]
+    assert answers[0].headers["ratelimit-policy"] == '"tenant";q=3;w=3000'
+
+
+@pytest.mark.usefixtures("limited")
+async def test_what_is_too_much_is_refused_with_when_to_come_back_and_nothing_is_stored(
+    api: httpx2.AsyncClient, keyring: Keyring, queued: Callable[[], int]
+) -> None:
+    """S-06: whatever the tier."""
+    headers = keyring.headers("acme")
+    tiers = ["priority", "standard", "spot", "priority"]
+
+    answers = [await api.post("/v1/jobs", json=JOB | {"options": {"tier": tier}}, headers=headers) for tier in tiers]
+
+    refused = answers[-1]
+    assert [202, 202, 202, 429] == [answer.status_code for answer in answers]
+    assert (refused.json()["code"], refused.json()["retryable"], queued()) == ("rate_limited", True, 3)
+    assert 990 <= int(refused.headers["retry-after"]) <= 1000
+    assert refused.headers["ratelimit"].startswith('"tenant";r=0;t=')
+
+
+@pytest.mark.usefixtures("limited")
+async def test_one_tenants_haste_and_two_keys_of_it_are_nobody_elses(api: httpx2.AsyncClient, keyring: Keyring) -> None:
+    mine, also_mine, rival = (keyring.headers(tenant) for tenant in ("acme", "acme", "rival"))
+
+    answers = [await api.get("/v1/jobs", headers=headers) for headers in (mine, also_mine, mine, also_mine, rival)]
+
+    assert [200, 200, 200, 429, 200] == [answer.status_code for answer in answers]
+
+
+@pytest.mark.usefixtures("limited")
+async def test_health_is_never_limited(api: httpx2.AsyncClient, keyring: Keyring) -> None:
+    answers = [await api.get("/livez", headers=keyring.headers("acme")) for _ in range(5)]
+
+    assert {200} == {answer.status_code for answer in answers}
+
+
+async def test_the_settings_rate_is_everybodys_and_an_operators_word_goes_over_it(
+    api_with: Callable[..., Any], connection: SyncRedis, keys: Keys, keyring: Keyring
+) -> None:
+    connection.run(TenantStore(keys).set_rate("free", Rate(per_s=0, burst=1)))
+    async with api_with(request_rate=0.001, request_burst=1) as api:
+        acme, free = keyring.headers("acme"), keyring.headers("free")
+        answers = [await api.get("/v1/jobs", headers=headers) for headers in (acme, acme, free, free)]
+
+    assert [200, 429, 200, 200] == [answer.status_code for answer in answers]
+
+
+async def test_a_change_is_known_soon(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "_KNOWN_FOR_S", 0.0)
+    headers = keyring.headers("acme", "read")
+    assert (await api.get("/v1/limits", headers=headers)).json()["requests"] is None
+
+    connection.run(TenantStore(keys).set_rate("acme", Rate(per_s=5, burst=20)))
+
+    assert (await api.get("/v1/limits", headers=headers)).json()["requests"] == {"per_s": 5.0, "burst": 20}
+
+
+async def test_garbage_where_rates_belong_limits_nobody(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys
+) -> None:
+    connection.client.set(keys.rates, "garbage")
+
+    assert (await api.get("/v1/jobs")).status_code == 200
+
+
+@pytest.mark.usefixtures("limited")
+async def test_the_limits_are_told(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys, keyring: Keyring
+) -> None:
+    connection.run(TenantStore(keys).set_weight("acme", 2.5))
+
+    answer = await api.get("/v1/limits", headers=keyring.headers("acme", "read"))
+
+    assert answer.json() == {
+        "tenant": "acme",
+        "weight": 2.5,
+        "requests": {"per_s": 0.001, "burst": 3},
+        "waiting_jobs": 100_000,
+        "body_bytes": 65_536,
+        "wait_s": 60.0,
+        "result_kept_s": 86_400,
+        "idempotency_key_kept_s": 86_400,
+    }
