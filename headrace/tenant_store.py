@@ -46,7 +46,7 @@ class TenantStore:
 
         def parse(reply: Reply) -> Mapping[str, float]:
             pairs = zip(reply[::2], reply[1::2], strict=True)
-            return {tenant.decode(): float(weight) for tenant, weight in pairs}
+            return {tenant.decode(errors="replace"): _weight(weight) for tenant, weight in pairs}
 
         return RedisOp(parse, ("HGETALL", self.keys.weights))
 
@@ -63,7 +63,7 @@ class TenantStore:
 
         def parse(reply: Reply) -> Mapping[str, Rate]:
             pairs = zip(reply[::2], reply[1::2], strict=True)
-            return {tenant.decode(): rate for tenant, raw in pairs if (rate := _rate(raw))}
+            return {tenant.decode(errors="replace"): rate for tenant, raw in pairs if (rate := _rate(raw))}
 
         return RedisOp(parse, ("HGETALL", self.keys.rates))
 
@@ -74,7 +74,17 @@ class TenantStore:
 
     def names(self) -> RedisOp[list[str]]:
         """Every tenant that ever submitted."""
-        return RedisOp(lambda reply: sorted(name.decode() for name in reply), ("SMEMBERS", self.keys.tenants))
+        names = ("SMEMBERS", self.keys.tenants)
+        return RedisOp(lambda reply: sorted(name.decode(errors="replace") for name in reply), names)
+
+
+def _weight(raw: bytes) -> float:
+    """A weight as the scripts take it: what is none counts as 1."""
+    try:
+        weight = float(raw)
+    except ValueError:
+        return 1.0
+    return weight if LEAST_WEIGHT <= weight <= MOST_WEIGHT else 1.0
 
 
 def _rate(raw: bytes | None) -> Rate | None:

@@ -105,8 +105,10 @@ async def test_garbage_where_rates_belong_limits_nobody(
     api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys
 ) -> None:
     connection.client.set(keys.rates, "garbage")
+    connection.client.hset(keys.weights, "default", "heavy")
 
     assert (await api.get("/v1/jobs")).status_code == 200
+    assert (await api.get("/v1/limits")).json()["weight"] == 1
 
 
 @pytest.mark.usefixtures("limited")
