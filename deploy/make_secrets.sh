@@ -16,3 +16,5 @@ make() {
 make redis_password "$(random)"
 make flower_auth "operator:$(random)"
 make grafana_password "$(random)"
+# Seals the secrets that sign webhooks.
+make webhook_key "$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
