@@ -151,6 +151,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _add_security(operation, scope_needed(method.upper(), path))
+            _refuse(operation, {422: "A parameter is wrong, or given twice"})
     _link(document["paths"])
     return document
 
@@ -175,8 +176,13 @@ def _add_security(operation: dict[str, Any], scope: Scope | None) -> None:
         return
     operation["security"] = [{_SECURITY: []}, {}]
     operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`."
+    _refuse(operation, _REFUSALS)
+
+
+def _refuse(operation: dict[str, Any], refusals: Mapping[int, str]) -> None:
+    """Say of an operation that it may be answered so, where it says nothing of that itself."""
     content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
-    for status, text in _REFUSALS.items():
+    for status, text in refusals.items():
         operation["responses"].setdefault(str(status), {"description": text, "content": content})
 
 

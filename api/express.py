@@ -8,6 +8,7 @@ OpenAPI document, and for what goes wrong before a handler is reached.
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import cast
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -15,13 +16,16 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import problem_response
-from headrace.errors import HeadraceError
+from headrace.errors import FieldError, HeadraceError, InvalidInput
+from headrace.reading import invalid_fields
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Express:
     """ASGI middleware that answers the routes that it can by itself, as FastAPI would; all others go on.
+
+    A parameter that is given twice is refused here, for all routes: FastAPI would take the last one and say nothing.
 
     Args:
         app: where all others go.
@@ -35,7 +39,11 @@ class Express:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        is_http = scope["type"] == "http"
+        if is_http and scope["query_string"] and (name := _repeated(scope["query_string"])):
+            await problem_response(_ambiguous(name), Request(scope, receive, send))(scope, receive, send)
+            return
+        route = self._routes.get((scope["method"], scope["path"])) if is_http else None
         if route is None:
             await self._app(scope, receive, send)
             return
@@ -54,3 +62,14 @@ def is_plain(route: APIRoute) -> bool:
     takes_request_only = [need.annotation for need in needs] == [Request]
     is_coroutine = inspect.iscoroutinefunction(route.endpoint)
     return is_coroutine and takes_request_only and "{" not in route.path and not route.dependencies
+
+
+def _repeated(query: bytes) -> str:
+    """The name of a parameter that stands in a query more than once; empty if none does."""
+    names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
+    return next((name for number, name in enumerate(names) if name in names[:number]), "")
+
+
+def _ambiguous(name: str) -> InvalidInput:
+    problem = "is given more than once; no parameter takes several values"
+    return invalid_fields([FieldError(f"/query/{name[:80]}", problem, "repeated")])

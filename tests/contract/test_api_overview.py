@@ -147,6 +147,14 @@ async def test_queues_count_what_runs_what_came_and_what_was_done(
     assert queue["wait_ms"] >= 0
 
 
+@pytest.mark.parametrize("path", ["/v1/jobs?limit=1&limit=2", "/v1/queues?a=&a", "/v1/models/greeter?x=1&y=2&x=3"])
+async def test_a_parameter_that_is_given_twice_is_refused_by_name(api: httpx2.AsyncClient, path: str) -> None:
+    answer = await api.get(path)
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "repeated")
+    assert answer.json()["errors"][0]["pointer"] in ("/query/limit", "/query/a", "/query/x")
+
+
 async def test_before_a_scheduler_has_decided_there_is_nothing_to_show(api: httpx2.AsyncClient) -> None:
     document = (await api.get("/v1/scaling")).json()
 
