@@ -6,6 +6,7 @@ time), `housekeeping` (reap, expire, promote, sweep), `reap_guard` (when taking 
 what it sees, `forecaster` (with `forecast_models`) what it expects; `demand` and `policy` decide, with `pool_scaler`
 and one of the `rules` (those of others are `baseline_rules`; `named_rules` finds one); `scaler` writes down.
 `wake` hears the first job of a queue that nobody serves.
+`python -m scheduler.simulate` runs the same policy over a trace (`simulation/`).
 `python -m scheduler.up` owns every process of a one-machine system: `system` (what it is made of), `service` (API,
 scheduler, server), `wishes`, `reconciler` and `backends/` (workers), `data_folder` (one owner at a time), on top of
 `processes`, `restart`, `console` and `stop_signal`. `embedded_server` is the Redis that it brings.

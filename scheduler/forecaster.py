@@ -52,7 +52,7 @@ def level_tau_s(cold_start_s: float, objective_s: float, window_s: float) -> flo
     The quicker workers start, the more is left to what waits, and the slower the level may be. With a third of the
     window at most, so that a lull is noticed within one.
     """
-    slow_s = 10 * objective_s * math.sqrt(objective_s / max(cold_start_s, objective_s))
+    slow_s = 8 * objective_s * math.sqrt(objective_s / max(cold_start_s, objective_s))
     return max(_LEAST_TAU_S, min(slow_s, window_s / 3))
 
 

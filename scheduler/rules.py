@@ -10,7 +10,7 @@ import numpy as np
 from scheduler.forecast_models import Array
 
 #: Share of a worker's time that is planned with; the rest takes up what averages hide.
-RHO = 0.85
+RHO = 0.92
 
 _LEAST = 0.001
 
