@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from workers.suspects import Suspects, is_suspect
 class HeldJob:
     """A leased job."""
 
-    __slots__ = ("deadline_s", "group", "job", "leads", "ref", "request", "running", "slot", "tenant", "tier")
+    __slots__ = ("deadline_s", "flow", "group", "job", "leads", "ref", "request", "running", "slot", "tier")
 
     def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
         self.slot = slot
@@ -28,7 +28,8 @@ class HeldJob:
         self.ref, self.tier = _parts(group)
         #: Monotonic seconds.
         self.deadline_s = math.inf if job.deadline_in_ms is None else claimed_at + job.deadline_in_ms / 1000
-        self.tenant = job.member.partition("/")[0]
+        #: Its group and tenant, among which places are shared.
+        self.flow = group + job.member.partition("/")[0]
         #: True if it was the only one of its tenant when it came: then it goes before those of others.
         self.leads = False
         #: True while it is in a forward pass.
@@ -57,8 +58,8 @@ class HeldJobs:
         self.suspects = Suspects()
         self.running = 0
         self._bytes = self._urgent = 0
-        #: Jobs that are not in a forward pass, by group and tenant.
-        self._staged_of: Counter[tuple[str, str]] = Counter()
+        #: Jobs that are not in a forward pass, by flow.
+        self._staged_of: defaultdict[str, int] = defaultdict(int)
 
     def __len__(self) -> int:
         return len(self._by_slot)
@@ -77,7 +78,7 @@ class HeldJobs:
         """Hold a job that was just claimed, at `claimed_at` in monotonic seconds."""
         slot = next(self._slots)
         held = self._by_slot[slot] = HeldJob(slot, job, group, claimed_at)
-        held.leads = not self._staged_of[group, held.tenant]
+        held.leads = not self._staged_of[held.flow]
         self._stage(held, 1)
         if is_suspect(job):
             self.suspects.add(slot)
@@ -95,7 +96,7 @@ class HeldJobs:
     def _stage(self, held: HeldJob, count: int) -> None:
         self._bytes += count * len(held.job.input)
         self._urgent += count * (held.tier == 0)
-        self._staged_of[held.group, held.tenant] += count
+        self._staged_of[held.flow] += count
 
     def stop_running(self, refs: Collection[str]) -> None:
         """Nothing of these versions is in a forward pass: their process is gone."""
