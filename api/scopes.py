@@ -1,5 +1,7 @@
 """Which scope a request needs, by its path and method: before any route is looked for, so that none is forgotten."""
 
+from functools import lru_cache
+
 from headrace.api_keys import Scope
 
 #: Whoever asks is answered: is it alive, what does it offer, what does a problem mean; and numbers for Prometheus,
@@ -13,6 +15,7 @@ _MODELS = ("/v1/models",)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@lru_cache(256)  # most requests go to few paths
 def scope_needed(method: str, path: str) -> Scope | None:
     """The scope that a key must have; None where no key is needed."""
     if path.startswith(_OPEN):

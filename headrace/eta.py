@@ -135,13 +135,15 @@ class Forecaster:
     def __init__(self) -> None:
         self._errors = tuple(map(_Errors, _PRIORS))
         self._kept: deque[bool] = deque(maxlen=_JUDGED)
+        #: How many of these are true: each estimate asks.
+        self._kept_lately = 0
         #: Jobs that ended before their p90, and after it, since ever.
         self.kept = self.late = 0
 
     @property
     def share_kept(self) -> float | None:
         """Share of the latest jobs that ended before their p90; None while too few have."""
-        return sum(self._kept) / len(self._kept) if len(self._kept) >= _JUDGEABLE else None
+        return self._kept_lately / len(self._kept) if len(self._kept) >= _JUDGEABLE else None
 
     @property
     def is_bad(self) -> bool:
@@ -175,6 +177,7 @@ class Forecaster:
         """A job of which this was the estimate has ended so many seconds later."""
         self._like(estimate.batches_ahead).add((took_s - estimate.expected_s) / estimate.unit_s)
         is_kept = took_s <= estimate.finish_p90_s
+        self._kept_lately += is_kept - (len(self._kept) == _JUDGED and self._kept[0])
         self._kept.append(is_kept)
         self.kept += is_kept
         self.late += not is_kept
