@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import bulk_call, endpoint_calls, http_call, persistence
+from headrace import bulk_call, change_calls, endpoint_calls, http_call, persistence
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord
@@ -104,10 +104,13 @@ class AsyncClient:
         webhook: str | None = None,
         metadata: Mapping[str, str] | None = None,
         key: str | None = None,
+        job_id: str | None = None,
         **options: Any,
     ) -> AsyncJob:
         """As `Client.submit`."""
-        call = http_call.submit(model, value, options=options, webhook=webhook, metadata=metadata, key=key)
+        call = http_call.submit(
+            model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id
+        )
         return AsyncJob(self, await self._call(call))
 
     async def submit_many(
@@ -177,6 +180,26 @@ class AsyncClient:
     async def cancel(self, job_id: str) -> JobRecord:
         """Call a job off; one that has ended stays as it is."""
         return await self._call(http_call.cancel(job_id))
+
+    async def amend(self, job_id: str, **changes: Any) -> JobRecord:
+        """As `Client.amend`."""
+        return await self._call(change_calls.amend(job_id, changes))
+
+    async def retry(self, job_id: str) -> JobRecord:
+        """As `Client.retry`."""
+        return await self._call(change_calls.retry(job_id))
+
+    async def erase(self, job_id: str) -> JobRecord | None:
+        """As `Client.erase`."""
+        return await self._carry_out(persistence.erase(job_id, self._patience))
+
+    async def timeline(self, job_id: str) -> dict[str, Any]:
+        """As `Client.timeline`."""
+        return await self._call(change_calls.timeline(job_id))
+
+    async def estimate(self, model: str, value: Any, **options: Any) -> dict[str, Any]:
+        """As `Client.estimate`."""
+        return await self._call(change_calls.estimate(model, value, options=options))
 
     async def jobs(
         self,

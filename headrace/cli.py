@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import typer
 
-from headrace import cli_dead_letters, cli_jobs, cli_keys, cli_models, cli_tenants, cli_watch, cli_webhooks
+from headrace import cli_changes, cli_dead_letters, cli_jobs, cli_keys, cli_models, cli_tenants, cli_watch, cli_webhooks
 from headrace.errors import HeadraceError, JobNotSucceeded, RequestError, SettingsError, Unavailable, WaitTimeout
 
 EXIT_CODES = """\
@@ -24,6 +24,7 @@ app = typer.Typer(
     help=f"Asynchronous, queue-based inference.\n\n{EXIT_CODES}",
 )
 cli_jobs.add_commands(app)
+cli_changes.add_commands(app)
 cli_watch.add_commands(app)
 app.add_typer(cli_dead_letters.app, name="dead-letters", rich_help_panel="Jobs")
 app.add_typer(cli_keys.app, name="keys", rich_help_panel="System")

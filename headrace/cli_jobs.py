@@ -61,7 +61,7 @@ def submit(
 ) -> None:
     """Submit one input, or one a line; print ids, or with --wait results in the same order."""
     values = list(_values(value, file))
-    pairs = dict(map(_pair, metadata or ()))
+    pairs = dict(map(pair, metadata or ()))
     if len(values) > 1 and not (wait_for or webhook or pairs):
         with Client(url or None, patience=_KEEPING_AT_IT) as client:
             handed = client.submit_many(model, values, tier=tier)
@@ -124,7 +124,7 @@ def jobs(
             tier=tier,
             created_after=after,
             created_before=before,
-            metadata=dict(map(_pair, metadata or ())),
+            metadata=dict(map(pair, metadata or ())),
         )
     documents = [record.document for record in found]
     if as_json:
@@ -133,7 +133,8 @@ def jobs(
         print_table(("ID", "MODEL", "TIER", "STATUS", "WHY", "CREATED"), map(_job_row, documents))
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """What `--metadata name=value` says."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise InvalidInput(f"--metadata {text}: write it as name=value")
@@ -173,12 +174,12 @@ def _values(text: str, file: Path | None) -> Iterator[Any]:
     if (file is None) == (not text):
         raise InvalidInput('give either INPUT or --from: headrace submit MODEL \'{"text": "hello"}\'')
     if text and text != "-":
-        yield _parse(text, "INPUT")
+        yield parse(text, "INPUT")
         return
     lines = sys.stdin if file is None or str(file) == "-" else _lines(file)
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield _parse(line, f"line {number}")
+            yield parse(line, f"line {number}")
 
 
 def _lines(file: Path) -> list[str]:
@@ -188,7 +189,8 @@ def _lines(file: Path) -> list[str]:
         raise InvalidInput(f"{file} cannot be read: {error}") from error
 
 
-def _parse(text: str, where: str) -> Any:
+def parse(text: str, where: str) -> Any:
+    """An input in JSON; `where` it came from is for the message."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:

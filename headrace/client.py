@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import bulk_call, endpoint_calls, http_call, persistence
+from headrace import bulk_call, change_calls, endpoint_calls, http_call, persistence
 from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
@@ -106,6 +106,7 @@ class Client:
         webhook: str | None = None,
         metadata: Mapping[str, str] | None = None,
         key: str | None = None,
+        job_id: str | None = None,
         **options: Any,
     ) -> Job:
         """Hand in one input.
@@ -116,9 +117,12 @@ class Client:
             webhook: URL that gets a signed POST when the job has ended.
             metadata: what you call the job by, to find it again in lists.
             key: makes repeating it later safe too.
+            job_id: an id of your own, instead of a key: 26 to 64 letters, digits, - or _.
             options: the API's: tier, deadline, …
         """
-        call = http_call.submit(model, value, options=options, webhook=webhook, metadata=metadata, key=key)
+        call = http_call.submit(
+            model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id
+        )
         return Job(self, self._call(call))
 
     def submit_many(
@@ -185,6 +189,30 @@ class Client:
     def cancel(self, job_id: str) -> JobRecord:
         """Call a job off; one that has ended stays as it is."""
         return self._call(http_call.cancel(job_id))
+
+    def amend(self, job_id: str, **changes: Any) -> JobRecord:
+        """Change `tier`, `deadline` (None for none) or `metadata` of a job that waits; what is not named stays."""
+        return self._call(change_calls.amend(job_id, changes))
+
+    def retry(self, job_id: str) -> JobRecord:
+        """Make a new job of one that failed, expired or was canceled; a second time answers that one."""
+        return self._call(change_calls.retry(job_id))
+
+    def erase(self, job_id: str) -> JobRecord | None:
+        """Delete input, result, metadata and record of a job; one that has not ended is canceled first.
+
+        Returns:
+            None if nothing of it is left, else the record that stays until its pass or its webhook is over.
+        """
+        return self._carry_out(persistence.erase(job_id, self._patience))
+
+    def timeline(self, job_id: str) -> dict[str, Any]:
+        """When a job was accepted, claimed, started and ended, and how long it waited for what."""
+        return self._call(change_calls.timeline(job_id))
+
+    def estimate(self, model: str, value: Any, **options: Any) -> dict[str, Any]:
+        """What would become of a submission with these `options`: whether it is admissible, its place, its times."""
+        return self._call(change_calls.estimate(model, value, options=options))
 
     def jobs(
         self,

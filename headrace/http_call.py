@@ -52,12 +52,38 @@ def submit(
     webhook: str | None = None,
     metadata: Mapping[str, str] | None = None,
     key: str | None = None,
+    job_id: str | None = None,
     wait_s: float = 0.0,
 ) -> HttpCall[JobRecord]:
     """Hand in one job; `webhook` is a URL that is told of its end, `metadata` what the caller calls it by.
 
-    Without a `key` a random one makes repeating safe.
+    Its `job_id`, or a `key`, or without either a random one makes repeating safe.
+
+    Raises:
+        RequestError: if both are given.
     """
+    if job_id is not None and key is not None:
+        raise RequestError("give either job_id or key: an id of your own is a key already")
+    known_by = {} if job_id is not None else {"Idempotency-Key": key or secrets.token_hex(16)}
+    return HttpCall(
+        method="POST" if job_id is None else "PUT",
+        path="/v1/jobs" if job_id is None else _job(job_id),
+        read=_record,
+        headers={"Content-Type": "application/json"} | known_by | _prefer(wait_s),
+        body=to_json(body_of(model, value, options=options, webhook=webhook, metadata=metadata)),
+        wait_s=wait_s,
+    )
+
+
+def body_of(
+    model: str,
+    value: Any,
+    *,
+    options: Mapping[str, Any] | None = None,
+    webhook: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A submission as the API reads it."""
     body: dict[str, Any] = {"model": model, "input": value}
     if options:
         body["options"] = dict(options)
@@ -65,15 +91,7 @@ def submit(
         body["webhook"] = {"url": webhook}
     if metadata:
         body["metadata"] = dict(metadata)
-    headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_hex(16)}
-    return HttpCall(
-        method="POST",
-        path="/v1/jobs",
-        read=_record,
-        headers=headers | _prefer(wait_s),
-        body=to_json(body),
-        wait_s=wait_s,
-    )
+    return body
 
 
 def get(job_id: str, *, wait_s: float = 0.0) -> HttpCall[JobRecord]:

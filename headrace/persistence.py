@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from headrace import http_call
-from headrace.errors import HeadraceError, Unavailable, WaitTimeout
+from headrace import change_calls, http_call
+from headrace.errors import HeadraceError, JobExpired, Unavailable, WaitTimeout
 from headrace.http_call import Answer, HttpCall, read_answer
 from headrace.job_record import JobRecord
 
@@ -103,6 +103,14 @@ def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[
         cursor = page.next
         if cursor is None or len(found) == limit:
             return found
+
+
+def erase(job_id: str, patience: Patience) -> Plan[JobRecord | None]:
+    """Delete a job; one that is gone already is what was asked for: the answer that said so may have been lost."""
+    try:
+        return (yield from persist(change_calls.erase(job_id), patience))
+    except JobExpired:
+        return None
 
 
 def run(call: HttpCall[JobRecord], patience: Patience, *, timeout_s: float | None) -> Plan[JobRecord]:

@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 
 from headrace.cli import app, exit_code
 from headrace.errors import HeadraceError
+from headrace.tiers import Tier
+from tests.contract.conftest import HandWorker
 
 Run = Callable[..., Result]
 
@@ -140,3 +142,48 @@ def test_a_model_is_warmed_before_its_jobs_come(run: Run) -> None:
 
 def test_a_model_that_is_not_known_cannot_be_warmed(run: Run) -> None:
     assert code(run("models", "warm", "nobody")) == 2
+
+
+def test_a_job_is_amended_and_what_a_worker_has_is_not(run: Run, worker: HandWorker) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+
+    told = run("amend", job_id, "--tier", "spot", "--deadline", "600")
+    record = json.loads(run("amend", job_id, "--deadline", "none", "--metadata", "a=b", "--json").stdout)
+    worker.claim(tier=Tier.SPOT)
+
+    assert told.stdout == f"{job_id}  queued  spot\n"
+    assert (record["tier"], record["times"]["deadline"], record["metadata"]) == ("spot", None, {"a": "b"})
+    assert [2, 2] == [code(run("amend", job_id, *changes)) for changes in ([], ["--tier", "standard"])]
+
+
+def test_a_canceled_job_is_retried_under_a_new_id(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+    refused = run("retry", job_id)
+    run("cancel", job_id)
+
+    first = run("retry", job_id).stdout.strip()
+    again = json.loads(run("retry", job_id, "--json").stdout)
+
+    assert code(refused) == 2
+    assert first == again["id"] != job_id
+
+
+def test_a_job_is_erased_also_twice_and_one_in_its_pass_keeps_its_record(run: Run, worker: HandWorker) -> None:
+    waits = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+    erased = [run("erase", waits).stdout, json.loads(run("erase", waits, "--json").stdout)]
+    runs = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+    [job] = worker.claim()
+    worker.start(job)
+
+    assert erased == [f"{waits}  erased\n", {"id": waits, "erased": True, "status": None}]
+    assert run("erase", runs).stdout == f"{runs}  canceling: its record stays for now\n"
+    assert [2, 2] == [code(run("get", waits)), code(run("erase", "never-was"))]
+
+
+def test_an_estimate_is_printed_for_people_and_for_programs(run: Run) -> None:
+    told = run("estimate", "greeter", '{"text": "hi"}').stdout
+    said = json.loads(run("estimate", "greeter", '{"text": "hi"}', "--deadline", "PT1M", "--json").stdout)
+
+    assert told.startswith("admissible  yes\nwaits for   ")
+    assert (said["admissible"], said["tier"]) == (True, "standard")
+    assert [2, 2] == [code(run("estimate", "greeter", value)) for value in ('{"text": 5}', "hello")]

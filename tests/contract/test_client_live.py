@@ -2,12 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from headrace.async_client import AsyncClient
 from headrace.client import Client, Job
-from headrace.errors import JobNotFound, JobNotSucceeded, ModelNotFound, WaitTimeout
+from headrace.errors import (
+    IdempotencyMismatch,
+    JobExpired,
+    JobNotFound,
+    JobNotSucceeded,
+    ModelNotFound,
+    NotRetryable,
+    RequestError,
+    WaitTimeout,
+)
 from headrace.jobs import JobStatus
 
 
@@ -137,3 +147,71 @@ def test_one_key_of_the_caller_makes_one_job(live_url: str, queued: Callable[[],
 
     assert len(ids) == 1
     assert queued() == 1
+
+
+def test_an_id_of_the_callers_own_makes_one_job(live_url: str, queued: Callable[[], int]) -> None:
+    mine = "order-4711-of-customer-0815"
+    with Client(live_url) as client:
+        ids = {client.submit("greeter", greeting("hi"), job_id=mine).id for _ in range(2)}
+        with pytest.raises(IdempotencyMismatch):
+            client.submit("greeter", greeting("ho"), job_id=mine)
+        with pytest.raises(RequestError, match="either job_id or key"):
+            client.submit("greeter", greeting("hi"), job_id=mine, key="mine")
+
+    assert (ids, queued()) == ({mine}, 1)
+
+
+def test_a_job_that_waits_is_amended(live_url: str) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=10)
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"), metadata={"a": "b"}, deadline=90)
+        amended = client.amend(job.id, tier="spot", deadline=soon, metadata={"c": "d"}).document
+        bare = client.amend(job.id, deadline=None).document
+
+    assert (amended["tier"], amended["metadata"]) == ("spot", {"c": "d"})
+    assert datetime.fromisoformat(amended["times"]["deadline"]) - soon < timedelta(seconds=1)
+    assert (bare["tier"], bare["metadata"], bare["times"]["deadline"]) == ("spot", {"c": "d"}, None)
+
+
+def test_a_job_that_was_canceled_is_retried_once(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"))
+        with pytest.raises(NotRetryable):
+            client.retry(job.id)
+        job.cancel()
+        again = {client.retry(job.id).id for _ in range(2)}
+
+        assert len(again) == 1
+        assert job.id not in again
+        assert client.timeline(job.id)["id"] == job.id
+
+
+def test_a_job_that_is_erased_is_gone_and_may_be_erased_again(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"))
+
+        assert [None, None] == [client.erase(job.id) for _ in range(2)]
+        with pytest.raises(JobExpired):
+            job.record()
+        with pytest.raises(JobNotFound):
+            client.erase("never-was?")
+
+
+def test_an_estimate_stores_nothing(live_url: str, queued: Callable[[], int]) -> None:
+    with Client(live_url) as client:
+        said = client.estimate("greeter", greeting("hi"), tier="spot", deadline=60)
+
+    assert (said["admissible"], said["tier"], said["meets_deadline"], queued()) == (True, "spot", None, 0)
+
+
+async def test_the_async_client_changes_jobs_too(live_url: str) -> None:
+    async with AsyncClient(live_url) as client:
+        job = await client.submit("greeter", greeting("hi"), job_id="order-4711-of-customer-0815")
+        said = await client.estimate("greeter", greeting("hi"))
+        amended = await client.amend(job.id, tier="spot")
+        await job.cancel()
+        again = await client.retry(job.id)
+
+        assert (said["admissible"], amended.document["tier"]) == (True, "spot")
+        assert (await client.timeline(again.id))["id"] == again.id != job.id
+        assert await client.erase(job.id) is None

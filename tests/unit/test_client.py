@@ -301,3 +301,20 @@ def test_progress_is_told_drawn_or_neither(capsys: pytest.CaptureFixture[str]) -
         tell(2)
 
     assert capsys.readouterr().out == ""
+
+
+def test_a_deletion_whose_answer_was_lost_is_done_when_the_job_is_gone() -> None:
+    gone = httpx2.Response(410, json={"code": "job_expired", "detail": "it is gone"})
+    api = Scripted(httpx2.ReadError("cut"), gone)
+
+    assert client_of(api).erase("c1-a") is None
+    assert ["DELETE", "DELETE"] == [request.method for request in api.requests]
+
+
+def test_a_submission_under_an_id_of_ones_own_needs_no_key() -> None:
+    api = Scripted(BUSY, httpx2.Response(202, json={**QUEUED, "id": "mine"}))
+
+    assert client_of(api).submit("m", 1, job_id="mine").id == "mine"
+    assert [("PUT", "/v1/jobs/mine", False)] * 2 == [
+        (request.method, request.url.path, "idempotency-key" in request.headers) for request in api.requests
+    ]

@@ -1,0 +1,98 @@
+"""The commands that change a job, try it again, delete it, or ask what would become of one."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from headrace.cli_jobs import LOOKING, AsJson, Url, pair, parse, print_json, print_table
+from headrace.client import Client
+from headrace.tiers import Tier
+
+JobId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
+Deadline = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="RFC 3339, or from now on: seconds, PT2M.", show_default=False)
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give `app` these commands."""
+    for command in (retry, amend, erase, estimate):
+        app.command(rich_help_panel="Jobs")(command)
+
+
+def retry(job_id: JobId, as_json: AsJson = False, url: Url = "") -> None:
+    """Make a new job of one that failed, expired or was canceled; print its id."""
+    with Client(url or None, patience=LOOKING) as client:
+        record = client.retry(job_id)
+    typer.echo(orjson.dumps(record.document) if as_json else record.id)
+
+
+def amend(
+    job_id: JobId,
+    tier: Annotated[Tier | None, typer.Option(help="How urgent it is from now on.")] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="RFC 3339, or from now on: seconds, PT2M; none takes it away.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Replaces all that it had; may be given often.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Change a job that waits; what is not named stays as it is."""
+    changes: dict[str, Any] = {} if tier is None else {"tier": tier}
+    if deadline is not None:
+        changes["deadline"] = None if deadline == "none" else _moment(deadline)
+    if metadata:
+        changes["metadata"] = dict(map(pair, metadata))
+    with Client(url or None, patience=LOOKING) as client:
+        record = client.amend(job_id, **changes)
+    if as_json:
+        print_json([record.document])
+    else:
+        print_table((), [(record.id, record.status, record.document["tier"])])
+
+
+def erase(job_id: JobId, as_json: AsJson = False, url: Url = "") -> None:
+    """Delete input, result, metadata and record of a job; one that has not ended is canceled first."""
+    with Client(url or None, patience=LOOKING) as client:
+        left = client.erase(job_id)
+    if as_json:
+        print_json([{"id": job_id, "erased": left is None, "status": left and left.status}])
+    else:
+        print_table((), [(job_id, "erased" if left is None else f"{left.status}: its record stays for now")])
+
+
+def estimate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@version")],
+    value: Annotated[str, typer.Argument(metavar="INPUT", help="JSON", show_default=False)],
+    tier: Annotated[Tier, typer.Option(help="How urgent it would be.")] = Tier.STANDARD,
+    deadline: Deadline = None,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Say what would become of an input; nothing is stored."""
+    options = {"tier": tier} if deadline is None else {"tier": tier, "deadline": _moment(deadline)}
+    with Client(url or None, patience=LOOKING) as client:
+        document = client.estimate(model, parse(value, "INPUT"), **options)
+    if as_json:
+        print_json([document])
+    else:
+        print_table((), _estimate_rows(document))
+
+
+def _moment(text: str) -> str | float:
+    """Seconds are a number; what else it may be the API knows."""
+    return float(text) if text.replace(".", "", 1).isdecimal() else text
+
+
+def _estimate_rows(document: Mapping[str, Any]) -> Iterator[tuple[object, object]]:
+    place = document["queue"]
+    yield "admissible", "yes" if document["admissible"] else "no"
+    yield "waits for", document["reason_detail"] or document["reason"]
+    yield "position", "-" if place["position"] is None else place["position"]
+    for name in ("start_p50", "start_p90", "finish_p50", "finish_p90"):
+        yield name, "-" if place["eta"] is None else place["eta"][name]
+    yield "seconds", "-" if document["seconds"] is None else document["seconds"]
