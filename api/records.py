@@ -6,7 +6,7 @@ import orjson
 
 from api.estimates import Waiting, queue_document
 from headrace.api_keys import ApiKey
-from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.jobs import ERROR_CODES, Job, JobStatus, NewJob, Reason
 from headrace.presence import WorkerPresence
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
@@ -134,11 +134,14 @@ def _error(job: Job, output: bytes | None) -> dict[str, Any] | None:
     if job.status is not JobStatus.FAILED:
         return None
     said = orjson.loads(output) if output else {}
+    cause = job.cause or said.get("cause", "internal")
     return {
-        "cause": job.cause or said.get("cause", "internal"),
+        "cause": cause,
+        "code": ERROR_CODES.get(cause, cause),
         "detail": said.get("detail", "its explanation is no longer kept"),
         "retryable": bool(said.get("retryable", False)),
         "attempts": job.attempts,
+        "errors": said.get("errors", []),
     }
 
 

@@ -57,13 +57,25 @@ class JobTimes(_Shape):
     deadline: AwareDatetime | None
 
 
+class ProblemField(_Shape):
+    """One wrong field."""
+
+    pointer: str = Field(
+        description="JSON pointer into the body; `/header/…` and `/query/…` for the rest of the request."
+    )
+    code: str
+    detail: str
+
+
 class JobError(_Shape):
     """Why a job failed."""
 
     cause: Cause
+    code: str = Field(description="For programs: a word that stays.")
     detail: str
     retryable: bool = Field(description="Whether the same input may succeed if it is submitted again.")
     attempts: int
+    errors: list[ProblemField] = Field(description="What the model found wrong with its input, and where.")
 
 
 class JobCancel(_Shape):
@@ -446,16 +458,6 @@ class Health(_Shape):
     """How the process is."""
 
     status: str
-
-
-class ProblemField(_Shape):
-    """One wrong field."""
-
-    pointer: str = Field(
-        description="JSON pointer into the body; `/header/…` and `/query/…` for the rest of the request."
-    )
-    code: str
-    detail: str
 
 
 class Problem(_Shape):

@@ -332,7 +332,10 @@ class ModelError(HeadraceError):
 
 
 class InputError(ModelError):
-    """Raised by a model author's hook: this one input cannot be processed; its batch-mates are unaffected."""
+    """Raised by a model author's hook: this one input cannot be processed; its batch-mates are unaffected.
+
+    The pointers of its `fields` begin at the input: `/text`.
+    """
 
     code = "input_error"
     title = "The input cannot be processed"

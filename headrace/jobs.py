@@ -5,14 +5,15 @@ value at most 64 bytes), with the input and the result in keys of their own. `FI
 mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
+from headrace.errors import FieldError
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 
@@ -251,6 +252,21 @@ class Job:
         )
 
 
-def error_document(cause: Cause, detail: str, *, retryable: bool = False) -> bytes:
-    """The JSON kept as the output of a failed job, shown to its owner as `error`."""
-    return orjson.dumps({"cause": cause, "detail": detail, "retryable": retryable})
+#: What programs know the error of a failed job by, in the words that problems have for the same.
+ERROR_CODES: Mapping[str, str] = {
+    Cause.INPUT: "input_error",
+    Cause.MODEL: "model_error",
+    Cause.OOM: "out_of_memory",
+    Cause.TIMEOUT: "forward_timeout",
+    Cause.WORKER_LOST: "worker_lost",
+    Cause.DEADLINE: "deadline_missed",
+    Cause.INTERNAL: "internal_error",
+}
+
+
+def error_document(cause: Cause, detail: str, *, retryable: bool = False, fields: Sequence[FieldError] = ()) -> bytes:
+    """The JSON kept as the output of a failed job, shown to its owner as `error`; `fields` of its input are wrong."""
+    document: dict[str, Any] = {"cause": cause, "detail": detail, "retryable": retryable}
+    if fields:
+        document["errors"] = [{"pointer": it.pointer, "code": it.code, "detail": it.detail} for it in fields]
+    return orjson.dumps(document)

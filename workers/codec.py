@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from headrace.errors import InputError, InvalidModel
+from headrace.errors import FieldError, InputError, InvalidModel
+from headrace.reading import pointer_to
 
 #: Hints that promise nothing, so that nothing is checked.
 _ANYTHING = (Any, object)
@@ -24,7 +25,8 @@ def decoder(hint: Any) -> Callable[[bytes], Any]:
         try:
             return validate(raw)
         except ValidationError as error:
-            raise InputError(f"the input does not fit the model's schema: {_problems(error)}") from None
+            detail = f"the input does not fit the model's schema: {_problems(error)}"
+            raise InputError(detail, fields=_fields(error)) from None
 
     return decode
 
@@ -69,6 +71,11 @@ def _encode_anything(result: Any) -> bytes:
         return orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
         raise InvalidModel(f"the result cannot be written as JSON: {error}") from None
+
+
+def _fields(error: ValidationError) -> list[FieldError]:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [FieldError(pointer_to(e["loc"]), e["msg"], f"schema.{e['type']}") for e in found]
 
 
 def _problems(error: ValidationError) -> str:

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from headrace.errors import HeadraceError, InputError
+from headrace.errors import FieldError, HeadraceError, InputError
 from headrace.jobs import Cause, error_document
 
 #: More of an exception's text than this helps nobody and costs Redis memory.
 MAX_DETAIL = 2000
+#: So many wrong fields of one input are kept.
+MAX_FIELDS = 20
 
 
 class ItemResult(NamedTuple):
@@ -31,7 +33,17 @@ def failed(error: Exception) -> ItemResult:
     """The end of an item that an exception stands for; nothing of the exception is kept but its text."""
     cause = _cause(error)
     detail = error.detail if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
-    return ItemResult(False, cause, error_document(cause, detail[:MAX_DETAIL]))
+    return ItemResult(False, cause, error_document(cause, detail[:MAX_DETAIL], fields=_fields(error)))
+
+
+def _fields(error: Exception) -> list[FieldError]:
+    """What an author's hook, or the codec, found wrong with an input, as seen from the submission."""
+    named = error.fields[:MAX_FIELDS] if isinstance(error, InputError) else ()
+    return [
+        FieldError(f"/input{it.pointer}"[:MAX_DETAIL], str(it.detail)[:MAX_DETAIL], str(it.code)[:MAX_DETAIL])
+        for it in named
+        if isinstance(it, FieldError)
+    ]
 
 
 def is_device_lost(error: Exception) -> bool:

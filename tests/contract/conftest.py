@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from api.__main__ import make_server
 from api.app import create_app
 from api.services import Services
+from headrace.errors import FieldError
 from headrace.jobs import Cause, JobStatus, error_document
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
@@ -80,6 +81,11 @@ class HandWorker:
         """End a job without one."""
         body = error_document(Cause.MODEL, detail)
         return self._commit(Outcome(job.lease, JobStatus.FAILED, Cause.MODEL, body))
+
+    def refuse(self, job: ClaimedJob, *fields: FieldError) -> CommitAnswer:
+        """End a job whose input is no good."""
+        body = error_document(Cause.INPUT, "the input is no good", fields=fields)
+        return self._commit(Outcome(job.lease, JobStatus.FAILED, Cause.INPUT, body))
 
     def _commit(self, outcome: Outcome) -> CommitAnswer:
         return self._run(self._store.commit([outcome], ran_ms=5, result_ttl_s=60))[0]

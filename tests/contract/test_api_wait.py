@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI
 
 from api.services import Services
+from headrace.errors import FieldError
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp
+from tests.contract.conftest import HandWorker
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 
@@ -164,7 +166,24 @@ async def test_a_wait_ends_with_a_failure_and_its_cause(
 
     error = (await answer).json()["error"]
 
-    assert error == {"cause": "model", "detail": "it broke", "retryable": False, "attempts": 1}
+    assert {name: error[name] for name in ("cause", "code", "detail")} == {
+        "cause": "model",
+        "code": "model_error",
+        "detail": "it broke",
+    }
+    assert (error["retryable"], error["attempts"], error["errors"]) == (False, 1, [])
+
+
+async def test_a_job_whose_input_the_model_refused_points_to_what_is_wrong(
+    api: httpx2.AsyncClient, worker: HandWorker
+) -> None:
+    job_id = await submitted(api)
+    worker.refuse(worker.claim()[0], FieldError("/input/text", "is empty", "schema.too_short"))
+
+    error = (await api.get(f"/v1/jobs/{job_id}")).json()["error"]
+
+    assert (error["cause"], error["code"]) == ("input", "input_error")
+    assert error["errors"] == [{"pointer": "/input/text", "code": "schema.too_short", "detail": "is empty"}]
 
 
 async def test_a_wait_ends_when_the_job_is_canceled(api: httpx2.AsyncClient, services: Services) -> None:

@@ -111,6 +111,12 @@ def test_an_error_document_says_cause_detail_and_whether_to_try_again() -> None:
     assert document == b'{"cause":"oom","detail":"out of \\"memory\\"","retryable":true}'
 
 
+def test_an_error_document_points_to_wrong_fields() -> None:
+    document = error_document(Cause.INPUT, "no", fields=[FieldError("/input/a", "is bad", "bad")])
+
+    assert document.endswith(b'"retryable":false,"errors":[{"pointer":"/input/a","code":"bad","detail":"is bad"}]}')
+
+
 # --- keys and scripts ----------------------------------------------------------------------------------------
 
 

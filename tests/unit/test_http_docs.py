@@ -9,7 +9,7 @@ import pytest
 from api.app import create_app
 from api.schemas import JobRecord, JobTimes
 from headrace.errors import HeadraceError, InternalError, RequestError, Unavailable
-from headrace.jobs import Cause, JobStatus, Reason
+from headrace.jobs import ERROR_CODES, Cause, JobStatus, Reason
 from headrace.settings import Settings
 from headrace.submission import Options
 
@@ -43,6 +43,13 @@ def test_what_is_said_to_be_retryable_is() -> None:
 @pytest.mark.parametrize("word", [*JobStatus, *Reason, *Cause, *Options.model_fields, *JobTimes.model_fields])
 def test_every_state_reason_cause_option_and_time_is_listed(word: str) -> None:
     assert f"`{word}`" in PAGE
+
+
+def test_every_cause_is_listed_with_its_code() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|$", PAGE, re.MULTILINE))
+
+    assert set(ERROR_CODES) == set(Cause)
+    assert rows == {str(cause): code for cause, code in ERROR_CODES.items()}
 
 
 @pytest.mark.parametrize("field", JobRecord.model_fields)

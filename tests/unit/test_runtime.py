@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from headrace.errors import InputError, InvalidModel
+from headrace.jobs import Cause
 from tests.model_folder import DOUBLER, load_model
 from workers.failures import MAX_DETAIL
 from workers.runtime import Runtime
@@ -102,6 +104,29 @@ def test_an_exception_in_a_slot_fails_that_item(load: Load) -> None:
     runtime = load(one_hook("return [InputError('no') if x == 2 else KeyError(x) if x == 3 else x for x in batch]"))
 
     assert ends(runtime, 1, 2, 3, 4) == [1, "<input>", "<model>", 4]
+
+
+@pytest.mark.parametrize(
+    ("raw", "pointer", "code"),
+    [(b'{"a": "b"}', "/input/a", "schema.int_parsing"), (b'{"a": 0}', "/input/a/~1", "invalid")],
+    ids=["by the schema", "by a hook"],
+)
+def test_a_refused_input_is_pointed_to_as_its_submitter_sees_it(
+    load: Load, raw: bytes, pointer: str, code: str
+) -> None:
+    runtime = load("""
+    from headrace.errors import FieldError
+    class M(Model):
+        def preprocess(self, item: dict[str, int]) -> int:
+            if not item["a"]: raise InputError("no", fields=[FieldError("/a/~1", "is zero"), "not a field"])
+            return item["a"]
+        def forward(self, batch: list[int]) -> list[int]: return batch
+    """)
+
+    [result] = runtime.run([raw])
+    [error] = orjson.loads(result.body)["errors"]
+
+    assert (result.cause, error["pointer"], error["code"]) == (Cause.INPUT, pointer, code)
 
 
 def test_hooks_for_one_item_that_raise_fail_that_item(load: Load) -> None:
