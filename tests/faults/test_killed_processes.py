@@ -139,7 +139,11 @@ def _froze_in_a_pass(ledger: Ledger, worker_id: str, pid: int) -> bool:
 
 
 def _wait_for_another_child(cluster: Cluster, worker: Service, former: int) -> None:
-    poll("child replaced", lambda: cluster.child_pid(worker) != former)
+    def is_there() -> bool:
+        presence = cluster.presence_of(worker)
+        return presence is not None and presence.child_pid not in {None, former}
+
+    poll("child replaced", is_there)
 
 
 def _verify_recoveries(capsys: Capsys, what: str, recoveries_s: list[float], *, batch_ms: int) -> None:
