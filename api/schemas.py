@@ -161,6 +161,14 @@ class EndpointList(_Shape):
     endpoints: list[EndpointRecord]
 
 
+class TestedEndpoint(_Shape):
+    """What came of a test."""
+
+    id: str = Field(description="The `webhook-id` of the event.")
+    delivered: bool = Field(description="True if the receiver answered 2xx.")
+    outcome: str = Field(description="As of a delivery; `no_courier` if nobody took it, `no_answer` if nobody said.")
+
+
 class ReplayedList(_Shape):
     """What is told again."""
 

@@ -267,6 +267,10 @@ class AsyncClient:
         """Replace a receiver's secret; the one before signs along for a day."""
         return await self._call(endpoint_calls.rotate(endpoint_id))
 
+    async def test_webhook(self, endpoint_id: str) -> dict[str, Any]:
+        """Send a signed `endpoint.test` to a registered receiver; answers with its `outcome`."""
+        return await self._call(endpoint_calls.test(endpoint_id))
+
     async def forget_webhook(self, endpoint_id: str) -> None:
         """Forget a registered receiver."""
         await self._call(endpoint_calls.forget(endpoint_id))

@@ -129,6 +129,16 @@ def rotate(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> N
     typer.echo(orjson.dumps(made) if as_json else made["secret"])
 
 
+@app.command("test")
+def send_test(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
+    """Send a signed `endpoint.test` to a receiver; prints what came of it. Exit code 1 if it did not arrive."""
+    with Client(url or None, patience=LOOKING) as client:
+        tested = client.test_webhook(endpoint_id)
+    typer.echo(orjson.dumps(tested) if as_json else tested["outcome"])
+    if not tested["delivered"]:
+        raise typer.Exit(1)
+
+
 @app.command()
 def enable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Tell a receiver again, whatever stopped it."""

@@ -290,6 +290,10 @@ class Client:
         """Replace a receiver's secret; the one before signs along for a day."""
         return self._call(endpoint_calls.rotate(endpoint_id))
 
+    def test_webhook(self, endpoint_id: str) -> dict[str, Any]:
+        """Send a signed `endpoint.test` to a registered receiver; answers with its `outcome`."""
+        return self._call(endpoint_calls.test(endpoint_id))
+
     def forget_webhook(self, endpoint_id: str) -> None:
         """Forget a registered receiver."""
         self._call(endpoint_calls.forget(endpoint_id))

@@ -9,6 +9,8 @@ import orjson
 from headrace.http_call import Answer, HttpCall
 
 _PATH = "/v1/webhook-endpoints"
+#: As long as a test may take where `webhook_timeout_s` is what it usually is.
+_TEST_S = 30.0
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -35,6 +37,11 @@ def change(endpoint_id: str, fields: Mapping[str, Any]) -> HttpCall[dict[str, An
 def rotate(endpoint_id: str) -> HttpCall[dict[str, Any]]:
     """Replace a secret."""
     return HttpCall(method="POST", path=f"{_at(endpoint_id)}/rotate", read=_document, headers={})
+
+
+def test(endpoint_id: str) -> HttpCall[dict[str, Any]]:
+    """Have a receiver tested."""
+    return HttpCall(method="POST", path=f"{_at(endpoint_id)}/test", read=_document, headers={}, wait_s=_TEST_S)
 
 
 def forget(endpoint_id: str) -> HttpCall[None]:

@@ -276,6 +276,15 @@ class Keys:
         return f"{self.prefix}endpoint_health:{tenant}"
 
     @property
+    def endpoint_tests(self) -> str:
+        """List: tests of receivers that couriers are to make, JSON."""
+        return f"{self.prefix}endpoint_tests"
+
+    def endpoint_test(self, tenant: str) -> str:
+        """String: the test of a receiver that a tenant has under way, and what came of it, JSON."""
+        return f"{self.prefix}endpoint_test:{tenant}"
+
+    @property
     def api_keys(self) -> str:
         """Hash: id -> API key without its secret, JSON."""
         return f"{self.prefix}api_keys"

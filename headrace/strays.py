@@ -60,7 +60,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("events", "couriers", "scaling_log"), "stream"),
         **dict.fromkeys(("leader", "leader_fence", "scaling", "id_key"), "string"),
         "tenants": "set",
-        "strays": "list",
+        **dict.fromkeys(("strays", "endpoint_tests"), "list"),
     }
 )
 _OF_GROUP = MappingProxyType({"turn": "zset", "paid": "hash", "bell": "stream", "queue": "hash"})
@@ -68,6 +68,7 @@ _OF_TENANT = MappingProxyType(
     {
         **dict.fromkeys(("index", "deliveries", "dead_letters"), "zset"),
         **dict.fromkeys(("signing", "endpoints", "endpoint_health", "requests"), "hash"),
+        "endpoint_test": "string",
     }
 )
 _OF_WORKER = MappingProxyType({"worker": "string", "wake": "stream"})

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request, Response
 from api.body import read_json_body
 from api.callers import caller_of
 from api.documentation import json_answers, json_body, problem_answers
+from api.endpoint_tests import test_endpoint
 from api.endpoints import EndpointDesk, Shown
 from api.headers import header_fields
-from api.schemas import EndpointList, EndpointRecord, NewEndpointRecord
+from api.schemas import EndpointList, EndpointRecord, NewEndpointRecord, TestedEndpoint
 from api.services import services_of
 from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.reading import parse_body
@@ -74,6 +75,18 @@ async def change(request: Request, endpoint_id: str) -> Response:
 async def rotate(request: Request, endpoint_id: str) -> Response:
     """Make a new secret, which is never shown again; the one before signs along for a day."""
     return _json(await _desk(request).rotate(endpoint_id), headers={"Cache-Control": "no-store"})
+
+
+@router.post(
+    "/{endpoint_id}/test",
+    summary="Send a test to a receiver",
+    responses=json_answers({200: "What came of it"}, TestedEndpoint, problems=(404, 409, 503)),
+)
+async def test(request: Request, endpoint_id: str) -> Response:
+    """Have a courier send one signed `endpoint.test`, and say what came of it."""
+    shown = await _desk(request).find(endpoint_id)
+    document = await test_endpoint(services_of(request), caller_of(request).tenant, shown.endpoint.id)
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 @router.delete(

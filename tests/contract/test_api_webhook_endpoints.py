@@ -201,9 +201,76 @@ async def test_an_unknown_endpoint_is_404_whatever_is_asked(api: httpx2.AsyncCli
     path = f"{PATH}/ep_none"
 
     answers = [await api.get(path), await api.delete(path), await api.post(f"{path}/rotate")]
+    answers.append(await api.post(f"{path}/test"))
     answers.append(await api.patch(path, json={"enabled": True}))
 
     assert {(404, "endpoint_not_found")} == {(answer.status_code, answer.json()["code"]) for answer in answers}
+
+
+@pytest.mark.usefixtures("courier")
+async def test_a_test_arrives_signed_and_is_told(api: httpx2.AsyncClient, receiver: Receiver) -> None:
+    made = await register(api, receiver.url)
+
+    answer = await api.post(f"{PATH}/{made['id']}/test")
+
+    [heard] = receiver.heard
+    event = Webhook(made["secret"]).verify(heard.body, dict(heard.headers))
+    tested = {"id": dict(heard.headers)["webhook-id"], "delivered": True, "outcome": "http_204"}
+    assert (200, tested) == (answer.status_code, answer.json())
+    assert ("endpoint.test", {"endpoint": {"id": made["id"]}}) == (event["type"], event["data"])
+    assert [] == (await api.get("/v1/webhook-deliveries")).json()["deliveries"]
+
+
+@pytest.mark.usefixtures("courier")
+async def test_of_a_failed_test_only_the_status_is_told_and_nothing_follows_from_it(
+    api: httpx2.AsyncClient, receiver: Receiver
+) -> None:
+    made = await register(api, receiver.url)
+    receiver.status = 410
+
+    answer = await api.post(f"{PATH}/{made['id']}/test")
+
+    shown = (await api.get(f"{PATH}/{made['id']}")).json()
+    assert {"delivered": False, "outcome": "http_410", "id": answer.json()["id"]} == answer.json()
+    assert (True, None) == (shown["enabled"], shown["failing_since"])
+
+
+@pytest.mark.usefixtures("courier")
+async def test_a_test_goes_to_a_receiver_that_is_stopped_too(api: httpx2.AsyncClient, receiver: Receiver) -> None:
+    made = await register(api, receiver.url)
+    await api.patch(f"{PATH}/{made['id']}", json={"enabled": False})
+
+    answer = await api.post(f"{PATH}/{made['id']}/test")
+
+    assert answer.json()["delivered"]
+    assert (await api.get(f"{PATH}/{made['id']}")).json()["stopped"] == "disabled"
+
+
+async def test_a_test_goes_nowhere_that_webhooks_may_not_go(
+    api: httpx2.AsyncClient, receiver: Receiver, settings: Settings
+) -> None:
+    made = await register(api, receiver.url)
+    strict = Courier(settings=settings.model_copy(update={"webhook_allow_networks": ()}))
+    strict.start()
+
+    answer = await api.post(f"{PATH}/{made['id']}/test")
+    strict.stop()
+
+    assert (False, "url_refused") == (answer.json()["delivered"], answer.json()["outcome"])
+    assert [] == receiver.heard
+
+
+async def test_without_a_courier_a_test_is_taken_back(
+    api: httpx2.AsyncClient, receiver: Receiver, connection: SyncRedis, keys: Keys
+) -> None:
+    made = await register(api, receiver.url)
+
+    first, second = await asyncio.gather(*(api.post(f"{PATH}/{made['id']}/test") for _ in range(2)))
+
+    assert {200, 409} == {first.status_code, second.status_code}
+    told = first if first.status_code == 200 else second
+    assert (False, "no_courier") == (told.json()["delivered"], told.json()["outcome"])
+    assert 0 == connection.client.exists(keys.endpoint_tests, keys.endpoint_test("default"))
 
 
 async def test_without_a_key_no_secret_is_kept(api_with: Any) -> None:

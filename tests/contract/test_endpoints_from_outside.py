@@ -41,6 +41,16 @@ def test_the_command_line_registers_shows_stops_and_forgets(live_url: str) -> No
     assert len(run("endpoints")) == 1
 
 
+def test_the_command_line_and_the_client_say_what_came_of_a_test(live_url: str) -> None:
+    with Client(live_url) as client:
+        made = client.register_webhook(URL)
+        tested = client.test_webhook(made["id"])
+    printed = CliRunner().invoke(app, ["webhooks", "test", made["id"], "--url", live_url])
+
+    assert (False, "no_courier") == (tested["delivered"], tested["outcome"])
+    assert (1, "no_courier\n") == (printed.exit_code, printed.stdout)
+
+
 def test_the_client_means_the_same(live_url: str) -> None:
     with Client(live_url) as client:
         made = client.register_webhook(URL, events=["job.failed"])

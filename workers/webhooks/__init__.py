@@ -3,5 +3,5 @@
 `step` hangs it into Celery and `courier` is its loop: lease due deliveries, attempt each, settle. `lanes` says which
 are attempted now. `teller` makes an attempt: `event` writes the body, `signature` signs it with the keys of
 `signing_keys`, `messenger` posts it through `guard`, which connects to vetted addresses only. `schedule` decides what
-follows from an answer, and `settler` has it noted.
+follows from an answer, and `settler` has it noted. `tester` sends what the owner of a receiver wants to see arrive.
 """

@@ -17,6 +17,7 @@ import redis
 
 from headrace.delivery_store import ClaimedDeliveries, DeliveryStore, Settlement, given_back
 from headrace.endpoint_store import EndpointStore
+from headrace.endpoint_tests import EndpointTestStore
 from headrace.errors import RedisUnavailable
 from headrace.failpoints import failpoint
 from headrace.keys import Keys
@@ -41,6 +42,7 @@ from workers.webhooks.schedule import RESTS, Answer, judge
 from workers.webhooks.settler import Settler
 from workers.webhooks.tally import DeliveryTally
 from workers.webhooks.teller import Teller, receiver_of
+from workers.webhooks.tester import Tester
 
 log = logging.getLogger("headrace.courier")
 
@@ -124,6 +126,8 @@ class Courier:
             box=box,
             results=self._results,
         )
+        tests = EndpointTestStore(self._store.keys)
+        self._tester = Tester(mux=self._mux, store=tests, teller=self._teller, tally=self._tally)
         self._settler = Settler(mux=self._mux, store=self._store, result_ttl_s=self._settings.result_ttl_s)
         await self._mux.start()
         await self._bell.start()
@@ -133,6 +137,7 @@ class Courier:
             await self._finish()
         finally:
             listening.cancel()
+            await self._tester.close()
             await messenger.close()
             await self._bell.close()
             await self._mux.close()
@@ -200,6 +205,7 @@ class Courier:
                 newest: str | None = await self._bell.run(RedisOp(_newest, read))
                 last = newest or last
                 self._look.set()
+                await self._tester.look()
             except (RedisUnavailable, redis.ResponseError) as error:
                 log.debug("the bell cannot be heard: %s", error)
                 await asyncio.sleep(1.0)

@@ -10,6 +10,8 @@ from headrace.webhooks import DueDelivery
 
 #: Longer results are fetched by `links.result`; Standard Webhooks asks for bodies under 20 kB.
 MOST_INLINE_BYTES = 16_384
+#: What an owner has sent to see whether a receiver works.
+TEST_EVENT = "endpoint.test"
 
 
 def body_of(delivery: DueDelivery) -> bytes:
@@ -20,6 +22,12 @@ def body_of(delivery: DueDelivery) -> bytes:
         "timestamp": rfc3339(job.ended_ms or job.created_ms),
         "data": {"seq": int(delivery.id.rpartition(":")[2]), "job": _job_document(job, delivery.output)},
     }
+    return orjson.dumps(event)
+
+
+def test_body(endpoint_id: str, now_ms: int) -> bytes:
+    """The body of an `endpoint.test`: it is about no job."""
+    event = {"type": TEST_EVENT, "timestamp": rfc3339(now_ms), "data": {"endpoint": {"id": endpoint_id}}}
     return orjson.dumps(event)
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from headrace.delivery_store import DeliveryStore
+from headrace.endpoint_tests import EndpointTest
 from headrace.endpoints import Include, named_endpoint
 from headrace.jobs import Job, JobStatus
 from headrace.mux import Mux
@@ -16,7 +17,7 @@ from headrace.trace import TRACEPARENT
 from headrace.webhooks import DueDelivery, event_id_of
 from workers.task_results import TaskResults, marked_task
 from workers.webhooks.endpoint_book import EndpointBook
-from workers.webhooks.event import body_of
+from workers.webhooks.event import body_of, test_body
 from workers.webhooks.messenger import Messenger
 from workers.webhooks.schedule import Answer
 from workers.webhooks.signature import signed_headers
@@ -79,6 +80,20 @@ class Teller:
         if (endpoint_id := named_endpoint(due.url)) is not None:
             return await self._tell_endpoint(endpoint_id, due)
         return await self._post(due.url, due, await self._keys.of(due.job.tenant))
+
+    async def test(self, test: EndpointTest) -> Answer:
+        """Send an `endpoint.test`, also to one that is stopped; how an endpoint has been stays as it was.
+
+        Raises:
+            RedisUnavailable: if what it needs cannot be read.
+        """
+        endpoint, _, keys, _ = await self._book.find(test.tenant, test.endpoint_id)
+        if endpoint is None:
+            return Answer("endpoint_deleted", HTTPStatus.GONE)
+        now_s = time.time()
+        body = test_body(endpoint.id, round(1000 * now_s))
+        signed = signed_headers(test.id, int(now_s), body, keys)
+        return await self._messenger.post(endpoint.url, {**_HEADERS, **signed}, body)
 
     async def _store_result(self, task_id: str, job: Job) -> Answer:
         if self._results is None:
