@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from scheduler.backends.port import Backend, BackendState, BackendWorker
+from scheduler.backends.port import Backend, BackendError, BackendState, BackendWorker
 from scheduler.restart import RestartPolicy
 
 log = logging.getLogger("headrace.workers")
@@ -76,22 +76,24 @@ class Reconciler:
         self._left: set[str] = set()
 
     def step(self, wanted: Mapping[str, int], now: float, seen: Seen = _NOTHING) -> None:
-        """Look at what runs, note what ended, start and drain what is to be."""
+        """Look at what runs, note what ended, start and drain what is to be.
+
+        Raises:
+            BackendError: if the place has failed, or workers of a class could not be started; the others were.
+        """
         workers = self._backend.workers()
         self._note_leaving({worker.id for worker in workers} & set(seen.leaving), now)
         for worker in workers:
             if worker.state is BackendState.ENDED:
                 self._note_end(worker, now)
+            elif worker.state is BackendState.RUNNING and worker.id in seen.busy and worker.id not in seen.leaving:
+                self._note_work(worker.id)
         todo = plan(wanted, workers, seen)
         for worker_id in todo.drain:
             log.info("%s is drained: fewer workers are wanted", worker_id)
             self._drain(worker_id, now)
         self._kill_overdue(now)
-        for slot in todo.start:
-            if self._policies[slot].is_due(now):
-                self._policies[slot].started(now)
-                worker = self._backend.start(*slot)
-                log.info("%s starts", worker.id)
+        self._start_due(todo.start, now)
 
     def drain_all(self, now: float) -> None:
         """Ask every worker to finish what it has and end."""
@@ -106,6 +108,22 @@ class Reconciler:
     def is_empty(self) -> bool:
         """Tell whether every worker has ended."""
         return all(worker.state is BackendState.ENDED for worker in self._backend.workers())
+
+    def _start_due(self, slots: Sequence[Slot], now: float) -> None:
+        failed: dict[str, BackendError] = {}
+        for slot in slots:
+            if slot.worker_class in failed or not self._policies[slot].is_due(now):
+                continue
+            self._policies[slot].started(now)
+            try:
+                worker = self._backend.start(*slot)
+            except BackendError as error:
+                # What one class lacks (an image, a GPU) is no reason to keep the others waiting.
+                failed[slot.worker_class] = error
+            else:
+                log.info("%s starts", worker.id)
+        if failed:
+            raise BackendError("; ".join(f"{name}: {error}" for name, error in failed.items()))
 
     def _drain(self, worker_id: str, now: float) -> None:
         self._drained_at.setdefault(worker_id, now)
@@ -122,6 +140,11 @@ class Reconciler:
             log.info("%s leaves by itself: another takes its place", worker_id)
             self._drained_at[worker_id] = now
             self._left.add(worker_id)
+
+    def _note_work(self, worker_id: str) -> None:
+        """It works on: its container began again, or its place took another one than was asked for."""
+        self._drained_at.pop(worker_id, None)
+        self._left.discard(worker_id)
 
     def _note_end(self, worker: BackendWorker, now: float) -> None:
         was_drained, has_left = self._drained_at.pop(worker.id, None) is not None, worker.id in self._left

@@ -21,6 +21,8 @@ _HEADER_BYTES = 8
 _CELL, _CLASS, _SLOT, _NODE = "headrace.cell", "headrace.class", "headrace.slot", "headrace.node"
 #: What of the owner's own container its workers share.
 _HOST_PARTS = ("Binds", "Mounts", "NetworkMode", "CapDrop", "SecurityOpt", "LogConfig", "ExtraHosts", "Dns")
+#: What `docker stop` leaves a worker: above shutdown_grace_s and what it takes to give jobs back.
+_STOP_S = 45
 _SOCKET = "docker.sock"
 _GPUS = {"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}
 
@@ -133,6 +135,7 @@ class DockerBackend:
             "Cmd": ["python", "-m", "workers", "--worker-class", worker_class, "--name", node],
             "Env": self._likeness.environment,
             "Labels": {_CELL: self._cell, _CLASS: worker_class, _SLOT: str(slot), _NODE: node},
+            "StopTimeout": _STOP_S,
             "HostConfig": host,
         }
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 import yaml
 
-from headrace.settings import WorkerClass
+from headrace.settings import Settings, WorkerClass
 from scheduler.backends.docker import DockerBackend, Likeness
 from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.port import Backend, BackendError, BackendState, BackendWorker
@@ -366,6 +366,7 @@ def test_a_container_is_made_like_the_owners_own_but_does_not_get_the_engines_so
         "Mounts": [{"Type": "bind", "Source": "/secrets/redis_password", "Target": "/run/secrets/redis_password"}],
         "RestartPolicy": {"Name": "no"},
     } == document["HostConfig"]
+    assert document["StopTimeout"] >= Settings().shutdown_grace_s + 15
 
 
 def test_a_class_on_gpus_gets_them_and_its_own_image(docker: DockerPlace) -> None:
@@ -386,6 +387,16 @@ def test_an_end_is_told_with_its_status_and_the_last_lines(docker: DockerPlace) 
 
     assert ("ended with status 3", ("loading", "no such device")) == (ended.ending, ended.last_lines)
     assert None is docker.engine.find(worker.id)
+
+
+def test_a_class_without_an_image_keeps_no_other_from_starting(docker: DockerPlace) -> None:
+    docker.engine.images.remove("headrace:cuda")
+    reconciler = Reconciler(backend=docker.owner(), drain_limit_s=600)
+
+    with pytest.raises(BackendError, match=r"gpu: .*No such image: headrace:cuda"):
+        reconciler.step({"gpu": 2, "spot": 1}, 0.0)
+
+    assert [("spot", "running")] == live(docker.owner())
 
 
 def test_a_container_that_was_made_and_not_started_is_cleared_away(docker: DockerPlace) -> None:

@@ -121,6 +121,14 @@ def test_each_worker_service_runs_a_class_of_the_settings_and_is_checked_by_its_
     assert classes == ran
 
 
+def test_each_class_may_have_several_workers_and_only_one_is_kept_when_nothing_waits() -> None:
+    document = tomllib.loads((CHECKOUT / "deploy" / "headrace.toml").read_text())
+    classes = Settings(**document).worker_classes
+
+    assert {"on-demand": 1} == {name: kind.min_workers for name, kind in classes.items() if kind.min_workers}
+    assert all(kind.max_workers > 1 for kind in classes.values())
+
+
 def test_workers_get_more_time_to_stop_than_they_take() -> None:
     for name, spec in OURS.items():
         if "workers" in spec["command"]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.backends.port import BackendState, BackendWorker
+from scheduler.backends.port import BackendError, BackendState, BackendWorker
 from scheduler.reconciler import Plan, Reconciler, Seen, Slot, plan
 
 RUNNING, DRAINING, ENDED = BackendState.RUNNING, BackendState.DRAINING, BackendState.ENDED
@@ -17,6 +17,8 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.kept: dict[str, BackendWorker] = {}
         self.started = 0
+        #: Classes of which none can be started.
+        self.refused: set[str] = set()
 
     def workers(self) -> list[BackendWorker]:
         views = list(self.kept.values())
@@ -24,6 +26,8 @@ class MemoryBackend:
         return views
 
     def start(self, worker_class: str, slot: int) -> BackendWorker:
+        if worker_class in self.refused:
+            raise BackendError("no such image")
         self.started += 1
         worker = BackendWorker(f"w{self.started}", worker_class, slot, RUNNING, number=self.started)
         self.kept[worker.id] = worker
@@ -190,6 +194,46 @@ def test_a_worker_that_does_not_finish_draining_is_killed(reconciler: Reconciler
     reconciler.step({"gpu": 0}, now=32.0)
 
     assert backend.states == {"w1": ENDED}
+
+
+def test_a_class_that_cannot_be_started_keeps_no_other_from_starting(
+    reconciler: Reconciler, backend: MemoryBackend
+) -> None:
+    backend.refused = {"cpu"}
+
+    with pytest.raises(BackendError, match=r"^cpu: no such image$"):
+        reconciler.step({"cpu": 2, "gpu": 1}, now=0.0)
+    backend.refused = set()
+    reconciler.step({"cpu": 2, "gpu": 1}, now=1.0)
+
+    assert backend.states == {"w1": RUNNING, "w2": RUNNING, "w3": RUNNING}
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_worker_that_works_on_after_all_is_not_killed(
+    reconciler: Reconciler, backend: MemoryBackend, *, left: bool
+) -> None:
+    # Its container began again under the same name, or another than it was taken.
+    reconciler.step({"gpu": 1}, now=0.0)
+    reconciler.step({"gpu": int(left)}, now=1.0, seen=Seen(leaving={"w1"} if left else ()))
+    backend.kept = {"w1": BackendWorker("w1", "gpu", 1, RUNNING)}
+    reconciler.step({"gpu": 1}, now=2.0, seen=Seen(busy={"w1"}))
+
+    reconciler.step({"gpu": 1}, now=60.0)
+
+    assert backend.states == {"w1": RUNNING}
+
+
+def test_a_worker_that_leaves_with_jobs_in_hand_is_killed_when_it_is_overdue(
+    reconciler: Reconciler, backend: MemoryBackend
+) -> None:
+    seen = Seen(busy={"w1"}, leaving={"w1"})
+    reconciler.step({"gpu": 1}, now=0.0)
+    reconciler.step({"gpu": 1}, now=1.0, seen=seen)
+
+    reconciler.step({"gpu": 1}, now=32.0, seen=seen)
+
+    assert backend.states["w1"] is ENDED
 
 
 def test_all_ended_is_empty(reconciler: Reconciler, backend: MemoryBackend) -> None:
