@@ -112,7 +112,7 @@ class BulkDesk:
         Raises:
             BulkRefused: naming those that cannot be.
             QueueFull: if there is no place for all of them.
-            Unavailable: if they could not be stored.
+            Unavailable: if they could not be checked or stored.
         """
         items = [Item()] * len(documents)
         jobs = await self._checked(enumerate(documents), items, idempotency_key)
@@ -167,8 +167,9 @@ class BulkDesk:
 
 def _refusal_of_all(refused: Sequence[tuple[int, HeadraceError]]) -> HeadraceError:
     guilty = [(number, error) for number, error in refused if not isinstance(error, BulkRefused)]
-    if full := next((error for _, error in guilty if isinstance(error, QueueFull)), None):
-        return full
+    # What passes by itself is no fault of the jobs: their caller should come again.
+    if passing := next((error for _, error in guilty if isinstance(error, QueueFull | Unavailable)), None):
+        return passing
     fields = [
         FieldError(f"/{number}{field.pointer}", field.detail, field.code)
         for number, error in guilty

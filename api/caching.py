@@ -12,7 +12,8 @@ from api.headers import HeaderFields
 from headrace.errors import RangeNotSatisfiable
 
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
-_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+#: No result has so many bytes that their number has more digits.
+_ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 
 def tag_of(body: bytes) -> str:

@@ -40,7 +40,7 @@ class Express:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         is_http = scope["type"] == "http"
-        if is_http and scope["query_string"] and (name := _repeated(scope["query_string"])):
+        if is_http and scope["query_string"] and (name := repeated_name(scope["query_string"])):
             await problem_response(_ambiguous(name), Request(scope, receive, send))(scope, receive, send)
             return
         route = self._routes.get((scope["method"], scope["path"])) if is_http else None
@@ -64,10 +64,14 @@ def is_plain(route: APIRoute) -> bool:
     return is_coroutine and takes_request_only and "{" not in route.path and not route.dependencies
 
 
-def _repeated(query: bytes) -> str:
+def repeated_name(query: bytes) -> str:
     """The name of a parameter that stands in a query more than once; empty if none does."""
-    names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
-    return next((name for number, name in enumerate(names) if name in names[:number]), "")
+    seen: set[str] = set()
+    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def _ambiguous(name: str) -> InvalidInput:

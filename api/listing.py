@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -65,7 +66,9 @@ class Cursor(NamedTuple):
         try:
             plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
             score, job_id = plain.split(" ")
-            return cls(float(score), job_id)
+            if not math.isfinite(at := float(score)):
+                raise ValueError(f"{score} is no time")
+            return cls(at, job_id)
         except (ValueError, binascii.Error) as error:
             problem = "is not what an earlier page gave as next"
             raise InvalidInput(

@@ -1,10 +1,13 @@
 """Points in time as callers write them: RFC 3339, or from now on as ISO 8601 durations or seconds."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 
+#: The first and the last millisecond that can be written as RFC 3339 in UTC.
+_FIRST_MS = round(datetime(1, 1, 1, tzinfo=UTC).timestamp()) * 1000
+_LAST_MS = round(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()) * 1000 + 999
 #: Farther away, a time is taken for a mistake.
 _FARTHEST = timedelta(days=366)
 
@@ -53,7 +56,10 @@ class Moment(NamedTuple):
             raise ValueError(_HOW) from error
         if when.tzinfo is None:
             raise ValueError(f"has no time zone; {_HOW}")
-        return cls(round(when.timestamp() * 1000), is_relative=False)
+        ms = round(when.timestamp() * 1000)
+        if not _FIRST_MS <= ms <= _LAST_MS:
+            raise ValueError(f"lies outside of the years 1 to 9999 in UTC; {_HOW}")
+        return cls(ms, is_relative=False)
 
 
 def _seconds(duration: str) -> float:

@@ -7,6 +7,9 @@ import httpx2
 import orjson
 import pytest
 
+from api.intake import Intake
+from headrace.errors import RedisUnavailable
+
 GOOD: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 WRONG: dict[str, Any] = {"model": "greeter", "input": {"text": 5}}
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -91,6 +94,20 @@ async def test_all_or_none_is_none_where_there_is_no_place_for_all(
     assert (whole.status_code, whole.json()["code"]) == (429, "queue_full")
     assert [item["error"] and item["error"]["code"] for item in each.json()["jobs"]] == [None, None, "queue_full"]
     assert queued() == 2
+
+
+async def test_all_or_none_that_cannot_be_checked_now_can_be_sent_again(
+    api: httpx2.AsyncClient, queued: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refusal_of(*_: Any, **__: Any) -> None:
+        raise RedisUnavailable("Redis does not answer")
+
+    monkeypatch.setattr(Intake, "refusal_of", refusal_of)
+
+    answer = await api.post("/v1/jobs:bulk?atomic=true", json=[GOOD, WRONG])
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "redis_unavailable")
+    assert queued() == 0
 
 
 async def test_an_input_that_is_too_large_alone_is_refused_alone(

@@ -5,6 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from api.listing import Cursor
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from tests.contract.conftest import HandWorker
@@ -77,7 +78,10 @@ async def test_a_list_shows_the_jobs_of_a_time(api: httpx2.AsyncClient, connecti
         ("status=waiting", "/query/status"),
         ("tier=gold", "/query/tier"),
         ("created_after=yesterday", "/query/created_after"),
+        ("created_before=9999-12-31T23:59:59-23:59", "/query/created_before"),
         ("cursor=%00", "/query/cursor"),
+        (f"cursor={Cursor(float('nan'), 'c1-x')}", "/query/cursor"),
+        (f"cursor={Cursor(float('inf'), 'c1-x')}", "/query/cursor"),
         ("limit=0", "/query/limit"),
     ],
 )
@@ -145,6 +149,7 @@ async def test_a_job_that_has_not_changed_is_not_sent_again(api: httpx2.AsyncCli
         ("bytes=0-999", 206, b'"hello"', "bytes 0-6/7"),
         ("bytes=0-1,3-4", 200, b'"hello"', None),
         ("lines=0-1", 200, b'"hello"', None),
+        (f"bytes=0-{'9' * 5000}", 200, b'"hello"', None),
     ],
 )
 async def test_a_result_comes_in_parts_to_who_asks_for_them(

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from api.express import repeated_name
 from api.headers import Preference, read_idempotency_key, read_preference
 from headrace.errors import InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
@@ -13,6 +14,7 @@ from headrace.model_ref import ModelRef
 from headrace.moments import Moment
 from headrace.reading import pointer_to
 from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission
+from headrace.timestamps import rfc3339
 
 NOW_MS = 1_800_000_000_000
 
@@ -72,11 +74,42 @@ def test_moments_are_absolute_or_from_now_on(value: Any, at_ms: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [-1, True, None, [], "soon", "2027-01-15T08:00:00", "-PT1S", "P400D", 1e300, float("nan"), "P", "PT1H " * 9],
+    [
+        *(-1, True, None, [], "soon", "2027-01-15T08:00:00", "-PT1S", "P400D", 1e300, float("nan"), "P", "PT1H " * 9),
+        *("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.9999Z", "0001-01-01T00:00:00+00:01"),
+    ],
 )
 def test_what_is_no_moment_is_refused_with_how_to_write_one(value: Any) -> None:
     with pytest.raises(ValueError, match="write a time as"):
         Moment.parse(value)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00.000Z"])
+def test_the_first_and_the_last_moment_can_be_told_as_they_were_read(text: str) -> None:
+    assert int(text[:4]) == int(rfc3339(Moment.parse(text).ms).partition("-")[0])
+
+
+class Name(str):
+    """Counts how often one is compared with another."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_finding_a_parameter_that_is_given_twice_does_not_compare_all_with_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [Name(number) for number in [*range(1000), 5]]
+    monkeypatch.setattr("api.express.parse_qsl", lambda *_, **__: [(name, "") for name in names])
+
+    assert "5" == repeated_name(b"any")
+
+    assert Name.compared < 100
 
 
 def job_of(options: Mapping[str, Any]) -> NewJob:
