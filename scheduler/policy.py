@@ -73,13 +73,13 @@ class ScalingPolicy:
         counts = self._scaler.counts(self._each(lambda name: filled[name]), load, self._bounds, now)
         decided = {}
         for place, (name, kind) in enumerate(self._classes.items()):
-            workers, wanted = int(counts.workers[place]), int(counts.wanted[place])
+            workers, needed, wanted = (int(each[place]) for each in (counts.workers, counts.needed, counts.wanted))
             planned, forecast = float(load.planned[place]), self._scaler.forecasts[place]
             reasons = (
                 _describe(found[name], kind),
                 *_expect(found[name], planned, forecast),
                 _measure(filled[name], wanted, found[name], kind),
-                *_kept(workers, wanted, now - float(counts.wanted_at[place]), float(counts.window_s[place])),
+                *_kept(workers, needed, wanted, now - float(counts.wanted_at[place]), float(counts.window_s[place])),
             )
             decided[name] = ClassDecision(workers, wanted, found[name], planned, forecast, reasons)
         return Decision(decided)
@@ -140,7 +140,9 @@ def _measure(filled: float, wanted: int, demand: Demand, kind: WorkerClass) -> s
     return "workers that run anyway do it" if demand.jobs else "nothing to do"
 
 
-def _kept(workers: int, wanted: int, ago_s: float, window_s: float) -> tuple[str, ...]:
+def _kept(workers: int, needed: int, wanted: int, ago_s: float, window_s: float) -> tuple[str, ...]:
     if workers == wanted:
         return ()
+    if workers != needed:
+        return (f"{workers} kept: {needed} would do, and none is drained for so few",)
     return (f"{workers} kept: so many were needed {ago_s:.0f} s ago, and the window is {window_s:g} s",)

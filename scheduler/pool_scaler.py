@@ -28,9 +28,11 @@ class Counts(NamedTuple):
     """How many workers there should be."""
 
     workers: Array
+    #: What would do: the most that was wanted within the window.
+    needed: Array
     #: What the present load alone asks for, within the bounds.
     wanted: Array
-    #: When so many were wanted as there should be.
+    #: When so many were wanted as would do.
     wanted_at: Array
     #: How long a wish counts.
     window_s: Array
@@ -52,11 +54,14 @@ class PoolScaler:
         self._at = np.zeros(0)
         self._wishes = np.zeros((0, pools))
         self._is_new = True
+        #: What was asked for last, None before the first time.
+        self._last: Array | None = None
         self._forecasts: tuple[str, ...] = ()
 
     def forget(self) -> None:
         """Somebody else decided meanwhile: what is there now is kept for one window."""
         self._at, self._wishes, self._is_new = np.zeros(0), np.zeros((0, self._pools)), True
+        self._last = None
 
     @property
     def forecasts(self) -> tuple[str, ...]:
@@ -91,7 +96,8 @@ class PoolScaler:
         counting = np.where(in_window, self._wishes, -1.0)
         first = np.argmax(counting, axis=0)
         held = counting[first, np.arange(self._pools)]
-        return Counts(self._not_for_little(held, load, bounds), wanted, self._at[first], window_s)
+        self._last = self._not_for_little(held, load, bounds)
+        return Counts(self._last, held, wanted, self._at[first], window_s)
 
     def _note(self, wishes: Array, now: float) -> None:
         self._at = np.append(self._at, now)
@@ -110,7 +116,9 @@ class PoolScaler:
         return np.where(is_enough, present, np.maximum(least, np.ceil(fractions - _SLACK)))
 
     def _not_for_little(self, held: Array, load: PoolLoad, bounds: Bounds) -> Array:
-        """As many as there are, if only a few fewer would do."""
+        """As many as there are, if only a few fewer would do; but the least that may be is always gone down to."""
         present = np.minimum(load.present, bounds.most)
-        is_little = (held < present) & (held >= present * (1 - self._rule.tolerances.down))
-        return np.where(is_little, present, held)
+        # Others may have added some, and would do so again, on top of what is asked for here.
+        own = present if self._last is None else np.minimum(present, self._last)
+        is_little = (held < own) & (held >= own * (1 - self._rule.tolerances.down)) & (held > bounds.least)
+        return np.where(is_little, own, held)

@@ -96,7 +96,8 @@ class SpotMarket:
             self._look(name, seen.classes[name], wanted[name], now)
         self._move_between_zones(counts, reasons, seen, now)
         for name in self._supplies:
-            self._go_ahead(name, counts, reasons, seen.classes[name])
+            if not self._is_excluded(self._classes[name].zone, now):
+                self._go_ahead(name, counts, reasons, seen.classes[name])
             self._stand_in(name, wanted[name], counts, reasons, seen.classes[name], now)
         classes = {
             name: decided._replace(workers=counts[name], reasons=reasons[name])

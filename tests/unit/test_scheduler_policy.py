@@ -10,6 +10,7 @@ from headrace.settings import WorkerClass, default_worker_classes
 from headrace.tiers import Tier
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 from scheduler.policy import ClassDecision, ScalingPolicy
+from scheduler.rules import RHO
 
 REF = ModelRef("cat", 1)
 JOB_S = 0.1
@@ -164,6 +165,34 @@ def test_what_is_kept_is_told() -> None:
 
     assert (5, 0) == (later.workers, later.wanted)
     assert "5 kept: so many were needed 30 s ago, and the window is 60 s" in later.reasons
+
+
+def test_for_a_few_fewer_none_is_drained_and_the_reason_says_so() -> None:
+    policy, kind = ScalingPolicy(classes={"gpu": with_bounds(0, 20)}), queue(arrivals=10 * RHO / JOB_S)
+    policy.decide(Observation((kind,), {"gpu": load(11)}), 0.0)
+
+    later = policy.decide(Observation((kind,), {"gpu": load(11)}), 61.0).classes["gpu"]
+
+    assert (11, 10) == (later.workers, later.wanted)
+    assert "11 kept: 10 would do, and none is drained for so few" in later.reasons
+
+
+def test_the_least_workers_are_gone_down_to_even_if_that_is_only_one_fewer() -> None:
+    policy = ScalingPolicy(classes={"gpu": with_bounds(10, 20)})
+    policy.decide(Observation((), {"gpu": load(11)}), 0.0)
+
+    assert policy.decide(Observation((), {"gpu": load(11)}), 61.0).counts == {"gpu": 10}
+
+
+def test_workers_that_somebody_adds_are_not_taken_for_its_own() -> None:
+    policy, kind = idle_policy({"gpu": with_bounds(0, 50)}), queue(arrivals=20 * RHO / JOB_S)
+    counts = [0]
+
+    for tick in range(60):
+        seen = load(counts[-1] + 1)
+        counts.append(policy.decide(Observation((kind,), {"gpu": seen}), tick * 5.0).counts["gpu"])
+
+    assert {20} == set(counts[-30:])
 
 
 def test_a_scheduler_that_has_just_started_keeps_what_it_finds_for_one_window() -> None:

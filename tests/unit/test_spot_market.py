@@ -162,6 +162,19 @@ def test_a_zone_is_asked_again_after_a_while(zones: Story) -> None:
     assert 4 == counts["spot"]
 
 
+def test_a_zone_that_is_left_alone_is_not_asked_for_more_than_is_needed_either(zones: Story) -> None:
+    for lost in (0, 1) * 15:
+        zones.tick(wanted={"spot": 10}, ready={"spot": 10}, ticks=6)
+        zones.tick(wanted={"spot": 10}, ready={"spot": 10 - lost}, ticks=1)
+
+    counts = zones.tick(wanted={"spot": 10}, ready={"spot": 10})
+    zones.now += EXCLUDED_S
+    later = zones.tick(wanted={"spot": 10}, ready={"spot": 10})
+
+    assert 10 == counts["spot"]
+    assert later["spot"] > 10
+
+
 def test_when_every_zone_is_left_alone_others_stand_in_without_a_grace(zones: Story) -> None:
     zones.tick(wanted={"spot": 4, "spot-b": 2}, ready={"spot": 4, "spot-b": 2})
 
