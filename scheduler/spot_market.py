@@ -2,7 +2,8 @@
 
 For each class of such machines (`is_spot`), with N workers wanted for the load and a cold start C:
 
-    ahead      X more than N, so many as are interrupted within C with probability 0.95 at most, by the rate seen lately
+    ahead      X more than N, so many as are interrupted within C with probability 0.95 at most, by the rate
+               seen lately; none in a zone that is left alone
     fallback   min(N, N + X - ready) workers of the cheapest other class, once fewer than N were ready for max(60 s, C)
     return     they go when N have been ready for 10 minutes
     zones      a zone that interrupted or refused twice within 15 minutes is not asked for more for 15 minutes; what is
