@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.desk import JobDesk, Seen
 from api.resubmission import send_again
 from api.services import Services
-from headrace.errors import NotADeadLetter
+from headrace.errors import JobExpired, NotADeadLetter
 from headrace.jobs import Cause, Job, JobStatus
 from headrace.reading import WHOLE
 from headrace.store_records import DeadLetter
@@ -110,9 +110,18 @@ class DeadLetters:
         return Redriven(job, seen)
 
     async def redrive_all(self, wanted: DeadLetterFilter) -> list[Redriven]:
-        """Send again what is meant, the oldest first, as they were accepted."""
-        page = await self.page(wanted)
-        return [await self.redrive(seen.job.id) for seen in reversed(page.letters)]
+        """Send again what is meant, the oldest first, as they were accepted; what can no longer be is forgotten.
+
+        Raises:
+            QueueFull: if no more may wait.
+        """
+        page, redriven = await self.page(wanted), []
+        for seen in reversed(page.letters):
+            try:
+                redriven.append(await self.redrive(seen.job.id))
+            except JobExpired:
+                await self._run(self._store.forget_dead_letters(self._tenant, [seen.job.member]))
+        return redriven
 
     async def _find(self, job_id: str) -> Seen:
         seen = await self._desk.see(job_id)

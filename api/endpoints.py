@@ -15,7 +15,7 @@ from headrace.endpoints import (
 )
 from headrace.errors import Conflict, EndpointNotFound, FieldError
 from headrace.reading import invalid_fields
-from headrace.secret_box import OpenBox, box_of
+from headrace.secret_box import OpenBox, SecretBox, box_of
 from headrace.timestamps import rfc3339
 from headrace.webhook_url import check_webhook_url
 from headrace.webhooks import new_secret
@@ -61,9 +61,7 @@ class EndpointDesk:
             Conflict: if there are too many, or nothing to seal secrets with.
         """
         url = self._checked(request.url)
-        box = box_of(self._settings)
-        if isinstance(box, OpenBox):
-            raise Conflict("endpoints have secrets, which are kept sealed: the operator must set webhook_key first")
+        box = self._box()
         known = await self._run(self._store.all(self._tenant))
         if len(known) >= MOST_ENDPOINTS:
             raise Conflict(f"there are {MOST_ENDPOINTS} endpoints already; delete one first")
@@ -100,9 +98,14 @@ class EndpointDesk:
         return await self._with_health(endpoint)
 
     async def rotate(self, endpoint_id: str) -> Shown:
-        """Replace its secret; the one before signs along for a day. Raises as `find` does."""
+        """Replace its secret; the one before signs along for a day.
+
+        Raises:
+            EndpointNotFound: if there is none.
+            Conflict: if there is nothing to seal secrets with.
+        """
         shown, secret = await self.find(endpoint_id), new_secret()
-        endpoint = shown.endpoint.rotated(box_of(self._settings).seal(secret), _now_ms())
+        endpoint = shown.endpoint.rotated(self._box().seal(secret), _now_ms())
         await self._run(self._store.put(self._tenant, endpoint))
         return Shown(endpoint, shown.health, secret)
 
@@ -114,6 +117,12 @@ class EndpointDesk:
 
     async def _with_health(self, endpoint: Endpoint) -> Shown:
         return Shown(endpoint, await self._run(self._store.health(self._tenant, endpoint.id)))
+
+    def _box(self) -> SecretBox:
+        box = box_of(self._settings)
+        if isinstance(box, OpenBox):
+            raise Conflict("endpoints have secrets, which are kept sealed: the operator must set webhook_key first")
+        return box
 
     def _checked(self, url: str) -> str:
         try:

@@ -52,13 +52,17 @@ class KeyRing:
         self._none_until = float("-inf")
 
     async def is_demanded(self) -> bool:
-        """Tell whether a request without a key is refused.
+        """Tell whether a request without a key is refused: if there are keys, or something lies in their place.
 
         Raises:
             RedisUnavailable: if that cannot be learned.
         """
         if not self._is_demanded and self._now() >= self._none_until:
-            self._is_demanded = await self._ask(self._store.any()) or False
+            known = await self._ask(self._store.any())
+            if known is None:
+                # Whether there are any is not known, so nobody may pass; it is asked again next time.
+                return True
+            self._is_demanded = known
             self._none_until = self._now() + _NONE_FOR_S
         return self._is_demanded
 

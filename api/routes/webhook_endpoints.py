@@ -70,7 +70,7 @@ async def change(request: Request, endpoint_id: str) -> Response:
 @router.post(
     "/{endpoint_id}/rotate",
     summary="Replace the secret of a receiver",
-    responses=json_answers({200: "With its new secret"}, NewEndpointRecord, problems=(404, 503)),
+    responses=json_answers({200: "With its new secret"}, NewEndpointRecord, problems=(404, 409, 503)),
 )
 async def rotate(request: Request, endpoint_id: str) -> Response:
     """Make a new secret, which is never shown again; the one before signs along for a day."""

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- replay_deliveries: have deliveries made again that are over, from the first attempt on; and at once those that wait.
--- touches  JOB<m>, HOOK<m> and OUTPUT<m> (read; time to live), DELIVERY<d> hash (state s, attempts a; time to live),
---          OUTBOX with COURIERS
+-- touches  JOB<m>, HOOK<m> and OUTPUT<m> (read; time to live), INPUT<m> (time to live), DELIVERY<d> hash (state s,
+--          attempts a; time to live), OUTBOX with COURIERS
 -- ARGV     ttl s, d*
 -- reply    one character a delivery: 1 due now, 0 there is nothing to tell any more, or not yet
 -- The job is kept first, then the row is there, the state comes last: a row whose delivery is over is dropped by
@@ -14,7 +14,7 @@ for i = 2, #ARGV do
   local known = redis.pcall('HGET', DELIVERY .. id, 's')
   local is_told = fields and ENDED[fields[1]] and fields[2] and redis.call('EXISTS', HOOK .. member) == 1
   if is_told and type(known) ~= 'table' then
-    for _, key in ipairs({DELIVERY .. id, JOB .. member, OUTPUT .. member, HOOK .. member}) do
+    for _, key in ipairs({DELIVERY .. id, JOB .. member, INPUT .. member, OUTPUT .. member, HOOK .. member}) do
       redis.call('EXPIRE', key, kept_s(ttl, true))
     end
     post(member, now)

@@ -117,6 +117,19 @@ async def test_many_are_sent_again_by_a_filter_oldest_first(
     assert [b'{"text":"a"}', b'{"text":"b"}', b'{"text":"c"}'] == [job.input for job in worker.claim()]
 
 
+async def test_one_without_its_input_is_forgotten_and_does_not_keep_the_others(
+    api: httpx2.AsyncClient, worker: HandWorker, connection: SyncRedis, store: JobStore
+) -> None:
+    ids = [await submitted(api, text) for text in "abc"]
+    give_up(connection, store, *worker.claim())
+    connection.client.delete(store.keys.input(f"default/{ids[1]}"))
+
+    answer = await api.post("/v1/dead-letters:redrive", json={})
+
+    assert [ids[0], ids[2]] == [one["id"] for one in answer.json()["redriven"]]
+    assert [] == await listed(api)
+
+
 async def test_a_filter_with_an_unknown_field_is_refused_by_name(api: httpx2.AsyncClient) -> None:
     answer = await api.post("/v1/dead-letters:redrive", json={"modle": "greeter"})
 

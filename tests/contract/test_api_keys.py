@@ -112,14 +112,26 @@ async def test_a_key_that_cannot_be_read_opens_nothing_and_stops_nobody(
     assert (await api.get("/v1/keys", headers=keyring.headers("acme", "admin"))).status_code == 200
 
 
-async def test_what_somebody_else_put_where_keys_belong_is_no_key_and_closes_no_door(
+async def test_keys_that_this_version_cannot_read_are_demanded_all_the_same(
     api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys
 ) -> None:
-    connection.client.hset(keys.api_keys, "a", "garbage")
-    assert (await api.get("/v1/jobs")).status_code == 200
+    connection.client.hset(keys.api_keys, "a", '{"of": "a later version"}')
 
+    assert (await api.get("/v1/jobs")).status_code == 401
+
+
+async def test_nobody_passes_while_something_else_lies_where_keys_belong(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys
+) -> None:
     connection.client.set(keys.api_keys, "garbage")
-    assert (await api.get("/v1/jobs", headers=bearer(f"sk_{'0' * 12}_{'0' * 64}"))).status_code == 401
+    refused = [
+        (await api.get("/v1/jobs", headers=headers)).status_code
+        for headers in ({}, bearer(f"sk_{'0' * 12}_{'0' * 64}"))
+    ]
+    connection.client.delete(keys.api_keys)
+
+    assert [401, 401] == refused
+    assert (await api.get("/v1/jobs")).status_code == 200
 
 
 @pytest.mark.parametrize("path", OPEN)

@@ -273,9 +273,16 @@ async def test_without_a_courier_a_test_is_taken_back(
     assert 0 == connection.client.exists(keys.endpoint_tests, keys.endpoint_test("default"))
 
 
-async def test_without_a_key_no_secret_is_kept(api_with: Any) -> None:
-    async with api_with(webhook_key="") as api:
-        refused = await api.post(PATH, json={"url": "https://example.com/"})
+async def test_without_a_key_no_secret_is_kept(
+    api: httpx2.AsyncClient, api_with: Any, connection: SyncRedis, keys: Keys
+) -> None:
+    made = await register(api)
+    kept = connection.client.hget(keys.endpoints("default"), made["id"])
 
-    assert refused.status_code == 409
+    async with api_with(webhook_key="") as keyless:
+        refused = await keyless.post(PATH, json={"url": "https://example.com/"})
+        unchanged = await keyless.post(f"{PATH}/{made['id']}/rotate")
+
+    assert [409, 409] == [refused.status_code, unchanged.status_code]
     assert "webhook_key" in refused.json()["detail"]
+    assert kept == connection.client.hget(keys.endpoints("default"), made["id"])

@@ -40,8 +40,10 @@ def test_the_corpus_is_worth_its_name() -> None:
 def test_garbage_in_any_key_of_ours_stops_nobody(cluster: Cluster, ref: ModelRef, processes: Processes) -> None:
     keys = dict(our_keys(cluster.store.keys, group=group_of(ref, Tier.STANDARD)))
 
-    for key in keys.values():
+    for name, key in keys.items():
         for kind in KINDS:
+            if (name, kind) == ("api_keys", "hash"):
+                continue  # whatever lies there might be the key of another version: it closes the door, see below
             pour(cluster.redis.client, key, kind, VALUES)
             verify_a_good_job_is_done(cluster, processes)
     shared = typed_keys(cluster.store.keys, groups=[group_of(ref, Tier.STANDARD)], tenants=["default"], workers=[])
@@ -52,6 +54,15 @@ def test_garbage_in_any_key_of_ours_stops_nobody(cluster: Cluster, ref: ModelRef
     verify_a_good_job_is_done(cluster, processes)
     poll("all set apart", lambda: all(type_of(cluster, key) in (kind, "none") for key, kind in shared))
     assert strays(cluster) > 0
+
+
+def test_what_might_be_a_key_closes_the_door_and_stops_nobody(cluster: Cluster, processes: Processes) -> None:
+    verify_a_good_job_is_done(cluster, processes)
+
+    pour(cluster.redis.client, cluster.store.keys.api_keys, "hash", VALUES)
+
+    poll("the door is closed", lambda: str(answer(cluster, 7)).startswith("401"))
+    assert dict.fromkeys(processes, True) == {name: process.is_running for name, process in processes.items()}
 
 
 def type_of(cluster: Cluster, key: str) -> str:

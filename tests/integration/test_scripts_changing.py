@@ -163,6 +163,15 @@ def test_who_is_to_be_told_of_an_end_is_told_though_the_job_was_deleted(cell: Ce
     assert cell.output(MEMBER) is None
 
 
+def test_a_deleted_job_cannot_be_sent_again_also_while_somebody_is_to_be_told(cell: Cell) -> None:
+    cell.submit("j1", webhook_url="https://example.com/hook")
+    cell.commit(cell.take_and_start(), cause=Cause.WORKER_LOST)
+
+    assert "untold" == cell.erase(MEMBER)
+
+    assert [] == cell.run(cell.store.dead_letters("default", limit=10))
+
+
 def test_those_who_wait_for_a_deleted_job_hear_of_its_end(cell: Cell) -> None:
     cell.submit("j1")
 

@@ -85,6 +85,16 @@ def test_what_is_replayed_is_kept_until_it_is_told(cell: Cell) -> None:
     assert max(cell.redis.ttl(key) for key in keys) <= 600
 
 
+def test_the_input_of_a_failed_job_is_kept_as_long_as_the_job_whose_end_is_told_again(cell: Cell) -> None:
+    cell.submit("j1", webhook_url="https://example.com/", max_attempts=1)
+    cell.fail(cell.take_and_start())
+    cell.settle(cell.claim_deliveries(), DeliveryState.FAILED)
+
+    cell.run(cell.deliveries.replay([DELIVERY], result_ttl_s=60))
+
+    assert cell.redis.ttl(cell.keys.input("default/j1")) > 4 * 86_400
+
+
 def test_what_has_not_ended_or_tells_nobody_is_not_replayed(cell: Cell) -> None:
     cell.submit("waits", webhook_url="https://example.com/")
     cell.submit("silent")
