@@ -87,7 +87,8 @@ async def _replay(services: Services, names: list[str]) -> list[str]:
 async def _newest(services: Services, tenant: str, limit: int) -> list[Delivery]:
     store, run = services.deliveries, services.mux.run
     listed = await run(store.listed(tenant, limit=limit))
-    untold = {name for name in await run(store.untold(limit=limit)) if name.startswith(f"{tenant}/")}
+    # Of all tenants' that wait, however many of others come first.
+    untold = {name for name in await run(store.untold(limit=MOST_LISTED)) if name.startswith(f"{tenant}/")}
     # Ids sort by age.
-    untried = sorted(untold - set(listed), reverse=True)
+    untried = sorted(untold - set(listed), reverse=True)[:limit]
     return (await run(store.read([*untried, *listed])))[:limit]

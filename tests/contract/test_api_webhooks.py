@@ -9,6 +9,7 @@ import pytest
 
 from headrace.delivery_store import DeliveryStore, Settlement
 from headrace.keys import Keys
+from headrace.redis_op import RedisOp
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import DeliveryState, DueDelivery, event_id_of
 from tests.contract.conftest import HandWorker
@@ -159,6 +160,18 @@ async def test_the_newest_are_listed_first_and_no_more_than_asked_for(
 
     listed = (await api.get("/v1/webhook-deliveries?limit=2")).json()["deliveries"]
     assert [paths[3], paths[2]] == [delivery["job"]["links"]["self"] for delivery in listed]
+
+
+async def test_deliveries_of_other_tenants_that_are_due_earlier_hide_none(
+    api: httpx2.AsyncClient, worker: HandWorker, connection: SyncRedis, keys: Keys
+) -> None:
+    for number in range(3):
+        connection.run(RedisOp(int, ("ZADD", keys.outbox, number, f"crowd/c1-{number}:1")))
+    path = await submit_and_end(api, worker)
+
+    [listed] = (await api.get("/v1/webhook-deliveries?limit=2")).json()["deliveries"]
+
+    assert path == listed["job"]["links"]["self"]
 
 
 async def test_a_delivery_that_failed_is_told_again_from_the_first_attempt_on(
