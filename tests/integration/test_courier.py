@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
+from headrace.mux import Mux
 from headrace.settings import Settings, as_environment
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import Delivery, DeliveryState, delivery_id_of
@@ -23,7 +24,8 @@ from scheduler.embedded_server import EmbeddedServer, free_port
 from tests.integration.engine_rig import wait_until
 from tests.integration.receivers import Receiver
 from tests.integration.script_cell import TTL_S, Cell
-from workers.webhooks.courier import Courier
+from workers.webhooks.courier import Courier, _Leased
+from workers.webhooks.settler import Settler
 
 pytestmark = pytest.mark.slow
 
@@ -316,6 +318,28 @@ def test_a_courier_that_cannot_go_on_ends_its_process(monkeypatch: pytest.Monkey
     wait_until(lambda: bool(ended))
 
     assert ended == [signal.SIGTERM]
+
+
+async def test_what_waited_for_its_turn_too_long_is_given_back_uncharged_while_its_lease_holds(
+    redis_url: str, cell: Cell
+) -> None:
+    finish(cell, "late", url="https://example.com/")
+    settings = settings_of(redis_url, cell.keys.cell, webhook_timeout_s=5.0)
+    courier, mux = Courier(settings=settings), Mux(url=redis_url)
+    courier._metrics.start()
+    await mux.start()
+    [late] = cell.claim_deliveries()
+    courier._lanes.offer(_Leased(late, time.monotonic() - 5.1), "new", 0.0)
+    courier._settler = Settler(mux=mux, store=courier._store, result_ttl_s=TTL_S)
+
+    courier._give_back_late()
+    await courier._settler.close(5.0)
+    await mux.close()
+    courier._metrics.close()
+
+    [again] = cell.claim_deliveries()
+    assert (again.id, again.attempts) == (late.id, late.attempts)
+    assert again.fence > late.fence
 
 
 def test_a_job_without_a_webhook_is_none_of_the_couriers_business(hooks: Cell) -> None:

@@ -201,6 +201,41 @@ def test_what_waits_begins_when_a_place_is_free() -> None:
     assert [2] == [placed.item for placed in some.take(0.1)]
 
 
+def test_a_new_receiver_has_its_turn_however_many_quick_ones_have_a_backlog() -> None:
+    some = lanes()
+    quick = [f"good{n}" for n in range(10)]
+    for name in quick:
+        go_well(some, name)
+    for name in quick:
+        offer(some, name, ATTEMPTS)
+    under_way = some.take(0.0)
+    assert ATTEMPTS == len(under_way)
+    some.offer(0, NEW, 0.0)
+
+    turns: list[str] = []
+    for n in range(len(quick) + 1):
+        [ended, *under_way] = under_way
+        some.ended(ended, is_well=True, took_s=0.01, now=0.01 * n)
+        some.offer(0, ended.lane, 0.01 * n)
+        begun_now = some.take(0.01 * n)
+        turns += [placed.lane for placed in begun_now]
+        under_way += begun_now
+
+    assert NEW in turns
+
+
+def test_what_waited_too_long_waits_no_longer() -> None:
+    some = lanes(attempts=2, width=1)
+    some.offer(1, GOOD, 0.0)
+    some.take(0.0)
+    some.offer(2, GOOD, 0.0)
+
+    assert [] == some.late(lambda item: item < 2)
+    assert [2] == some.late(lambda item: item == 2)
+    assert 1 == some.held
+    assert [] == some.give_up()
+
+
 def test_what_is_withdrawn_leaves_its_place() -> None:
     some = lanes(attempts=1, width=1)
     some.offer(1, GOOD, 0.0)

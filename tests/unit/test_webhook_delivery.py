@@ -91,6 +91,7 @@ def test_nobody_may_ask_for_more_than_a_day_or_less_than_the_schedule() -> None:
         ("soon", 0),
         ("", 0),
         ("1" * 400, 111_111_111),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", 0),
         ("٣", 0),
     ],
 )

@@ -76,6 +76,8 @@ class Courier:
         self._lanes = Lanes[_Leased](attempts=settings.webhook_concurrency, width=settings.webhook_receiver_concurrency)
         #: Longer than a wait in a lane and the attempt can take, so that nobody else makes it meanwhile.
         self._lease_ms = round(2_000 * settings.webhook_timeout_s)
+        #: What waits too long in a lane is seen before its lease runs out.
+        self._longest_doze_s = min(_LONGEST_DOZE_S, settings.webhook_timeout_s / 2)
         self._thread = threading.Thread(target=self._run, name="headrace-courier", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopping = threading.Event()
@@ -155,11 +157,12 @@ class Courier:
                 doze_s = backoff.next_s()
                 log.warning("deliveries cannot be claimed (%s); next try in %.1f s", error, doze_s)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(doze_s):
+                async with asyncio.timeout(min(doze_s, self._longest_doze_s)):
                     await self._look.wait()
 
     async def _deliver(self) -> float:
         """Lease what is due and there is room for; answers for how many seconds there is nothing more to do."""
+        self._give_back_late()
         room = self._lanes.room
         if room < max(1, self._settings.webhook_concurrency // _LEAST_CLAIM):
             return _LONGEST_DOZE_S
@@ -174,6 +177,14 @@ class Courier:
         if len(claimed.due) == room:
             return 0.0
         return min(claimed.come_back_ms / 1000 or _LONGEST_DOZE_S, _LONGEST_DOZE_S)
+
+    def _give_back_late(self) -> None:
+        """What waited so long that its lease might run out before its receiver has answered; nobody was charged."""
+        for leased in self._lanes.late(self._is_late):
+            self._give_back(leased.due, 0.0)
+
+    def _is_late(self, leased: _Leased) -> bool:
+        return time.monotonic() - leased.leased_at > self._settings.webhook_timeout_s
 
     async def _claim(self, room: int) -> ClaimedDeliveries:
         claim = self._store.claim(limit=room, lease_ms=self._lease_ms, most_output_bytes=MOST_INLINE_BYTES)
@@ -213,10 +224,8 @@ class Courier:
     # --- one delivery ----------------------------------------------------------------------------------------
 
     async def _attempt(self, placed: Placed[_Leased]) -> None:
-        due, leased_at = placed.item
-        began = time.monotonic()
-        if began - leased_at > self._settings.webhook_timeout_s:
-            # Its lease might run out before its receiver has answered.
+        due, began = placed.item.due, time.monotonic()
+        if self._is_late(placed.item):
             self._lanes.withdraw(placed)
             self._give_back(due, 0.0)
             return

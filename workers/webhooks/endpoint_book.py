@@ -40,21 +40,34 @@ class EndpointBook:
         """
         known = self._known.get((tenant, endpoint_id))
         if known is None or time.monotonic() - known.read_at > _FRESH_S:
-            endpoint, health = await self._mux.run_both(
-                self._store.get(tenant, endpoint_id), self._store.health(tenant, endpoint_id)
-            )
+            endpoint, health = await self._read(tenant, endpoint_id)
             sealed = endpoint.signing(time.time_ns() // 1_000_000) if endpoint else []
             keys = [key_of(self._box.open(secret)) for secret in sealed]
             known = self._known[tenant, endpoint_id] = Entry(endpoint, health, keys, time.monotonic())
         return known
 
     async def note(self, tenant: str, endpoint_id: str, status: int) -> None:
-        """An attempt was answered with `status`, 0 if it was not; written down only if that changes something."""
+        """An attempt was answered with `status`, 0 if it was not; written down only if that changes something.
+
+        Whoever stopped or deleted it during the attempt is not overruled: it is read again before.
+
+        Raises:
+            RedisUnavailable: if it cannot be read or written.
+        """
         known = self._known[tenant, endpoint_id]
-        after = known.health.after(status, time.time_ns() // 1_000_000)
-        if after == known.health:
+        now_ms = time.time_ns() // 1_000_000
+        if known.health.after(status, now_ms) == known.health:
             return
-        self._known[tenant, endpoint_id] = known._replace(health=after)
+        endpoint, health = await self._read(tenant, endpoint_id)
+        is_told = endpoint is not None and health.stopped is None
+        after = health.after(status, now_ms) if is_told else health
+        self._known[tenant, endpoint_id] = known._replace(endpoint=endpoint, health=after)
+        if after == health:
+            return
         if after.stopped:
             log.warning("endpoint %s of %s is told nothing more: %s", endpoint_id, tenant, after.stopped)
         await self._mux.run(self._store.note_health(tenant, endpoint_id, after))
+
+    async def _read(self, tenant: str, endpoint_id: str) -> tuple[Endpoint | None, Health]:
+        get, health = self._store.get(tenant, endpoint_id), self._store.health(tenant, endpoint_id)
+        return await self._mux.run_both(get, health)

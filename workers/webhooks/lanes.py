@@ -3,10 +3,12 @@
 Each receiver has a lane. It is as wide as the receiver deserves: a few attempts at once at first, more with each that
 goes well, up to a limit, half as many after each that does not. A receiver that fails several times one after the
 other rests, longer each time (a circuit breaker: Nygard, Release It!): meanwhile nothing is sent there. Half of all
-places are for receivers that answer quickly, so those that hang, drip or are new can never take them all.
+places are for receivers that answer quickly, so those that hang, drip or are new can never take them all. Lanes take
+turns: one that had its turn goes behind all that wait, so nobody, however quick, keeps another from ever beginning.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -86,7 +88,7 @@ class Lanes(Generic[T]):
         #: Places for receivers that are not known to be quick, and as many may wait for them.
         self._slow_places = max(1, attempts // 2)
         self._lanes: OrderedDict[str, _Lane[T]] = OrderedDict()
-        #: Those in which somebody waits.
+        #: Those in which somebody waits, by whose turn it is.
         self._queues: dict[str, _Lane[T]] = {}
         self._under_way = self._slow_under_way = self._waiting = 0
         #: Receivers that failed so often that they are tried rarely.
@@ -124,11 +126,27 @@ class Lanes(Generic[T]):
         return 0.0
 
     def take(self, now: float) -> list[Placed[T]]:
-        """What begins now, quick receivers first; and what does not, because its receiver rests."""
-        queues = sorted(self._queues.items(), key=lambda entry: not entry[1].is_quick)
-        found = [placed for name, lane in queues for placed in self._of(name, lane, now)]
-        self._queues = {name: lane for name, lane in self._queues.items() if lane.waiting}
+        """What begins now, in turns; and what does not, because its receiver rests."""
+        found: list[Placed[T]] = []
+        for name, lane in list(self._queues.items()):
+            if turn := self._of(name, lane, now):
+                found += turn
+                self._queues[name] = self._queues.pop(name)
+        self._drop_empty()
         return found
+
+    def late(self, is_late: Callable[[T], bool]) -> list[T]:
+        """What has waited too long here, the first in each lane first: it waits no longer."""
+        found: list[T] = []
+        for lane in self._queues.values():
+            while lane.waiting and is_late(lane.waiting[0]):
+                found.append(lane.waiting.popleft())
+        self._waiting -= len(found)
+        self._drop_empty()
+        return found
+
+    def _drop_empty(self) -> None:
+        self._queues = {name: lane for name, lane in self._queues.items() if lane.waiting}
 
     def _of(self, name: str, lane: _Lane[T], now: float) -> list[Placed[T]]:
         found = []

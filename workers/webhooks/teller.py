@@ -1,6 +1,7 @@
 """Teller: tells one end, to a webhook or to a Celery producer, and answers what came of it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from headrace.delivery_store import DeliveryStore
 from headrace.endpoint_tests import EndpointTest
 from headrace.endpoints import Include, named_endpoint
+from headrace.errors import RedisUnavailable
 from headrace.jobs import Job, JobStatus
 from headrace.mux import Mux
 from headrace.secret_box import SecretBox
@@ -114,7 +116,9 @@ class Teller:
         if endpoint.include is Include.LINK and due.job.status is JobStatus.SUCCEEDED:
             due = due._replace(output=None)
         answer = await self._post(endpoint.url, due, keys)
-        await self._book.note(tenant, endpoint_id, answer.status)
+        # What came of the attempt counts all the same: otherwise an event that was taken would be told again.
+        with contextlib.suppress(RedisUnavailable):
+            await self._book.note(tenant, endpoint_id, answer.status)
         return answer
 
     async def _post(self, url: str, due: DueDelivery, keys: Sequence[bytes]) -> Answer:
