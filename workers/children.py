@@ -50,9 +50,9 @@ class Children:
         return self._shared.pid
 
     @property
-    def is_busy(self) -> bool:
-        """True while any of them is in a pass or loads."""
-        return any(executor.running or executor.loading for executor in self._all())
+    def has_idle(self) -> bool:
+        """True while one of them is ready and neither in a pass nor loading."""
+        return any(child.is_ready and not child.running and not child.loading for child in self._all())
 
     def process_of(self, ref: str) -> str:
         """The name of the process that a version runs in."""
@@ -77,14 +77,9 @@ class Children:
             executor.attach(loop)
 
     def check(self, now: float) -> None:
-        """Kill each child whose pass or load takes too long; `now` is monotonic seconds."""
+        """Kill each child whose pass or load takes too long, or that is outworn; `now` is monotonic seconds."""
         for executor in self._all():
             executor.check(now)
-
-    def kill(self, cause: str) -> None:
-        """Kill all of them."""
-        for executor in self._all():
-            executor.kill(cause)
 
     def close(self) -> None:
         """End all of them for good."""
@@ -126,6 +121,11 @@ class Children:
         """Have each complete its running batch and forget what it has not begun."""
         for executor in self._all():
             executor.finish()
+
+    def renew(self, not_before: float) -> None:
+        """Replace each as soon as its running batch has ended, not before then."""
+        for executor in self._all():
+            executor.renew(not_before)
 
     def _of(self, ref: str) -> Executor:
         return self._own.get(ref, self._shared)

@@ -84,8 +84,6 @@ class JobEngine:
         self._view = view
         self._is_draining = False
         self._grace = Grace(most_s=settings.shutdown_grace_s)
-        #: The child that `renew_child` replaces, and when at the earliest.
-        self._outworn: tuple[int | None, float] = (None, math.inf)
         #: What jobs are claimed for: by its class, and now; `make_offer` changes that.
         self.offer = self.own_offer = Offer(names=tuple(identity.worker_class.models))
         self._made_ms = time.time_ns() // 1_000_000
@@ -211,7 +209,6 @@ class JobEngine:
         self._ticked_at = time.monotonic()
         self._children.check(self._ticked_at)
         self._fence()
-        self._renew_child()
         self._links.check()
         self._path.expect(self._catalog.footprints, self._catalog.misfits)
         self._children.separation.declare(self._catalog.apart)
@@ -337,18 +334,9 @@ class JobEngine:
         self._view.canceled(gone)
 
     def renew_child(self) -> None:
-        """Replace the model's process as soon as its forward pass has ended; what it has not begun runs in the next."""
+        """Replace each of the models' processes when its pass has ended; what it has not begun runs in the next."""
         # A pass that begins before the child hears of it must have been told by then.
-        self._outworn = (self._children.pid, time.monotonic() + _HEARD_S)
-        self._children.finish()
-
-    def _renew_child(self) -> None:
-        pid, not_before = self._outworn
-        children = self._children
-        if self._ticked_at >= not_before and not children.is_busy:
-            self._outworn = (None, math.inf)
-            if children.pid == pid:
-                children.kill("replaced")
+        self._children.renew(time.monotonic() + _HEARD_S)
 
     # --- the end
 

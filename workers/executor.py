@@ -97,6 +97,8 @@ class Executor:
         self._entrusted: set[str] = set()
         self._pass_deadline = self._load_deadline = math.inf
         self._kill_cause = ""
+        #: When it is to be replaced at the earliest.
+        self._outworn_at = math.inf
         self._at_work: dict[Stage, tuple[int, float]] = {}
 
     @property
@@ -159,7 +161,7 @@ class Executor:
             self._process = None
 
     def check(self, now: float) -> None:
-        """Kill the child if its pass or its load takes too long; `now` is monotonic seconds."""
+        """Kill the child if its pass or its load takes too long, or if it is outworn; `now` is monotonic seconds."""
         if self._process is None:
             return
         if self._hanging(now):
@@ -172,6 +174,9 @@ class Executor:
             self._pass_deadline = self._load_deadline = math.inf
             self._at_work = {}
             self.kill("timeout")
+        elif now >= self._outworn_at and not self.running and not self.loading:
+            self._outworn_at = math.inf
+            self.kill("replaced")
 
     def _hanging(self, now: float) -> str:
         """What takes too long, empty if nothing does."""
@@ -217,7 +222,16 @@ class Executor:
         """Have the child complete its running batch and forget what it has not begun."""
         self._say(Frame.FINISH)
 
+    def renew(self, not_before: float) -> None:
+        """Replace the child as soon as its running batch has ended, by `check` and not before then."""
+        if self._process is not None:
+            self._outworn_at = not_before
+            self.finish()
+
     def _say(self, kind: Frame, *fields: object) -> None:
+        if self._process is None:
+            # Between two children the number of the pipe may be something else's.
+            return
         try:
             self._outbox.send(encode(kind, *fields))
         except OSError:

@@ -102,7 +102,13 @@ class JobPath:
         # What waits for a process of its own is no reason to leave the shared one without jobs.
         staged = self.held.staged_but(apart) if apart else self.held.staged
         running = self.clock.running or (self.clock.next_pass(now) if staged.jobs else None)
-        return self._policy.plan(staged=staged, window=self.models.window(), running=running, now=now)
+        window = self.models.window()
+        if apart and self._children.has_idle:
+            # The pass under way is another process's: it is no reason to leave this one without jobs.
+            at_once = self._policy.plan(staged=staged, window=window, running=None, now=now)
+            if at_once.size.most:
+                return at_once
+        return self._policy.plan(staged=staged, window=window, running=running, now=now)
 
     @property
     def crowded(self) -> set[str]:
@@ -282,23 +288,30 @@ class JobPath:
         self.clock.forget_running(lost)
         self.held.stop_running(lost)
         self.models.child_lost(lost)
-        self._separate(suspects, lost)
+        self._separate(suspects, loading, lost)
         if loading is not None:
             self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())
         for held in filter(None, map(self.held.get, suspects)):
             job_log.suspected(held, cause)
         for held in self.held.blame(suspects, lost):
             self._give_up(held, cause)
+        # Suspects stay, under the same leases: elsewhere nobody would know that they must run alone.
+        waiting = [held for held in self.held.all() if held.ref == loading]
+        self.give_back([held for held in waiting if held.slot not in self.held.suspects])
         self._on_models()
 
-    def _separate(self, suspects: list[int], lost: Collection[str]) -> None:
+    def _separate(self, suspects: list[int], loading: str | None, lost: Collection[str]) -> None:
         """Let a version that brings the others' process down run apart from them."""
-        process = next(map(self._children.process_of, lost), SHARED)
+        if not lost:
+            # It had nothing to load yet, and which of them it was is not known.
+            return
+        process = next(map(self._children.process_of, lost))
         self.residency.process_lost(lost, process)
         if process == SHARED:
-            guilty = self._children.separation.shared_process_died(
-                [held.ref for held in filter(None, map(self.held.get, suspects))]
-            )
+            present = [held.ref for held in filter(None, map(self.held.get, suspects))]
+            if not suspects and loading is not None:
+                present = [loading]
+            guilty = self._children.separation.shared_process_died(present)
             if guilty is not None:
                 log.error("%s brought the process down that it shared with others: from now on it has its own", guilty)
 

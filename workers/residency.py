@@ -127,6 +127,7 @@ class Residency:
             self.leaving.discard(ref)
             self._moving.discard(ref)
             self._known.discard(ref)
+        self._coming = None if self._coming in refs else self._coming
         self._rests_until = -math.inf
 
     # --- what to do

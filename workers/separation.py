@@ -29,7 +29,7 @@ class Separation:
         self._apart.update(refs)
 
     def shared_process_died(self, refs: Collection[str]) -> str | None:
-        """The shared process died with jobs of these versions in its hands; answers one that runs apart from now on.
+        """The shared process died with these versions in its hands; answers one that runs apart from now on.
 
         Where there were several it is not known whose fault it was; that counts when one of them is there alone.
         """

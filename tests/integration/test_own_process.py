@@ -1,6 +1,7 @@
 """A model that crashes beside others: they are charged nothing, and soon it has a process of its own."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,17 @@ from headrace.settings import WorkerClass
 from tests.integration.engine_rig import SOURCE, EngineRig
 
 OWN = SOURCE.replace("max_batch=8", 'max_batch=8, isolation="own"')
+
+#: Can be loaded once.
+ONCE = SOURCE.replace(
+    "    def forward",
+    """    def load(self, files, device):
+        if os.path.exists(MARK):
+            os._exit(3)
+        open(MARK, "w").close()
+
+    def forward""",
+)
 
 Start = Callable[..., EngineRig]
 
@@ -124,6 +136,35 @@ def test_others_run_on_while_what_runs_apart_hangs(start: Start) -> None:
     assert [JobStatus.SUCCEEDED] * 40 == rig.finish(*others)
     assert rig.job(hanging[0]).status is JobStatus.RUNNING
     assert rig.engine.presence().groups["a@1:standard"].held <= 24
+
+
+def test_every_process_is_replaced_though_one_of_them_dies_meanwhile(start: Start) -> None:
+    rig = start(OWN, SOURCE)
+    before, shared = children(), rig.engine.child_pid
+    assert shared is not None
+
+    rig.engine.renew_child()
+    os.kill(shared, signal.SIGKILL)
+    [member] = rig.submit("x", ref=ref_of("a"))
+
+    assert [JobStatus.SUCCEEDED] == rig.finish(member)
+    assert not children() & before
+
+
+def test_jobs_of_a_version_whose_load_kills_its_process_are_given_back_and_charged_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    rig = start(ONCE.replace("MARK", repr(str(tmp_path / "mark"))), SOURCE)
+    rig.submit("sleep 2", ref=ref_of("b"))
+    rig.run_until(lambda: rig.engine.presence().jobs_held == 1)
+    waiting = rig.submit("x", "y", ref=ref_of("a"))
+    rig.run_until(lambda: rig.engine.presence().jobs_held == 3)
+
+    rig.engine.renew_child()
+    rig.run_until(lambda: "died while loading" in rig.engine.presence().models["a@1"].error)
+    rig.run_until(lambda: rig.engine.presence().jobs_held == 0)
+
+    assert {(JobStatus.QUEUED, 0)} == {(rig.job(member).status, rig.job(member).attempts) for member in waiting}
 
 
 def test_a_worker_that_stops_ends_every_process(start: Start) -> None:
