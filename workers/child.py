@@ -16,9 +16,9 @@ import os
 import signal
 import struct
 import sys
-import threading
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -39,6 +39,7 @@ from workers.overlap import Overlap
 from workers.preparer import Preparer
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import StageMarks
+from workers.vital_thread import start_vital
 
 log = logging.getLogger("headrace.child")
 
@@ -102,6 +103,9 @@ class Child:
 
     def _load(self, ref: str, state: bytes) -> None:
         failpoint("child.before_load")
+        if self._models.get(ref) is not None:
+            # It was suspended. Beside its former self it would need twice the memory, and seem to need none.
+            self._let_go(ref)
         began, before_bytes = time.monotonic(), self._memory.used_bytes()
         self._memory.reset_peak()
         try:
@@ -119,12 +123,15 @@ class Child:
         return self._say(Frame.LOADED, ref, runtime.max_batch, (size_bytes, extra_bytes, took_s), used_bytes)
 
     def _unload(self, ref: str) -> None:
+        self._let_go(ref)
+        self._settle()
+        self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
+
+    def _let_go(self, ref: str) -> None:
         """Nothing of it is in hand: passes are finished before anything else is done."""
         self._finisher.wait()
         self._models.unload(ref)
         self._memory.give_back()
-        self._settle()
-        self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
 
     def _settle(self) -> None:
         """What models bring along stays; no collection should walk through it in the middle of a pass."""
@@ -228,8 +235,8 @@ def main(arguments: list[str]) -> None:
     )
     memory = MemoryMeter(device)
     child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks), memory=memory)
-    reader = threading.Thread(target=_read_forever, args=(os.fdopen(down, "rb"), child.inbox), daemon=True)
-    reader.start()
+    # A model's load may leave no memory for anything else: without its reader this process would be deaf for ever.
+    start_vital("reader", partial(_read_forever, os.fdopen(down, "rb"), child.inbox))
     child.serve()
 
 

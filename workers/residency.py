@@ -213,4 +213,6 @@ class Residency:
         """Memory that must become free before a version can be loaded."""
         residents = [self._footprints[resident].extra_bytes for resident in self._eviction]
         extra_bytes = max([self.footprint(ref).extra_bytes, *residents])
-        return sum(self._used.values()) + self.footprint(ref).size_bytes + extra_bytes - self.budget_bytes
+        # What is loaded anew makes way for itself.
+        size_bytes = 0 if ref in self._eviction else self.footprint(ref).size_bytes
+        return sum(self._used.values()) + size_bytes + extra_bytes - self.budget_bytes

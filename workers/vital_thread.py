@@ -16,6 +16,8 @@ def start_vital(name: str, work: Callable[[], None]) -> None:
             work()
         except BaseException:
             log.exception("the %s failed", name)
-        os._exit(1)
+        finally:
+            # Also where saying so fails, as it may when there is no memory left.
+            os._exit(1)
 
     threading.Thread(target=run, name=name, daemon=True).start()

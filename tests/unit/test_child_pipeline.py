@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -15,12 +16,14 @@ import pytest
 from registry.registry import Registry
 from tests.model_folder import write_model
 from workers.batcher import Batch, WaitingJob
+from workers.child import Child
 from workers.finisher import Ended, Finisher
 from workers.frames import Decoder, Frame, PassReport
 from workers.inbox import Inbox, Load, Wanted
 from workers.loaded_models import LoadedModels
+from workers.memory_meter import MemoryMeter
 from workers.preparer import Preparer
-from workers.runtime import Staged
+from workers.runtime import Runtime, Staged
 from workers.stage_marks import Stage, StageMarks, make_marks
 
 #: Says which thread ran its hooks; the cost of a word is its length.
@@ -275,3 +278,39 @@ os.kill(os.getpid(), signal.SIGKILL)
     subprocess.run([sys.executable, "-c", code], pass_fds=(fd,), check=False)
 
     assert {Stage.PREPARE: 12} == marks.slots() == StageMarks(fd).slots()
+
+
+def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Child(up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
+    beside: list[object] = []
+    load = rig.models.load
+
+    def noting(ref: str, state: bytes) -> Runtime:
+        beside.append(rig.models.get(ref))
+        return load(ref, state)
+
+    monkeypatch.setattr(rig.models, "load", noting)
+
+    child._load(REF, b"")
+
+    assert [None] == beside
+    assert {} == vars(rig.runtime)
+    assert rig.models.get(REF) is not None
+    assert [Frame.LOADED] == [message[0] for message in rig.told()]
+
+
+def test_a_child_whose_reader_fails_ends(tmp_path: Path) -> None:
+    down, parent = os.pipe()
+    _, up = os.pipe()
+    marks, _ = make_marks()
+    # 0xc1 begins no message.
+    os.write(parent, b"\x00\x00\x00\x01\xc1")
+    places = [(tmp_path / "registry").as_uri(), "", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "workers.child", *map(str, (down, up, marks)), *places, "1", "0", "cpu"]
+
+    # The parent's end stays open: nothing but the failure can end it.
+    ended = subprocess.run([*command, "info", "text"], pass_fds=(down, up, marks), check=False, timeout=60)
+
+    assert 1 == ended.returncode

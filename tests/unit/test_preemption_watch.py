@@ -50,11 +50,11 @@ def notice(left_s: float) -> Find:
 class Worker:
     """Notes what it is told."""
 
-    def __init__(self, source: Script, *, grace_s: float = 25.0) -> None:
+    def __init__(self, source: Script, *, grace_s: float = 25.0, least_s: float = 0.01) -> None:
         self.left_s: list[float] = []
         self.was_told, self.is_overdue = threading.Event(), threading.Event()
         self.watch = PreemptionWatch(
-            source=source, grace_s=grace_s, on_notice=self._told, on_overdue=self.is_overdue.set
+            source=source, grace_s=grace_s, on_notice=self._told, on_overdue=self.is_overdue.set, least_s=least_s
         )
         self.watch.start()
 
@@ -91,6 +91,21 @@ def test_a_worker_that_is_still_there_when_the_time_is_over_is_ended() -> None:
 
     assert worker.is_overdue.wait(LIMIT_S)
     assert [0.0] == worker.left_s
+
+
+def test_a_notice_that_leaves_nothing_leaves_the_time_to_give_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    def wait(_: threading.Event, timeout: float | None = None) -> bool:
+        waits.append(timeout)
+        return False
+
+    monkeypatch.setattr(threading.Event, "wait", wait)
+    watch = PreemptionWatch(source=Script(notice(0.0)), grace_s=25.0, on_notice=lambda _: None, on_overdue=lambda: None)
+
+    watch._run()
+
+    assert [3.0] == waits
 
 
 def test_a_watch_that_is_closed_looks_no_more() -> None:

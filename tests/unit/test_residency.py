@@ -229,6 +229,14 @@ def test_what_is_pinned_never_goes_and_what_has_no_room_beside_it_says_so() -> N
     assert "it needs 40 MB beside what must stay loaded, and this worker may use 100 MB" == residency.misfit("c")
 
 
+def test_what_is_loaded_anew_makes_way_for_itself() -> None:
+    residency = holding("a", "b", pinned=["a", "b"])
+    residency.saw({"b": waiting(MUCH)})
+
+    assert "" == residency.misfit("b")
+    assert Plan(load=("b",)) == residency.plan(["b"], busy=(), now=0.0)
+
+
 def test_what_passes_and_loads_need_for_a_moment_is_kept_free() -> None:
     residency = holding("a")
     residency.expect("c", Footprint(40 * MB, extra_bytes=21 * MB))
