@@ -16,6 +16,8 @@ from headrace.errors import SettingsError, StoreUnavailable
 
 #: Big enough that a call costs little beside its copy, small enough that a fetch needs no memory to speak of.
 CHUNK_BYTES = 4 * 1024 * 1024
+#: Parts of 5 MiB that are on their way at once: more would only lie in memory where the store is slow.
+_PARTS_AT_ONCE = 3
 
 
 class ObjectStore:
@@ -82,7 +84,7 @@ class ObjectStore:
     def put_stream(self, path: str, chunks: Iterator[bytes]) -> None:
         """Write a large object, seen by nobody before the last chunk; an exception from `chunks` leaves nothing."""
         with self._asked():
-            obstore.put(self._store, path, chunks)
+            obstore.put(self._store, path, chunks, max_concurrency=_PARTS_AT_ONCE)
 
     def get(self, path: str) -> bytes | None:
         """Read a small object; None if there is none."""
