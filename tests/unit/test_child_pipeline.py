@@ -311,6 +311,6 @@ def test_a_child_whose_reader_fails_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "workers.child", *map(str, (down, up, marks)), *places, "1", "0", "cpu"]
 
     # The parent's end stays open: nothing but the failure can end it.
-    ended = subprocess.run([*command, "info", "text"], pass_fds=(down, up, marks), check=False, timeout=60)
+    ended = subprocess.run([*command, "INFO", "text"], pass_fds=(down, up, marks), check=False, timeout=60)
 
     assert 1 == ended.returncode
