@@ -296,8 +296,8 @@ class JobPath:
         for held in self.held.blame(suspects, lost):
             self._give_up(held, cause)
         # Suspects stay, under the same leases: elsewhere nobody would know that they must run alone.
-        waiting = [held for held in self.held.all() if held.ref == loading]
-        self.give_back([held for held in waiting if held.slot not in self.held.suspects])
+        for_loading = [held for held in self.held.all() if held.ref == loading]
+        self.give_back([held for held in for_loading if held.slot not in self.held.suspects])
         self._on_models()
 
     def _separate(self, suspects: list[int], loading: str | None, lost: Collection[str]) -> None:
