@@ -18,7 +18,8 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CANARY = 123456.75
 #: What one request for the API and one job leave behind.
 EXPECTED = {
-    "api": 'headrace_http_requests_total{method="POST",route="/v1/jobs",status="200"}',
+    # 200 if the job ended while its submitter waited, 202 on a slower machine.
+    "api": 'headrace_http_requests_total{method="POST",route="/v1/jobs",status="20',
     "scheduler": 'headrace_job_service_seconds_count{model="numpy_scorer@1",tier="standard"}',
     "worker": 'headrace_batch_size_count{model="numpy_scorer@1"}',
     "courier": "headrace_webhook_attempts_under_way",
