@@ -40,7 +40,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = Up(tmp_path_factory.mktemp("observed"), settings)
     try:
         up.push()
-        wait_for(up.serves, "a job")
+        wait_for(lambda: up.serves() and up.serves(), "a job, and another when the model is loaded")
         wait_for(lambda: targets_of(up).keys() >= EXPECTED.keys(), "everybody says where its metrics are")
         yield up
     finally:
@@ -54,13 +54,14 @@ def lines_of(up: Up) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("service", EXPECTED)
 def test_promtool_finds_nothing_to_say_against_the_metrics(service: str, up: Up, program: Callable[[str], str]) -> None:
-    page = httpx2.get(targets_of(up)[service], headers={"Accept": "text/plain"})
+    url = targets_of(up)[service]
+    wait_for(lambda: EXPECTED[service] in httpx2.get(url, headers={"Accept": "text/plain"}).text, "it has been counted")
+    page = httpx2.get(url, headers={"Accept": "text/plain"})
 
     command = [program("promtool"), "check", "metrics", "--extended"]
     checked = subprocess.run(command, input=page.text, capture_output=True, text=True, check=False)
 
     assert (0, "") == (checked.returncode, checked.stderr), page.text
-    assert EXPECTED[service] in page.text
 
 
 @pytest.mark.parametrize("service", EXPECTED)
