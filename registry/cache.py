@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -168,8 +169,7 @@ def _digest(part: BinaryIO) -> "hashlib._Hash":
 def _link(content: Path, target: Path) -> None:
     """Give a content its name in a version; a copy where the disk knows no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    spare = target.with_name(f".{target.name}.{os.getpid()}")
-    spare.unlink(missing_ok=True)
+    spare = target.with_name(f".{target.name}.{secrets.token_hex(8)}")  # threads and containers share process ids
     try:
         spare.hardlink_to(content)
     except OSError:
