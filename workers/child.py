@@ -108,19 +108,28 @@ class Child:
             self._let_go(ref)
         began, before_bytes = time.monotonic(), self._memory.used_bytes()
         self._memory.reset_peak()
-        try:
-            runtime = self._models.load(ref, state)
-        except HeadraceError as error:
-            return self._say(Frame.REFUSED, ref, error.detail)
-        except Exception as error:
-            log.exception("%s cannot be loaded", ref)
-            return self._say(Frame.REFUSED, ref, f"{type(error).__name__}: {error}")
+        if refusal := self._attempt(ref, state):
+            # What the failed load has left goes first, and its former self is gone already.
+            self._memory.give_back()
+            return self._say(Frame.REFUSED, ref, refusal, self._memory.used_bytes())
         self._settle()
         took_s, used_bytes = time.monotonic() - began, self._memory.used_bytes()
         size_bytes = max(used_bytes - before_bytes, 0)
         extra_bytes = self._memory.peak_bytes() - before_bytes - size_bytes
         log.info("%s loaded in %.1f s; it uses %.0f MB", ref, took_s, size_bytes / 1e6)
-        return self._say(Frame.LOADED, ref, runtime.max_batch, (size_bytes, extra_bytes, took_s), used_bytes)
+        most = self._models.limits[ref].max_batch
+        return self._say(Frame.LOADED, ref, most, (size_bytes, extra_bytes, took_s), used_bytes)
+
+    def _attempt(self, ref: str, state: bytes) -> str:
+        """Load a version; answers why that failed, empty if it did not."""
+        try:
+            self._models.load(ref, state)
+        except HeadraceError as error:
+            return error.detail
+        except Exception as error:
+            log.exception("%s cannot be loaded", ref)
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def _unload(self, ref: str) -> None:
         self._let_go(ref)

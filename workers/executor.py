@@ -40,8 +40,8 @@ class ExecutorListener(Protocol):
     def model_unloaded(self, ref: str, used_bytes: int) -> None:
         """A model version is gone; without it the child uses so much memory."""
 
-    def model_refused(self, ref: str, error: str) -> None:
-        """A model version could not be loaded."""
+    def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
+        """A model version could not be loaded; the child uses so much memory now."""
 
     def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
         """A forward pass begins, so the one before has ended; 0 s if nobody knows how long it takes."""
@@ -271,10 +271,10 @@ class Executor:
             case [Frame.UNLOADED, ref, used_bytes]:
                 self._entrusted.discard(ref)
                 self.listener.model_unloaded(ref, used_bytes)
-            case [Frame.REFUSED, ref, error]:
+            case [Frame.REFUSED, ref, error, used_bytes]:
                 self._entrusted.discard(ref)
                 self._loaded()
-                self.listener.model_refused(ref, error)
+                self.listener.model_refused(ref, error, used_bytes)
             case [Frame.LEARNED, ref, state]:
                 self.listener.model_learned(ref, state)
             case [Frame.HELLO, pid]:

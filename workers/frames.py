@@ -10,7 +10,7 @@ Up, child to parent:
     HELLO   [pid]                                   ready for work
     LOADED  [ref, max_batch, [size_bytes, extra_bytes, load_s], used_bytes]   a `Footprint`, and what all use now
     UNLOADED [ref, used_bytes]
-    REFUSED [ref, error]                            could not be loaded
+    REFUSED [ref, error, used_bytes]                could not be loaded; what all use now
     STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
     DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`
     LEARNED [ref, state]                            what is known of a version's speed by now

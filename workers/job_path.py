@@ -272,11 +272,12 @@ class JobPath:
         self.trial.proceed()
         self._on_models()
 
-    def model_refused(self, ref: str, error: str) -> None:
+    def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
         """A version cannot run here: give back what waits for it."""
         log.error("%s cannot be loaded: %s", ref, error)
         self.models.refused(ref, error, time.monotonic())
-        self.residency.refused(ref, time.monotonic())
+        process = self._children.process_of(ref)
+        self.residency.refused(ref, used_bytes=used_bytes, now=time.monotonic(), process=process)
         self.give_back([held for held in self.held.all() if held.ref == ref])
         self._on_models()
 

@@ -109,8 +109,11 @@ class Residency:
             self._eviction.evicted(ref)
         self._eviction.gone(ref)
 
-    def refused(self, ref: str, now: float) -> None:
-        """A version could not be loaded."""
+    def refused(self, ref: str, *, used_bytes: int, now: float, process: str = "") -> None:
+        """A version could not be loaded, and is not there any more if it had been; its process uses so much memory."""
+        self._used[process] = used_bytes
+        self.leaving.discard(ref)
+        self._eviction.gone(ref)
         self._coming = None if self._coming == ref else self._coming
         self._moving.discard(ref)
         self._rest(self.footprint(ref).load_s, now)

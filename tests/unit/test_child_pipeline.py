@@ -301,6 +301,21 @@ def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
     assert [Frame.LOADED] == [message[0] for message in rig.told()]
 
 
+def test_a_version_that_cannot_be_loaded_anew_is_gone_and_the_parent_is_told_what_is_in_use(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Child(up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
+    monkeypatch.setattr(Runtime, "load", classmethod(lambda *_, **__: 1 / 0))
+
+    child._load(REF, b"")
+
+    [[kind, ref, error, used_bytes]] = rig.told()
+    assert (Frame.REFUSED, REF, "ZeroDivisionError: division by zero") == (kind, ref, error)
+    assert isinstance(used_bytes, int)
+    assert used_bytes > 0
+    assert rig.models.get(REF) is None
+
+
 def test_a_child_whose_reader_fails_ends(tmp_path: Path) -> None:
     down, parent = os.pipe()
     _, up = os.pipe()

@@ -237,6 +237,17 @@ def test_what_is_loaded_anew_makes_way_for_itself() -> None:
     assert Plan(load=("b",)) == residency.plan(["b"], busy=(), now=0.0)
 
 
+def test_what_could_not_be_loaded_anew_is_resident_no_more_and_its_memory_is_there_for_others() -> None:
+    residency = holding("a", "b")
+    residency.saw({"b": waiting(MUCH)})
+    assert Plan(load=("b",)) == residency.plan(["b"], busy=(), now=0.0)
+
+    residency.refused("b", used_bytes=40 * MB, now=0.0)
+
+    residency.expect("c", Footprint(40 * MB))
+    assert Plan(load=("c",)) == residency.plan(["c"], busy=(), now=0.0)
+
+
 def test_what_passes_and_loads_need_for_a_moment_is_kept_free() -> None:
     residency = holding("a")
     residency.expect("c", Footprint(40 * MB, extra_bytes=21 * MB))
