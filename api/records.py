@@ -55,6 +55,7 @@ def timeline_document(job: Job) -> dict[str, Any]:
     steps = [
         ("accepted", job.created_ms),
         ("ready", ready_ms),
+        ("hastened", job.hastened_ms),
         ("claimed", job.claimed_ms),
         ("started", job.started_ms if _has_run(job) else None),
         (job.status if job.status.is_terminal else "ended", job.ended_ms),

@@ -204,7 +204,10 @@ class JobRecord(_Shape):
 class TimelineStep(_Shape):
     """Something that happened to a job."""
 
-    step: str = Field(description="`accepted`, `ready`, `claimed`, `started`, or the state that it ended in.")
+    step: str = Field(
+        description="`accepted`, `ready`, `hastened` (moved from the spot tier for its deadline), `claimed`, `started`,"
+        " or the state that it ended in."
+    )
     at: AwareDatetime
 
 

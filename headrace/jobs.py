@@ -124,6 +124,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "i": "fingerprint of its request, if its submitter chose the id",
         "j": "virtual ms that its tenant was charged when it was claimed",
         "M": "ms of its worker's time that its last pass took for it",
+        "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
     }
 )
 
@@ -203,6 +204,8 @@ class Job:
     rescues: int = 0
     #: Of its worker's time that its last pass took for it.
     spent_ms: float | None = None
+    #: Moved from the spot tier, since its deadline was at risk there.
+    hastened_ms: int | None = None
 
     @property
     def member(self) -> str:
@@ -249,6 +252,7 @@ class Job:
             ready_ms=optional("o"),
             rescues=optional("k") or 0,
             spent_ms=float(record["M"]) if record.get("M") else None,
+            hastened_ms=optional("H"),
         )
 
 

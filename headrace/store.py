@@ -23,6 +23,8 @@ from headrace.store_records import (
     DeadLetter,
     Failure,
     Forgotten,
+    Hastened,
+    Hastening,
     Outcome,
     Place,
     QueueCounts,
@@ -168,6 +170,15 @@ class JobStore:
     def promote(self, *, limit: int) -> RedisOp[int]:
         """Make delayed jobs ready whose time has come; answers how many."""
         return RedisOp(int, self._keyed(limit), load_script("promote"))
+
+    def hasten(self, rows: Sequence[Hastening], *, cursor: int, limit: int, most: int) -> RedisOp[Hastened]:
+        """Look at `limit` near deadlines from `cursor`; move at most so many jobs that are at risk."""
+        horizon_ms = math.ceil(max(row.horizon_ms for row in rows))
+        flat: list[Argument] = []
+        for group, tier, waiting, each_ms, needs_ms, least_ms in rows:
+            flat += (group, tier, waiting, round(each_ms, 3), math.ceil(needs_ms), math.ceil(least_ms))
+        args = self._keyed(cursor, limit, most, horizon_ms, *flat)
+        return RedisOp(lambda reply: Hastened(*reply), args, load_script("hasten"))
 
     def sweep(self, tenant: str, *, cursor: int, limit: int, result_ttl_s: int) -> RedisOp[Swept]:
         """Look at `limit` jobs of a tenant's index from `cursor`: forget what is gone, mend what is in no set."""

@@ -160,6 +160,34 @@ class Amended(NamedTuple):
     depth: int
 
 
+class Hastening(NamedTuple):
+    """When jobs of a group are moved, and to which tier; times in ms."""
+
+    group: str
+    tier: Tier
+    #: Jobs that wait in the group.
+    waiting: int
+    #: How much longer a job waits for each that is before it.
+    each_ms: float
+    #: What it needs besides to end where it goes.
+    needs_ms: float
+    #: With less it ends late also there.
+    least_ms: float
+
+    @property
+    def horizon_ms(self) -> float:
+        """No job is at risk whose deadline is further away."""
+        return self.waiting * self.each_ms + self.needs_ms
+
+
+class Hastened(NamedTuple):
+    """Answer to a look at deadlines that are near."""
+
+    moved: int
+    #: Where to go on; 0 when all were looked at.
+    cursor: int
+
+
 class Browsed(NamedTuple):
     """An entry of a tenant's index."""
 

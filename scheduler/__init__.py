@@ -5,6 +5,7 @@ time), `housekeeping` (reap, expire, promote, sweep), `reap_guard` (when taking 
 `tidier`. It takes bad versions back (`canary_watch`). It scales: `observer` (with `meters`) looks, `observation` is
 what it sees, `forecaster` (with `forecast_models`) what it expects; `demand` and `policy` decide, with `pool_scaler`
 and one of the `rules` (those of others are `baseline_rules`; `named_rules` finds one); `scaler` writes down.
+`hastener` (with `deadline_risk`) moves jobs that spot machines would end too late.
 `wake` hears the first job of a queue that nobody serves.
 `python -m scheduler.simulate` runs the same policy over a trace (`simulation/`).
 `python -m scheduler.up` owns every process of a one-machine system: `system` (what it is made of), `service` (API,

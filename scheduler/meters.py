@@ -2,10 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from headrace.presence import WorkerPresence
+from headrace.presence import ModelPresence, WorkerPresence
 from scheduler.forecast_models import Array
 from scheduler.observation import ClassLoad
 
@@ -82,10 +82,25 @@ class StartMeter:
         return max(self._starts.get(worker_class, ((_COLD_START_S, {}),)), key=lambda start: start[0])
 
 
-class JobTimes:
-    """Seconds of work in one job, by worker class and model version: the mean over the workers that measured it."""
+def job_s(model: ModelPresence) -> float | None:
+    """Seconds of work in one job; None until a pass was run."""
+    return model.job_s
 
-    def __init__(self) -> None:
+
+def pass_s(model: ModelPresence) -> float | None:
+    """Seconds that a pass takes, from loading on; None until one was run."""
+    return model.busy_s / model.passes if model.passes else None
+
+
+class JobTimes:
+    """Seconds of something, by worker class and model version: the mean over the workers that measured it.
+
+    Args:
+        measured: what of a model on a worker; by default the work in one job.
+    """
+
+    def __init__(self, measured: Callable[[ModelPresence], float | None] = job_s) -> None:
+        self._measured = measured
         self._by_class: dict[str, dict[str, float]] = {}
 
     def note(self, workers: Iterable[WorkerPresence]) -> None:
@@ -93,8 +108,8 @@ class JobTimes:
         seen: dict[tuple[str, str], list[float]] = {}
         for worker in workers:
             for ref, model in worker.models.items():
-                if model.job_s is not None:
-                    seen.setdefault((worker.worker_class, ref), []).append(model.job_s)
+                if (seconds := self._measured(model)) is not None:
+                    seen.setdefault((worker.worker_class, ref), []).append(seconds)
         for (name, ref), times in seen.items():
             self._by_class.setdefault(name, {})[ref] = sum(times) / len(times)
 

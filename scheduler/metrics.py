@@ -36,6 +36,10 @@ _QUEUE = ("model", "tier")
 STATS = {
     "rescued": ("headrace_jobs_rescued", "Jobs taken back from silent workers."),
     "preempted": ("headrace_jobs_preempted", "Jobs given back, uncharged, because their machine was taken away."),
+    "hastened": (
+        "headrace_jobs_hastened",
+        "Jobs moved from the spot tier, since they would have ended too late there.",
+    ),
     "dead": ("headrace_jobs_dead", "Jobs that were given up: dead letters."),
     "late_refused": ("headrace_results_refused", "Results that came after their lease was lost."),
     "quarantined": ("headrace_records_quarantined", "Job records that were found broken."),

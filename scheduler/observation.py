@@ -44,6 +44,8 @@ class ClassLoad(NamedTuple):
     job_s: Mapping[str, float] = {}
     #: The stages of that cold start, in seconds.
     start_s: Mapping[str, float] = {}
+    #: Seconds that a pass of a model version takes, as measured on this class's workers.
+    pass_s: Mapping[str, float] = {}
 
     @property
     def alive(self) -> int:
@@ -58,6 +60,10 @@ class ClassLoad(NamedTuple):
     def work_s(self, ref: ModelRef, jobs: float) -> float:
         """The work in so many jobs."""
         return jobs * self.job_s.get(str(ref), UNMEASURED_JOB_S)
+
+    def pass_of(self, ref: ModelRef) -> float:
+        """Seconds that a pass takes: a job's, where nobody has seen one."""
+        return self.pass_s.get(str(ref), self.work_s(ref, 1))
 
 
 class Observation(NamedTuple):

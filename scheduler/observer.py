@@ -12,7 +12,7 @@ from headrace.store_records import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
 from headrace.worker_fit import NOTHING, Needs
 from scheduler.forecaster import level_tau_s
-from scheduler.meters import JobTimes, RateMeter, StartMeter
+from scheduler.meters import JobTimes, RateMeter, StartMeter, pass_s
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 
 
@@ -38,7 +38,8 @@ class Observer:
         self._connection = connection
         self._classes = classes
         self._needs = needs
-        self._rates, self._starts, self._times = RateMeter(), StartMeter(), JobTimes()
+        self._rates, self._starts = RateMeter(), StartMeter()
+        self._times, self._passes = JobTimes(), JobTimes(pass_s)
 
     def observe(self, now: float) -> Observation:
         """Look; `now` is monotonic seconds.
@@ -55,6 +56,7 @@ class Observer:
         desired = run(RedisOp(_numbers, ("HGETALL", keys.desired)))
         self._starts.note(workers)
         self._times.note(workers)
+        self._passes.note(workers)
         return self._put_together(depths, counts, workers, desired, now)
 
     def _put_together(
@@ -97,6 +99,7 @@ class Observer:
             cold_start_s=self._starts.cold_start_s(name),
             start_s=self._starts.stages(name),
             job_s=self._times.of_class(name, averages),
+            pass_s=self._passes.of_class(name, {}),
         )
 
 

@@ -1,4 +1,7 @@
-"""Scaler: observes, decides, and writes down how many workers there should be, with the reasons."""
+"""Scaler: observes, decides, and writes down how many workers there should be, with the reasons.
+
+What it saw also says which jobs cannot wait for spot machines any longer; `hastener` moves them.
+"""
 
 import logging
 import time
@@ -10,6 +13,7 @@ from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
+from scheduler.hastener import Hastener
 from scheduler.leadership import Lead, Leadership
 from scheduler.needs_book import NeedsBook
 from scheduler.observation import Observation
@@ -40,6 +44,7 @@ class Scaler:
         self._observer = Observer(store=store, connection=connection, classes=classes, needs=needs.of)
         self._policy = ScalingPolicy(classes=classes, rule=settings.scaling_rule)
         self._market = SpotMarket(classes=classes)
+        self._hastener = Hastener(classes=classes, store=store, connection=connection)
         self._fence = 0
         #: Groups that nobody will serve until somebody looks again.
         self.unserved: tuple[str, ...] = ()
@@ -64,6 +69,7 @@ class Scaler:
             log.info("%s: %d -> %d workers: %s", change.worker_class, change.before, change.after, change.reason)
         self._connection.run(self._leadership.desire(lead, decision.counts, report=report, changes=changes))
         failpoint("scheduler.desired")
+        self._hastener.step(seen)
 
     def _report(self, lead: Lead, seen: Observation, decision: Decision) -> ScalingReport:
         rows = []

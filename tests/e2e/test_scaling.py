@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -30,18 +31,33 @@ CLASSES = {
 JOBS = {Tier.PRIORITY: 20, Tier.STANDARD: 150, Tier.SPOT: 150}
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    source = tmp_path / "source"
+#: Spot machines cannot be had.
+GONE = {
+    "on-demand": WorkerClass(tiers=(Tier.PRIORITY, Tier.STANDARD)),
+    "spot": WorkerClass(tiers=(Tier.SPOT,), min_workers=0, max_workers=0, is_spot=True),
+}
+
+
+@contextmanager
+def running(folder: Path, classes: dict[str, WorkerClass]) -> Iterator[Up]:
+    """A system with such workers and the sleep model."""
+    source = folder / "source"
     shutil.copytree(CHECKOUT / "bench" / "models" / "sleep", source)
     (source / "parameters.json").write_text(json.dumps({"forward_ms": 200, "max_batch": 4}))
-    Registry(url=(tmp_path / "registry").as_uri()).push(source, name="sleep")
-    classes = as_environment(Settings(worker_classes=CLASSES))["HEADRACE_WORKER_CLASSES"]
-    up = Up(tmp_path, {"HEADRACE_WORKER_CLASSES": classes})
+    Registry(url=(folder / "registry").as_uri()).push(source, name="sleep")
+    up = Up(
+        folder, {"HEADRACE_WORKER_CLASSES": as_environment(Settings(worker_classes=classes))["HEADRACE_WORKER_CLASSES"]}
+    )
     wait_for(lambda: up.says("Headrace is up"), "the API")
     yield up
     if up.process.poll() is None:
         up.end()
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    with running(tmp_path, CLASSES) as up:
+        yield up
 
 
 @pytest.fixture
@@ -78,6 +94,20 @@ def test_a_burst_starts_workers_which_are_drained_after_it_though_the_scheduler_
     wait_for(lambda: up.log.read_text().count("has finished (ended with status 0)") == 2, "two drained workers")
     assert not up.says("is killed")
     assert lost_jobs(up) == (0, 0)
+
+
+def test_a_job_with_a_deadline_is_done_in_time_though_no_spot_machine_comes(tmp_path: Path) -> None:
+    with running(tmp_path, GONE) as up:
+        wait_for(lambda: ready_workers(up) == {"on-demand": 1}, "the worker")
+        patient = up.client.submit("sleep", "x", tier="spot")
+        job = up.client.submit("sleep", "x", tier="spot", deadline=12)
+
+        record = job.wait(timeout_s=60)
+        steps = [step["step"] for step in up.client.timeline(job.id)["steps"]]
+
+        assert (JobStatus.SUCCEEDED, "standard") == (record.status, record.document["tier"])
+        assert ["accepted", "ready", "hastened", "claimed"] == steps[:4]
+        assert (JobStatus.QUEUED, "spot") == (patient.record().status, patient.record().document["tier"])
 
 
 def ready_workers(up: Up) -> dict[str, int]:

@@ -19,6 +19,7 @@ _FAIR = "tests/integration/test_scripts_fair.py"
 _CARE = "tests/integration/test_scripts_care.py"
 _SUBMIT = "tests/integration/test_scripts_submit.py"
 _INJECTED = "tests/integration/test_scripts_injected.py"
+_HASTEN = "tests/integration/test_scripts_hasten.py"
 _ENGINE = "tests/integration/test_engine.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
@@ -284,6 +285,13 @@ FURTHER = (
         "            on_reply(reply)\n        except Exception:\n",
         "            on_reply(reply)\n        except ZeroDivisionError:\n",
         "tests/integration/test_wire.py::test_a_callback_that_raises_does_not_end_the_loop",
+    ),
+    Mutation(
+        "what waits for spot machines is moved whatever its deadline",
+        "headrace/lua/hasten.lua",
+        "  if risk and left < risk then\n",
+        "  if risk then\n",
+        f"{_HASTEN}::test_how_long_a_job_would_wait_goes_by_how_many_are_before_it",
     ),
     Mutation(
         "who lost the lead may write",

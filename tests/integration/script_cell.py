@@ -17,6 +17,8 @@ from headrace.store_records import (
     CommitAnswer,
     Failure,
     Forgotten,
+    Hastened,
+    Hastening,
     Outcome,
     Reaped,
     Submitted,
@@ -31,6 +33,7 @@ T = TypeVar("T")
 REF: Final = ModelRef("m", 1)
 GROUPS: Final = tuple(group_of(REF, tier) for tier in Tier)
 STANDARD: Final = group_of(REF, Tier.STANDARD)
+SPOT: Final = group_of(REF, Tier.SPOT)
 TTL_S: Final = 600
 
 
@@ -126,6 +129,21 @@ class Cell:
         """Change a job that waits; answers the outcome."""
         amended = self.run(self.store.amend(self.job(member), Amendment(**change), cap=cap))
         return amended.outcome if amended else None
+
+    def hasten(
+        self,
+        *,
+        tier: Tier = Tier.STANDARD,
+        each_ms: float = 0.0,
+        needs_ms: float = 60_000.0,
+        least_ms: float = 0.0,
+        cursor: int = 0,
+        limit: int = 100,
+        most: int = 100,
+    ) -> Hastened:
+        """Move spot jobs that end too late: by default those whose deadline is within a minute."""
+        row = Hastening(SPOT, tier, 1000, each_ms, needs_ms, least_ms)
+        return self.run(self.store.hasten([row], cursor=cursor, limit=limit, most=most))
 
     def expire(self) -> int:
         """Expire what is due."""

@@ -205,6 +205,14 @@ def amending_what_is_delayed(ledger: Ledger) -> Act:
     return lambda: ledger.amend("default/a", Amendment(Tier.SPOT))
 
 
+def hastening(ledger: Ledger) -> Act:
+    soon = ledger.cell.now_ms() + 60_000
+    for job_id in ("a", "b"):
+        ledger.submit(job_id, tier=Tier.SPOT, deadline_ms=soon)
+    ledger.submit("other", tier=Tier.SPOT, deadline_ms=soon, tenant="other")
+    return ledger.hasten
+
+
 def expiring(ledger: Ledger) -> Act:
     soon = ledger.cell.now_ms() + 60_000
     for job_id in ("runs", "claimed", "waits"):
@@ -327,6 +335,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
     "erase": [erasing_what_waits, erasing_what_runs, erasing_what_has_ended],
     "amend": [amending_what_waits, amending_what_is_delayed],
+    "hasten": [hastening],
     "expire": [expiring],
     "reap": [reaping],
     "promote": [promoting],

@@ -105,6 +105,13 @@ def test_the_time_of_a_job_is_what_workers_measured_else_the_average_since_ever(
     assert observer.observe(0.0).classes["gpu"].job_s == {str(REF): 0.25, str(other): 0.5}
 
 
+def test_the_time_of_a_pass_is_the_mean_of_those_that_workers_ran(cell: Cell, observer: Observer) -> None:
+    speak(cell, "w1", models={str(REF): ModelPresence(state=ModelState.READY, passes=4, busy_s=2.0)})
+    speak(cell, "w2", models={str(REF): ModelPresence(state=ModelState.READY)})
+
+    assert observer.observe(0.0).classes["gpu"].pass_s == {str(REF): 0.5}
+
+
 @pytest.fixture
 def leadership(keys: Keys) -> Leadership:
     return Leadership(keys=keys, scheduler="s1", ttl_ms=60_000)
@@ -180,6 +187,25 @@ def test_when_spot_machines_cannot_be_had_others_stand_in_after_a_grace(
     assert {b"gpu": b"0", b"spot": b"2"} == before
     assert {b"gpu": b"2", b"spot": b"2"} == cell.redis.hgetall(keys.desired)
     assert "2 stand in for spot, of which 0 of 2 are ready" in changes(cell)[-1].reason
+
+
+def test_a_job_that_spot_machines_would_end_too_late_is_moved_and_scaled_for_elsewhere(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    urgent = WorkerClass(min_workers=0, max_workers=4, tiers=(Tier.PRIORITY, Tier.STANDARD))
+    spot = WorkerClass(min_workers=0, max_workers=4, tiers=(Tier.SPOT,), is_spot=True)
+    settings = Settings(cell=keys.cell, worker_classes={"gpu": urgent, "spot": spot})
+    scaler = Scaler(settings=settings, connection=connection, store=JobStore(keys), leadership=leadership)
+    for job_id, in_ms in (("soon", 5_000), ("late", 600_000)):
+        cell.submit(job_id, tier=Tier.SPOT, deadline_ms=cell.now_ms() + in_ms)
+
+    scaler.step(lead, 0.0)
+    before = cell.redis.hgetall(keys.desired)
+    scaler.step(lead, 1.0)
+
+    assert {b"gpu": b"0", b"spot": b"1"} == before
+    assert {b"gpu": b"1", b"spot": b"1"} == cell.redis.hgetall(keys.desired)
+    assert (Tier.STANDARD, Tier.SPOT) == (cell.job("default/soon").tier, cell.job("default/late").tier)
 
 
 def test_who_lost_the_lead_changes_nothing(

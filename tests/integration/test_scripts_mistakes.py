@@ -126,6 +126,11 @@ MISTAKES = {
         "if not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
         "leave_ready(before, member)\nif not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
     ),
+    "hasten leaves the old place first": Mutation(
+        "hasten",
+        "  enter_ready(after, member, score)\n",
+        "  leave_ready(before, member)\n  enter_ready(after, member, score)\n",
+    ),
     "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
 }
 

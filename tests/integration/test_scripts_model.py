@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from headrace.jobs import JobStatus, Lease
 from headrace.keys import Keys, group_of
-from headrace.store_records import CommitAnswer, Swept
+from headrace.store_records import CommitAnswer, Hastened, Swept
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import FLOOR_MS, OFFSET_MS, Tier
 from headrace.webhooks import DeliveryState, delivery_id_of
@@ -39,6 +39,8 @@ class ModelJob:
     """What should be true of a job."""
 
     score: int
+    #: The tier by which its score counts; it may be served in another.
+    place: Tier
     max_attempts: int
     deadline: bool = False
     status: JobStatus = QUEUED
@@ -113,7 +115,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **kinds.get(kind, {})).member
         score = OFFSET_MS[tier] + (FAR_MS if kind == "later" else 0)
         self.jobs[member] = ModelJob(
-            score, attempts, kind == "deadline", is_delayed=kind == "later", has_listener=kind == "told"
+            score, tier, attempts, kind == "deadline", is_delayed=kind == "later", has_listener=kind == "told"
         )
 
     @precondition(lambda self: any(job.is_ready for job in self.jobs.values()))
@@ -213,11 +215,22 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         member = self._pick(pick, list(self.jobs))
         job = self.jobs[member]
         if job.status is QUEUED and job.lease is None:
-            job.score += OFFSET_MS[tier] - OFFSET_MS[self.cell.job(member).tier]
+            job.score += OFFSET_MS[tier] - OFFSET_MS[job.place]
+            job.place = tier
 
             assert "amended" == self.cell.amend(member, tier=tier)
         else:
             assert self.cell.amend(member, tier=tier) in ("held", *JobStatus)
+
+    @precondition(lambda self: any(job.is_ready and job.deadline for job in self.jobs.values()))
+    @rule()
+    def hasten(self) -> None:
+        """Spot machines are gone: what waits for them and has a deadline goes to the next tier, and keeps its place."""
+        at_risk = [member for member, job in self.jobs.items() if job.is_ready and job.deadline]
+        spot = [member for member in at_risk if self.cell.job(member).tier is Tier.SPOT]
+
+        assert Hastened(len(spot), 0) == self.cell.hasten(needs_ms=2 * FAR_MS)
+        assert all(Tier.STANDARD is self.cell.job(member).tier for member in spot)
 
     @rule(pick=st.integers(0, 99))
     def cancel(self, pick: int) -> None:

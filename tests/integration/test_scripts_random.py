@@ -18,6 +18,7 @@ from tests.integration.script_scenarios import Bench
 _VERBS = (
     *("submit", "submit", "take", "take_and_start", "take_and_start", "start", "commit", "commit", "fail"),
     *("fail_with_backoff", "release", "renew", "cancel", "reap", "promote", "expire", "sweep", "amend", "erase"),
+    "hasten",
 )
 
 

@@ -3,7 +3,7 @@
 from headrace.jobs import FIELDS, MAX_VALUE_BYTES, Cause, JobStatus, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.store_records import Failure
+from headrace.store_records import Failure, Hastening
 from headrace.submission import fingerprint
 from headrace.tiers import Tier
 from tests.integration.script_cell import TTL_S, Cell, new_job
@@ -24,7 +24,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         job_id,
         tenant=LONGEST_TENANT,
         ref=LONGEST_MODEL,
-        tier=Tier.PRIORITY,
+        tier=Tier.SPOT,
         input=b"x" * 65_536,
         max_attempts=100,
         not_before_ms=far,
@@ -40,6 +40,8 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
     cell.run(cell.store.submit(job, cap=10))
     cell.lapse_delays()
     cell.run(cell.store.promote(limit=1))
+    at_risk = Hastening(group_of(LONGEST_MODEL, Tier.SPOT), Tier.PRIORITY, 1, 0.0, far, 0.0)
+    cell.run(cell.store.hasten([at_risk], cursor=0, limit=10, most=10))
     groups = [group_of(LONGEST_MODEL, Tier.PRIORITY)]
 
     leases = [lease.lease for lease in cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9).jobs]
