@@ -19,6 +19,7 @@ from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
 from headrace.store_records import Browsed, SubmitOutcome, Submitted
 from headrace.submission import (
+    Bounds,
     Changes,
     SubmitBody,
     fingerprint,
@@ -141,7 +142,7 @@ class JobDesk:
             job_id=job_id,
             tenant=self.tenant,
             ref=version.ref,
-            max_attempts=self.settings.max_attempts,
+            bounds=Bounds.of(self.settings, version.manifest.options),
             now_ms=now_ms,
         )
         if body.options.admission == "strict":

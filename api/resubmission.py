@@ -46,6 +46,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
             tier=job.tier,
             input=raw,
             max_attempts=job.max_attempts,
+            run_timeout_s=job.run_timeout_s,
             idempotency_key=key,
             webhook_url=hook.decode() if hook else "",
             metadata=notes or b"",

@@ -184,6 +184,7 @@ class JobRecord(_Shape):
     reason_detail: str | None = Field(description="A sentence more, where there is more to say.")
     attempts: int = Field(description="Forward passes begun.")
     max_attempts: int
+    run_timeout_s: float | None = Field(description="Seconds that its pass may take; null for as long as any.")
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None

@@ -55,6 +55,12 @@ def submit(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What you call it by; may be given often.")
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="NAME=VALUE", help="Any other of the API's: run_timeout_s=30; may be given often."
+        ),
+    ] = None,
     timeout_s: TimeoutS = None,
     as_json: AsJson = False,
     url: Url = "",
@@ -62,14 +68,15 @@ def submit(
     """Submit one input, or one a line; print ids, or with --wait results in the same order."""
     values = list(_values(value, file))
     pairs = dict(map(pair, metadata or ()))
+    options = {"tier": tier, **dict(map(option, more or ()))}
     if len(values) > 1 and not (wait_for or webhook or pairs):
         with Client(url or None, patience=_KEEPING_AT_IT) as client:
-            handed = client.submit_many(model, values, tier=tier)
+            handed = client.submit_many(model, values, **options)
         _report([one.accepted if isinstance(one, Job) else one for one in handed], _id_line, as_json=as_json)
         return
 
     async def act(client: AsyncClient, value: Any) -> JobRecord:
-        job = await client.submit(model, value, webhook=webhook or None, metadata=pairs, tier=tier)
+        job = await client.submit(model, value, webhook=webhook or None, metadata=pairs, **options)
         return await job.wait(timeout_s=timeout_s) if wait_for else job.accepted
 
     outcomes = asyncio.run(_for_each(values, act, url))
@@ -135,9 +142,22 @@ def jobs(
 
 def pair(text: str) -> tuple[str, str]:
     """What `--metadata name=value` says."""
+    return _pair(text, "--metadata")
+
+
+def option(text: str) -> tuple[str, Any]:
+    """What `--option name=value` says: the value is JSON if it can be, else a text."""
+    name, value = _pair(text, "--option")
+    try:
+        return name, orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return name, value
+
+
+def _pair(text: str, where: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise InvalidInput(f"--metadata {text}: write it as name=value")
+        raise InvalidInput(f"{where} {text}: write it as name=value")
     return name, value
 
 

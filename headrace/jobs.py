@@ -88,6 +88,8 @@ class Cause(StrEnum):
     OOM = "oom"
     #: The forward pass took longer than allowed.
     TIMEOUT = "timeout"
+    #: It ran longer than was asked for it.
+    RUN_TIMEOUT = "run_timeout"
     #: Its workers died while running it, as often as attempts were allowed.
     WORKER_LOST = "worker_lost"
     DEADLINE = "deadline"
@@ -125,6 +127,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "j": "virtual ms that its tenant was charged when it was claimed",
         "M": "ms of its worker's time that its last pass took for it",
         "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
+        "L": "s that its forward pass may take, if that was bounded for it",
     }
 )
 
@@ -165,6 +168,8 @@ class NewJob:
     dedupe_key: str = ""
     #: The submitter chose the id, so another request under it is a mismatch.
     is_named: bool = False
+    #: Seconds that its forward pass may take; None for as long as any pass.
+    run_timeout_s: float | None = None
 
     @property
     def member(self) -> str:
@@ -206,6 +211,8 @@ class Job:
     spent_ms: float | None = None
     #: Moved from the spot tier, since its deadline was at risk there.
     hastened_ms: int | None = None
+    #: Seconds that its forward pass may take, if that was bounded for it.
+    run_timeout_s: float | None = None
 
     @property
     def member(self) -> str:
@@ -253,6 +260,7 @@ class Job:
             rescues=optional("k") or 0,
             spent_ms=float(record["M"]) if record.get("M") else None,
             hastened_ms=optional("H"),
+            run_timeout_s=float(record["L"]) if record.get("L") else None,
         )
 
 
@@ -262,6 +270,7 @@ ERROR_CODES: Mapping[str, str] = {
     Cause.MODEL: "model_error",
     Cause.OOM: "out_of_memory",
     Cause.TIMEOUT: "forward_timeout",
+    Cause.RUN_TIMEOUT: "run_timeout",
     Cause.WORKER_LOST: "worker_lost",
     Cause.DEADLINE: "deadline_missed",
     Cause.INTERNAL: "internal_error",

@@ -37,6 +37,8 @@ class ModelOptions(BaseModel):
     device: Literal["any", "cuda"] = "any"
     #: Memory of its device that it needs, loaded and in its largest pass; 0: nobody knows.
     memory_bytes: int = Field(default=0, ge=0)
+    #: Longest that a job may be in a forward pass, in seconds; its submitter may ask for less. None: as long as any.
+    run_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     #: True if `preprocess` and `postprocess` may run beside `forward`, in other threads.
     overlap: bool = True
 

@@ -65,6 +65,8 @@ class ClaimedJob(NamedTuple):
     rescues: int = 0
     #: Milliseconds from the claim to its deadline, if it has one; not above 0 if that has passed.
     deadline_in_ms: int | None = None
+    #: Seconds that its forward pass may take, if that was bounded for it.
+    run_timeout_s: float | None = None
 
     @property
     def lease(self) -> Lease:
@@ -317,8 +319,8 @@ def read_submitted(reply: Reply) -> list[Submitted]:
 
 def read_claimed(reply: Reply) -> Claimed:
     """The reply of `claim`."""
-    more, come_back_ms, traces, rescues, dues = reply[:5]
-    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(5, len(reply), 6)]
+    more, come_back_ms, traces, rescues, dues, limits = reply[:6]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(6, len(reply), 6)]
     for i in range(0, len(traces), 2):
         place = traces[i] - 1
         jobs[place] = jobs[place]._replace(traceparent=traces[i + 1].decode())
@@ -328,6 +330,9 @@ def read_claimed(reply: Reply) -> Claimed:
     for i in range(0, len(dues), 2):
         place = dues[i] - 1
         jobs[place] = jobs[place]._replace(deadline_in_ms=dues[i + 1])
+    for i in range(0, len(limits), 2):
+        place = limits[i] - 1
+        jobs[place] = jobs[place]._replace(run_timeout_s=float(limits[i + 1]))
     return Claimed(jobs, bool(more), come_back_ms)
 
 

@@ -1,7 +1,7 @@
 """A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
 
 import hashlib
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,9 +10,11 @@ from headrace.addresses import Egress
 from headrace.endpoints import MARK
 from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
 from headrace.jobs import Job, NewJob
+from headrace.model_options import ModelOptions
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
+from headrace.settings import Settings
 from headrace.store_records import Amendment, SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
@@ -47,6 +49,9 @@ class Options(BaseModel):
     deadline: MomentField | None = Field(None, description="Expire it if it has not ended by then.")
     admission: Literal["queue", "strict"] = Field(
         "queue", description="`strict` refuses the job if it cannot be expected to end before its deadline."
+    )
+    run_timeout_s: float | None = Field(
+        None, ge=1, allow_inf_nan=False, description="Fail it when its forward pass has taken so many seconds."
     )
     dedupe: Dedupe | None = Field(None, description="While a job with this key is open, submitting gives that job.")
 
@@ -145,11 +150,38 @@ def fingerprint_of(document: Any) -> str:
     return hashlib.sha256(canonical).hexdigest()[:32]
 
 
-def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_attempts: int, now_ms: int) -> NewJob:
-    """The job that a body asks for; `max_attempts` stands where the body says nothing.
+class Bounds(NamedTuple):
+    """What stands where a body says nothing, and what it may ask for at most."""
+
+    max_attempts: int = 3
+    #: The longest forward pass, seconds.
+    most_run_s: float = 60.0
+    #: What the model's author allows of it; None: all.
+    model_run_s: float | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, options: ModelOptions) -> Self:
+        """Those of an installation for a version with these options."""
+        return cls(settings.max_attempts, settings.forward_limit_s, options.run_timeout_s)
+
+    def run_timeout_s(self, asked_s: float | None) -> float | None:
+        """How long a job may run; None for as long as any pass.
+
+        Raises:
+            InvalidInput: if that is longer than allowed.
+        """
+        most_s = min(self.most_run_s, self.model_run_s or self.most_run_s)
+        if asked_s is not None and asked_s > most_s:
+            problem = f"is longer than this model's jobs may run, {most_s:g} s; ask for less or leave it out"
+            raise invalid_fields([FieldError("/options/run_timeout_s", problem, "too_long")])
+        return asked_s if asked_s is not None else self.model_run_s
+
+
+def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds: Bounds, now_ms: int) -> NewJob:
+    """The job that a body asks for, within `bounds`.
 
     Raises:
-        InvalidInput: if its times cannot all be kept.
+        InvalidInput: if its times cannot all be kept, or pass a bound.
     """
     options = body.options
     not_before_ms = _ms(options.not_before, now_ms)
@@ -165,12 +197,13 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, max_at
         ref=ref,
         tier=options.tier,
         input=orjson.dumps(body.input),
-        max_attempts=options.max_attempts or max_attempts,
+        max_attempts=options.max_attempts or bounds.max_attempts,
         not_before_ms=not_before_ms,
         start_by_ms=start_by_ms,
         deadline_ms=deadline_ms,
         metadata=orjson.dumps(body.metadata) if body.metadata else b"",
         dedupe_key=options.dedupe.key if options.dedupe else "",
+        run_timeout_s=bounds.run_timeout_s(options.run_timeout_s),
     )
 
 

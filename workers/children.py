@@ -4,7 +4,7 @@ To whoever hands jobs down it looks like one `Executor`.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from workers.executor import Executor, ExecutorLimits, ExecutorListener
 from workers.loop import Loop
@@ -80,6 +80,15 @@ class Children:
         """Kill each child whose pass or load takes too long, or that is outworn; `now` is monotonic seconds."""
         for executor in self._all():
             executor.check(now)
+
+    def hear(self) -> None:
+        """Take in what all of them have said."""
+        for executor in self._all():
+            executor.hear()
+
+    def forsake(self, ref: str, slots: Collection[int], until: float) -> None:
+        """Nobody waits for these jobs of a version any more: a pass of nothing else may be cut off at `until`."""
+        self._of(ref).forsake(slots, until)
 
     def close(self) -> None:
         """End all of them for good."""

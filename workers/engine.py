@@ -208,6 +208,7 @@ class JobEngine:
     def _tick(self) -> None:
         self._ticked_at = time.monotonic()
         self._children.check(self._ticked_at)
+        self._path.end_overdue(self._ticked_at)
         self._fence()
         self._links.check()
         self._path.expect(self._catalog.footprints, self._catalog.misfits)

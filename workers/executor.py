@@ -99,6 +99,8 @@ class Executor:
         self._kill_cause = ""
         #: When it is to be replaced at the earliest.
         self._outworn_at = math.inf
+        #: Those of its pass that nobody waits for.
+        self._forsaken: set[int] = set()
         self._at_work: dict[Stage, tuple[int, float]] = {}
 
     @property
@@ -166,8 +168,7 @@ class Executor:
             return
         if self._hanging(now):
             # The loop may have stood still, as while Celery reconnects: the end of the pass may lie here unread.
-            while self._on_readable():
-                pass
+            self.hear()
         hanging = self._hanging(now)
         if hanging:
             log.error("%s took too long: killing child %s", hanging, self.pid)
@@ -177,6 +178,17 @@ class Executor:
         elif now >= self._outworn_at and not self.running and not self.loading:
             self._outworn_at = math.inf
             self.kill("replaced")
+
+    def hear(self) -> None:
+        """Take in what the child has said: after a standstill of the loop it may lie here unread."""
+        while self._process is not None and self._on_readable():
+            pass
+
+    def forsake(self, slots: Collection[int], until: float) -> None:
+        """Nobody waits for the results of these any more: a pass of nothing else counts as hanging from `until` on."""
+        self._forsaken.update(slots)
+        if self.running and self._forsaken.issuperset(self.running):
+            self._pass_deadline = min(self._pass_deadline, until)
 
     def _hanging(self, now: float) -> str:
         """What takes too long, empty if nothing does."""
@@ -264,6 +276,7 @@ class Executor:
                 self.listener.batch_done(slots, results, PassReport(*report))
             case [Frame.STARTED, ref, slots, expected_s]:
                 self.running, self._pass_deadline = slots, time.monotonic() + self.limits.forward_s
+                self._forsaken.clear()
                 self.listener.batch_started(ref, slots, expected_s)
             case [Frame.LOADED, ref, max_batch, footprint, used_bytes]:
                 self._loaded()

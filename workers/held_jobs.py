@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,7 +18,10 @@ from workers.suspects import Suspects, is_suspect
 class HeldJob:
     """A leased job."""
 
-    __slots__ = ("deadline_s", "flow", "group", "job", "leads", "ref", "request", "running", "slot", "tier")
+    __slots__ = (
+        *("began_s", "deadline_s", "flow", "group", "job", "leads", "mates"),
+        *("ref", "request", "running", "slot", "tier"),
+    )
 
     def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
         self.slot = slot
@@ -34,8 +37,15 @@ class HeldJob:
         self.leads = False
         #: True while it is in a forward pass.
         self.running = False
+        #: When that began, monotonic seconds, and how many were in it.
+        self.began_s, self.mates = 0.0, 1
         #: What Celery sees of it.
         self.request: Any = None
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether its pass has taken longer than was asked for it."""
+        limit_s = self.job.run_timeout_s
+        return limit_s is not None and self.running and now - self.began_s > limit_s
 
     @property
     def row(self) -> tuple[int, bytes, int, float, bool]:
@@ -84,11 +94,11 @@ class HeldJobs:
             self.suspects.add(slot)
         return held
 
-    def start(self, slots: Iterable[int]) -> list[HeldJob]:
-        """These are in a forward pass now; those not held any more are passed over."""
+    def start(self, slots: Sequence[int], *, now: float = 0.0) -> list[HeldJob]:
+        """These are in a forward pass from `now` on; those not held any more are passed over."""
         started = [held for slot in slots if (held := self._by_slot.get(slot)) is not None and not held.running]
         for held in started:
-            held.running = True
+            held.running, held.began_s, held.mates = True, now, len(slots)
             self._stage(held, -1)
         self.running += len(started)
         return started
@@ -97,6 +107,10 @@ class HeldJobs:
         self._bytes += count * len(held.job.input)
         self._urgent += count * (held.tier == 0)
         self._staged_of[held.flow] += count
+
+    def overdue(self, now: float) -> list[HeldJob]:
+        """Jobs whose pass has taken longer than was asked for them."""
+        return [held for held in self.all() if held.is_overdue(now)]
 
     def stop_running(self, refs: Collection[str]) -> None:
         """Nothing of these versions is in a forward pass: their process is gone."""

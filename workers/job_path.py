@@ -25,6 +25,7 @@ from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
 from workers.residency import NOTHING, Footprint, Residency
+from workers.run_limits import RunLimits
 from workers.served_models import ServedModels
 from workers.starts import Starts
 from workers.tally import Tally
@@ -76,6 +77,12 @@ class JobPath:
             held=self.held,
             may_run=lambda held: self.models.is_ready(held.ref),
             run=lambda held: self._send([held], alone=True),
+        )
+        self._limits = RunLimits(
+            held=self.held,
+            children=self._children,
+            load_s=lambda ref: self.residency.footprint(ref).load_s,
+            fail=self._end_failed,
         )
         #: True once a child has come up.
         self.has_child = False
@@ -149,7 +156,7 @@ class JobPath:
         now = time.monotonic()
         idle = self.clock.started(slots[0], ref, now=now, expected_s=expected_s)
         failpoint("worker.started")
-        jobs = self.held.start(slots)
+        jobs = self.held.start(slots, now=now)
         self.models.chose(ref, jobs=len(slots), left=self.held.staged.jobs)
         self._starts.begun(slots[0], jobs, now=now)
         self._learn(idle)
@@ -324,12 +331,21 @@ class JobPath:
             if timed_out
             else f"its forward pass killed the model's process twice ({cause})"
         )
-        document = error_document(why, detail)
+        self._end_failed(held, why, detail)
+
+    def _end_failed(self, held: HeldJob, cause: Cause, detail: str, *, took_s: float = 0.0) -> None:
+        document = error_document(cause, detail)
         self.held.remove(held.slot)
-        self._committer.commit([Outcome(held.job.lease, JobStatus.FAILED, why, document)], took_s=0.0)
-        self._view.ended([held], [document.decode()], 0.0)
-        self.tally.failed(held.ref, [why])
-        job_log.ended([held], [document.decode()], 0.0)
+        self._committer.commit([Outcome(held.job.lease, JobStatus.FAILED, cause, document)], took_s=took_s)
+        self._view.ended([held], [document.decode()], took_s)
+        self.tally.failed(held.ref, [cause])
+        job_log.ended([held], [document.decode()], took_s)
+
+    def end_overdue(self, now: float) -> None:
+        """End jobs that run longer than was asked for them, at `now` in monotonic seconds."""
+        if self._limits.enforce(now):
+            self.trial.proceed()
+            self._on_room()
 
     # --- back
 

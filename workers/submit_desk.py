@@ -19,7 +19,7 @@ from headrace.settings import Settings
 from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
 from headrace.store_records import SubmitOutcome
-from headrace.submission import fingerprint, new_job, parse_submission, queue_full
+from headrace.submission import Bounds, fingerprint, new_job, parse_submission, queue_full
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
 from registry.served import ServedModel, ServedVersion, read_served, unknown_model, unknown_version
@@ -65,7 +65,7 @@ class SubmitDesk:
             job_id=job_id,
             tenant=DEFAULT_TENANT,
             ref=version.ref,
-            max_attempts=self._settings.max_attempts,
+            bounds=Bounds.of(self._settings, version.manifest.options),
             now_ms=self._redis.run(ask_time()),
         )
         mark = task_mark(task_id)

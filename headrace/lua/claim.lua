@@ -9,11 +9,11 @@
 -- ARGV     worker, least jobs, most jobs, jobs ahead, share, lane (one place in so many is priority's), most bytes, lease ms,
 --          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (place among the jobs from 1,
---          traceparent)* of those that have one, (place, workers lost with it)* and (place, ms until its deadline)* likewise,
+--          traceparent)* of those that have one, (place, workers lost with it)*, (place, ms until its deadline)* and (place, s that it may run)* likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd')
+local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd', 'L')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -105,7 +105,7 @@ local function next_job(count)
 end
 
 -- A job that changed its tier half-way stands in two queues: here it is met once.
-local chosen, met, traces, rescues, dues, bytes = {}, {}, {}, {}, {}, 0
+local chosen, met, traces, rescues, dues, limits, bytes = {}, {}, {}, {}, {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
@@ -135,12 +135,16 @@ while #chosen < limit do
       dues[#dues + 1] = #chosen
       dues[#dues + 1] = fields[7] - now
     end
+    if fields[8] then
+      limits[#limits + 1] = #chosen
+      limits[#limits + 1] = fields[8]
+    end
   elseif broken or waits then
     quarantine(member, now)
   end
 end
 
-local reply, leases = {0, 0, traces, rescues, dues}, {}
+local reply, leases = {0, 0, traces, rescues, dues, limits}, {}
 for _, job in ipairs(chosen) do
   redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now, 'j', job[7])
   leases[#leases + 1] = now + lease_ms

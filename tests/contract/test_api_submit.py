@@ -35,13 +35,14 @@ async def test_a_job_is_accepted_with_why_it_waits_and_where_to_look(
 async def test_options_and_input_are_stored_as_they_came(
     api: httpx2.AsyncClient, connection: SyncRedis, store: JobStore
 ) -> None:
-    options = {"tier": "priority", "max_attempts": 7, "start_by": "PT1M", "deadline": 120}
+    options = {"tier": "priority", "max_attempts": 7, "start_by": "PT1M", "deadline": 120, "run_timeout_s": 2.5}
 
     record = (await api.post("/v1/jobs", json={**BODY, "options": options})).json()
     stored = connection.run(store.read(f"default/{record['id']}"))
 
     assert stored is not None
-    assert (stored.tier, stored.max_attempts) == (Tier.PRIORITY, 7)
+    assert (stored.tier, stored.max_attempts, stored.run_timeout_s) == (Tier.PRIORITY, 7, 2.5)
+    assert record["run_timeout_s"] == 2.5
     assert stored.start_by_ms is not None
     assert stored.deadline_ms is not None
     assert stored.deadline_ms - stored.start_by_ms == 60_000

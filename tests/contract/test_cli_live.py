@@ -187,3 +187,11 @@ def test_an_estimate_is_printed_for_people_and_for_programs(run: Run) -> None:
     assert told.startswith("admissible  yes\nwaits for   ")
     assert (said["admissible"], said["tier"]) == (True, "standard")
     assert [2, 2] == [code(run("estimate", "greeter", value)) for value in ('{"text": 5}', "hello")]
+
+
+def test_any_option_of_the_api_can_be_given(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}', "--option", "run_timeout_s=30", "--option", "deadline=PT9M")
+    record = json.loads(run("get", job_id.stdout.strip(), "--json").stdout)
+    refused = run("submit", "greeter", '{"text": "hi"}', "--option", "haste")
+
+    assert (record["run_timeout_s"], record["times"]["deadline"] is None, code(refused)) == (30.0, False, 2)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from headrace.jobs import Job, JobStatus
 from headrace.keys import Keys
@@ -71,9 +72,9 @@ class EngineRig:
         self.engine.start()
         self.engine.attach(self.loop)
 
-    def submit(self, *inputs: str, ref: ModelRef) -> list[str]:
+    def submit(self, *inputs: str, ref: ModelRef, **fields: Any) -> list[str]:
         """Submit in one go; answers the members."""
-        return submit_words(self.redis, self.store, ref, inputs)
+        return submit_words(self.redis, self.store, ref, inputs, **fields)
 
     def job(self, member: str) -> Job:
         job = self.redis.run(self.store.read(member))

@@ -1,6 +1,7 @@
 """Submitting words to a model, for tests without an API."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
@@ -11,7 +12,7 @@ from headrace.tiers import Tier
 
 
 def submit_words(
-    redis: SyncRedis, store: JobStore, ref: ModelRef, words: Sequence[str], *, max_attempts: int = 3
+    redis: SyncRedis, store: JobStore, ref: ModelRef, words: Sequence[str], *, max_attempts: int = 3, **fields: Any
 ) -> list[str]:
     """Submit one job a word in one round trip; answers the members."""
     jobs = [
@@ -22,6 +23,7 @@ def submit_words(
             tier=Tier.STANDARD,
             input=f'"{word}"'.encode(),
             max_attempts=max_attempts,
+            **fields,
         )
         for word in words
     ]

@@ -19,7 +19,7 @@ def test_a_claimed_job_is_leased_and_no_longer_ready(cell: Cell) -> None:
 
     [job] = cell.claim(worker="w7").jobs
 
-    expected = ("default/j1", job.fence, 0, 4, GROUPS.index(STANDARD), b'"in"', "", 0, None)
+    expected = ("default/j1", job.fence, 0, 4, GROUPS.index(STANDARD), b'"in"', "", 0, None, None)
     assert expected == tuple(job)
     assert [str(job.lease).encode()] == cell.redis.zrange(cell.keys.leases, 0, -1)
     assert cell.ready() == []
@@ -307,3 +307,12 @@ def test_a_server_that_forgot_a_claim_gives_another_fence(cell: Cell) -> None:
     [second] = cell.take()
 
     assert second.fence > first.fence
+
+
+def test_a_claimed_job_says_how_long_its_pass_may_take(cell: Cell) -> None:
+    cell.submit("any")
+    cell.submit("short", run_timeout_s=2.5)
+
+    claimed = cell.claim().jobs
+
+    assert [("default/any", None), ("default/short", 2.5)] == [(job.member, job.run_timeout_s) for job in claimed]

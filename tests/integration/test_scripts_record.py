@@ -34,6 +34,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         metadata=b"x" * 10_000,
         dedupe_key="k" * 255,
+        run_timeout_s=86_399.5,
         is_named=True,
         request_hash=fingerprint(b"{}"),
     )

@@ -13,10 +13,11 @@ from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment
 from headrace.reading import pointer_to
-from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission
+from headrace.submission import Bounds, SubmitBody, fingerprint, new_job, parse_submission
 from headrace.timestamps import rfc3339
 
 NOW_MS = 1_800_000_000_000
+_USUAL = Bounds()
 
 
 @pytest.mark.parametrize(
@@ -112,10 +113,10 @@ def test_finding_a_parameter_that_is_given_twice_does_not_compare_all_with_all(
     assert Name.compared < 100
 
 
-def job_of(options: Mapping[str, Any]) -> NewJob:
+def job_of(options: Mapping[str, Any], bounds: Bounds = _USUAL) -> NewJob:
     body = SubmitBody.model_validate({"model": "m", "input": {"a": 1}, "options": options})
     ref = ModelRef("m", 1)
-    return new_job(body, job_id="c1-x", tenant="default", ref=ref, max_attempts=3, now_ms=NOW_MS)
+    return new_job(body, job_id="c1-x", tenant="default", ref=ref, bounds=bounds, now_ms=NOW_MS)
 
 
 def test_a_job_takes_its_times_from_one_now() -> None:
@@ -157,3 +158,24 @@ def test_only_so_many_problems_are_shown() -> None:
 def test_deep_nesting_is_no_way_to_crash() -> None:
     with pytest.raises(MalformedRequest, match="not JSON"):
         parse_submission(b'{"model":"m","input":' + b"[" * 30_000 + b"]" * 30_000 + b"}")
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "model_s", "expected_s"), [(None, None, None), (30, None, 30), (None, 20, 20), (5, 20, 5), (5, 600, 5)]
+)
+def test_a_job_runs_as_long_as_asked_for_else_as_its_model_allows(
+    asked_s: float | None, model_s: float | None, expected_s: float | None
+) -> None:
+    options = {} if asked_s is None else {"run_timeout_s": asked_s}
+
+    assert expected_s == job_of(options, Bounds(most_run_s=60, model_run_s=model_s)).run_timeout_s
+
+
+@pytest.mark.parametrize(("asked_s", "model_s", "most"), [(61, None, "60"), (21, 20, "20"), (61, 600, "60")])
+def test_nobody_runs_longer_than_the_model_and_the_installation_allow(
+    asked_s: float, model_s: float | None, most: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"may run, {most} s") as refused:
+        job_of({"run_timeout_s": asked_s}, Bounds(most_run_s=60, model_run_s=model_s))
+
+    assert ["/options/run_timeout_s"] == [field.pointer for field in refused.value.fields]

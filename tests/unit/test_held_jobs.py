@@ -142,3 +142,16 @@ def test_the_only_job_of_a_tenant_leads_until_it_runs() -> None:
 
     leading = [job.leads for job in (first, second, other, next_of_b, third)]
     assert leading == [True, False, True, True, False]
+
+
+def test_a_job_is_overdue_once_its_pass_took_longer_than_it_may() -> None:
+    held = HeldJobs()
+    hasty = held.add(ClaimedJob("default/hasty", 7, 0, 3, 0, b"x", run_timeout_s=2.0), group="a@1:standard")
+    patient = hold(held, "patient")
+
+    waiting = held.overdue(1_000.0)
+    held.start([hasty.slot, patient.slot], now=100.0)
+
+    assert [[], [], [hasty]] == [waiting, held.overdue(102.0), held.overdue(102.1)]
+    held.stop_running({"a@1"})
+    assert [] == held.overdue(102.1)

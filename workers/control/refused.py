@@ -14,8 +14,8 @@ _SCALE = (
     " its worker class; `headrace scaling` says how many workers there are and why"
 )
 _LIMIT = (
-    "no time limit was set: the setting forward_limit_s limits a batch of jobs, `deadline` a single job; plain tasks"
-    " run in a thread, which cannot be stopped"
+    "no time limit was set: the setting forward_limit_s limits a batch of jobs, `run_timeout_s` and `deadline` a single"
+    " job; plain tasks run in a thread, which cannot be stopped"
 )
 
 #: Command -> its arguments on Celery's command line, and what to do instead.
