@@ -8,9 +8,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scheduler.simulation import fluid
 from scheduler.simulation.arrivals import (
     Jobs,
     generated_rate,
@@ -21,10 +22,12 @@ from scheduler.simulation.arrivals import (
     read_requests,
 )
 from scheduler.simulation.comparison import Comparison, Row, compare, table
-from scheduler.simulation.fluid import Plant
+from scheduler.simulation.events import engine
 from scheduler.simulation.front import BASELINE_RANGES
+from scheduler.simulation.plant import Engine, Plant
 
-_SMOKE_S = 6 * 3600.0
+ENGINES: Mapping[str, Engine] = {"fluid": fluid.simulate, "events": engine.simulate}
+_SMOKE_S = {"fluid": 6 * 3600.0, "events": 1800.0}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,13 +41,14 @@ def main(arguments: Sequence[str]) -> int:
         print(f"there is no policy {', '.join(sorted(unknown))}", file=sys.stderr)  # noqa: T201 - said to a person
         return 2
     baselines = [reach for reach in BASELINE_RANGES if reach.policy in wanted]
-    found = [compare(jobs, plant, baselines, window_s=plant.window_s) for plant in _plants(options)]
+    run = ENGINES[options.engine]
+    found = [compare(jobs, plant, baselines, window_s=plant.window_s, engine=run) for plant in _plants(options)]
     if options.png:
         _draw(options.png, found[-1], jobs)
     rows = [row for comparison in found for row in comparison.rows]
     if not options.json:
         print("\n".join(table(rows)))  # noqa: T201 - what a simulation is for
-    print(json.dumps(_document(jobs, rows, time.monotonic() - began)))  # noqa: T201
+    print(json.dumps(_document(jobs, options.engine, rows, time.monotonic() - began)))  # noqa: T201
     return 0
 
 
@@ -55,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         "--trace", type=Path, help="CSV, gzipped: t_s and req_per_s, or one row for each request; none: a generated day"
     )
     add("--policy", default="headrace,keda,hpa,knative,rate", help="which, with commas between")
+    add(
+        "--engine", choices=ENGINES, default="fluid", help="fluid: for days; events: single jobs and batches, for hours"
+    )
     add("--cold-start", default="90", help="seconds from asking for a worker until it is ready, with commas between")
     add("--slo", type=float, default=30.0, help="seconds that a job is to wait at most")
     add("--window", default="", help="seconds in which fewer workers must have been enough, one for each cold start")
@@ -74,7 +81,7 @@ def _jobs(options: argparse.Namespace) -> Jobs:
         at_s = read_requests(options.trace)
         return jobs_of_requests(options.trace.name, at_s, mean=options.mean, seeds=seeds)
     rate = read_rate(options.trace) if options.trace else generated_rate(days=1)
-    rate = rate.of_first(_SMOKE_S) if options.smoke else rate
+    rate = rate.of_first(_SMOKE_S[options.engine]) if options.smoke else rate
     return jobs_of_rate(rate.scaled_to(options.mean), seeds=seeds)
 
 
@@ -96,11 +103,12 @@ def _draw(path: Path, comparison: Comparison, jobs: Jobs) -> None:
     save_chart(path, comparison.shown, jobs.counts, plant, title=title)
 
 
-def _document(jobs: Jobs, rows: Sequence[Row], took_s: float) -> dict[str, object]:
+def _document(jobs: Jobs, engine_name: str, rows: Sequence[Row], took_s: float) -> dict[str, object]:
     # JSON knows no infinity: null where our front does not attain as much.
     documents = [{name: _finite(value) for name, value in row._asdict().items()} for row in rows]
     return {
         "trace": jobs.name,
+        "engine": engine_name,
         "hours": round(jobs.seconds / 3600, 2),
         "seeds": jobs.counts.shape[1],
         "took_s": round(took_s, 1),

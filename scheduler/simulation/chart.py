@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scheduler.simulation.arrivals import STEP_S
-from scheduler.simulation.fluid import Outcome, Plant
+from scheduler.simulation.plant import Outcome, Plant
 
 _INK, _GRID = "#333333", "#e6e6e6"
 _WORKERS, _LOAD, _WAIT = "#4c956c", "#6c9ebf", "#c8553d"

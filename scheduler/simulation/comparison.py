@@ -1,14 +1,16 @@
 """The comparison of our policy with tuned others on one trace: what `python -m scheduler.simulate` prints."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from scheduler.simulation import fluid
 from scheduler.simulation.arrivals import Jobs
-from scheduler.simulation.fluid import Outcome, Plant
 from scheduler.simulation.front import OUR_RANGES, OURS, Point, Range, best, cost_at, explore, interval
 from scheduler.simulation.lower_bound import least_worker_s
+from scheduler.simulation.plant import Engine, Outcome, Plant
 
 #: Share of the jobs that are to wait no longer than the objective.
 GOAL = 0.999
@@ -40,15 +42,18 @@ class Comparison(NamedTuple):
     shown: Outcome
 
 
-def compare(jobs: Jobs, plant: Plant, baselines: Sequence[Range], *, window_s: float) -> Comparison:
+def compare(
+    jobs: Jobs, plant: Plant, baselines: Sequence[Range], *, window_s: float, engine: Engine = fluid.simulate
+) -> Comparison:
     """Our policy as it is, and each baseline tuned, with the same seeds."""
-    ours, shown = explore(OURS._replace(window_s=window_s), jobs, plant)
-    front = [point for reach in OUR_RANGES for point in explore(reach, jobs, plant)[0]] if baselines else ours
+    explored = partial(explore, jobs=jobs, plant=plant, engine=engine)
+    ours, shown = explored(OURS._replace(window_s=window_s))
+    front = [point for reach in OUR_RANGES for point in explored(reach)[0]] if baselines else ours
     front += ours
     least = [least_worker_s(counts, plant, attainment=GOAL) * plant.mu / counts.sum() for counts in jobs.counts.T[:3]]
     found = [_row(ours, best(ours, GOAL), front, plant, float(np.mean(least)))]
     for reach in baselines:
-        points, _ = explore(reach, jobs, plant)
+        points, _ = explored(reach)
         found.append(_row(points, best(points, GOAL), front, plant, float(np.mean(least))))
     return Comparison(found, plant, shown)
 

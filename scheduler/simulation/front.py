@@ -10,8 +10,9 @@ from scheduler.forecast_models import Array
 from scheduler.forecaster import Forecaster
 from scheduler.pool_scaler import PoolScaler
 from scheduler.rules import RHO, HeadraceRule, Rule
+from scheduler.simulation import fluid
 from scheduler.simulation.arrivals import Jobs
-from scheduler.simulation.fluid import Outcome, Plant, simulate
+from scheduler.simulation.plant import Engine, Outcome, Plant
 
 _Maker = Callable[[Array], Rule]
 
@@ -60,13 +61,13 @@ class Point(NamedTuple):
         return float(self.cost.mean())
 
 
-def explore(reach: Range, jobs: Jobs, plant: Plant) -> tuple[list[Point], Outcome]:
+def explore(reach: Range, jobs: Jobs, plant: Plant, *, engine: Engine = fluid.simulate) -> tuple[list[Point], Outcome]:
     """Every setting of one policy with every seed, side by side."""
     seeds, knobs = jobs.counts.shape[1], len(reach.knobs)
     columns = np.tile(jobs.counts, (1, knobs))
     rule = reach.make(np.repeat(np.array(reach.knobs, dtype=np.float64), seeds))
     scaler = PoolScaler(pools=seeds * knobs, rule=rule, forecaster=Forecaster(pools=seeds * knobs))
-    outcome = simulate(columns, scaler, plant._replace(window_s=reach.window_s))
+    outcome = engine(columns, scaler, plant._replace(window_s=reach.window_s))
     costs = outcome.worker_s * plant.mu / outcome.jobs
     hours = jobs.seconds / 3600
 

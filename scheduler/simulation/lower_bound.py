@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler.forecast_models import Array
 from scheduler.simulation.arrivals import STEP_S
-from scheduler.simulation.fluid import Plant
+from scheduler.simulation.plant import Plant
 
 _STEP_S = 300.0
 

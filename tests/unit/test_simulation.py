@@ -24,9 +24,10 @@ from scheduler.simulation.arrivals import (
     read_rate,
     read_requests,
 )
-from scheduler.simulation.fluid import LateMeter, Outcome, Plant, simulate, turns_of
+from scheduler.simulation.fluid import LateMeter, simulate
 from scheduler.simulation.front import Point, best, cost_at, interval
 from scheduler.simulation.lower_bound import least_worker_s
+from scheduler.simulation.plant import Outcome, Plant, turns_of
 
 PLANT = Plant(cold_start_s=90.0)
 
@@ -193,6 +194,15 @@ def test_the_command_prints_one_object_and_draws(tmp_path: Path, capsys: pytest.
     assert [row["policy"] for row in document["rows"]] == ["headrace", "rate"]
     assert document["rows"][0]["attainment"] > 0.99
     assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_runs_single_jobs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["--smoke", "--json", "--engine", "events", "--policy", "headrace", "--mean", "3", "--mu", "0.3"])
+
+    document = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert (document["engine"], document["hours"]) == ("events", 0.5)
+    assert document["rows"][0]["attainment"] > 0.9
 
 
 def test_an_unknown_policy_is_refused() -> None:
