@@ -1,15 +1,19 @@
 """`python -m api`: serve until told to stop. Settings come from the environment."""
 
 import contextlib
+import functools
 import gc
 import logging
 import os
 import socket
 import sys
+from typing import cast
 
 import uvicorn
 
 from api.app import create_app
+from api.connection import Connection
+from api.reception import Reception, allow_descriptors
 from api.services import Services
 from headrace import logs
 from headrace.errors import HeadraceError
@@ -20,17 +24,18 @@ from headrace.settings import Settings, get_settings
 
 log = logging.getLogger("headrace.api")
 
-#: Longer than clients and proxies keep idle connections, so that none is closed under a request on its way.
-_KEEP_ALIVE_S = 75
 _GRACE_S = 5
 
 
 class Server(uvicorn.Server):
     """A server that, when told to stop, lets those go who wait for jobs: they come back elsewhere."""
 
-    def __init__(self, config: uvicorn.Config, *, services: Services, render_metrics: Render) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, services: Services, reception: Reception, render_metrics: Render
+    ) -> None:
         super().__init__(config)
         self._services = services
+        self._reception = reception
         self.render_metrics = render_metrics
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -38,6 +43,11 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second, show those out whose patience is over."""
+        self._reception.sweep()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer all open waits, then stop as usual."""
@@ -51,6 +61,9 @@ def make_server(settings: Settings) -> Server:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
+        # Bounds what comes before a request, and what goes after it. No WebSocket is served, so none may begin.
+        http=cast("type[Connection]", functools.partial(Connection, reception=app.state.reception)),
+        ws="none",
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
@@ -58,10 +71,10 @@ def make_server(settings: Settings) -> Server:
         server_header=False,
         # Nothing depends on a caller's address, so no header that claims one is read.
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return Server(config, services=app.state.services, render_metrics=app.state.render_metrics)
+    state = app.state
+    return Server(config, services=state.services, reception=state.reception, render_metrics=state.render_metrics)
 
 
 def shared_socket(settings: Settings) -> list[socket.socket] | None:
@@ -108,6 +121,7 @@ def main() -> None:
     try:
         settings = get_settings()
         logs.configure(settings.log_style, service="api")
+        allow_descriptors(settings.api_max_connections)
         server = make_server(settings)
     except HeadraceError as error:
         sys.exit(f"headrace api: {error}")

@@ -15,7 +15,9 @@ from api.express import Express
 from api.gate import Gate
 from api.key_ring import KeyRing
 from api.metrics import ApiCollector, RequestMeter, render_of
+from api.openings import Openings
 from api.rates import Rates
+from api.reception import Bounds, Reception
 from api.routes import (
     bulk,
     dead_letters,
@@ -46,11 +48,12 @@ class Application(FastAPI):
     `add_middleware` is passed by on the short way: what all requests must pass belongs here.
     """
 
-    def __init__(self, *, meter: RequestMeter, ring: KeyRing, rates: Rates, **options: Any) -> None:
+    def __init__(self, *, meter: RequestMeter, ring: KeyRing, rates: Rates, openings: Openings, **options: Any) -> None:
         super().__init__(**options)
         self._meter = meter
         self._ring = ring
         self._rates = rates
+        self._openings = openings
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the layers together when the first request comes, once all routes are known."""
@@ -58,7 +61,8 @@ class Application(FastAPI):
         # Its outermost layer would answer faults that nobody foresaw in plain text, before `Edge` hears of them.
         assert isinstance(framework, ServerErrorMiddleware)
         express = Express(framework.app, routes=self.router.routes)
-        return Edge(Gate(express, ring=self._ring, rates=self._rates), meter=self._meter)
+        gate = Gate(express, ring=self._ring, rates=self._rates, openings=self._openings)
+        return Edge(gate, meter=self._meter)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -77,11 +81,12 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await services.close()
 
-    meter = RequestMeter()
+    meter, reception = RequestMeter(), Reception(Bounds.of(settings))
     app = Application(
         meter=meter,
         ring=services.ring,
         rates=services.rates,
+        openings=services.openings,
         title="Headrace",
         version="1",
         description=_DESCRIPTION,
@@ -93,10 +98,13 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
+    app.state.reception = reception
     app.state.desks = JobDesks(services)
     collector = ApiCollector(
         meter=meter,
         waiting=lambda: len(services.waiters),
+        connections=lambda: len(reception.book),
+        dropped=reception.dropped,
         is_hearing=lambda: services.feed.is_connected,
         forecasters=services.prospects.forecasters,
     )

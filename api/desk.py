@@ -1,7 +1,8 @@
 """The desk where jobs are handed in, looked at, waited for and called off."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -216,7 +217,7 @@ class JobDesk:
         if not wait_s:
             return await self.enqueue(job), None
         # Watched from before it is stored, its end cannot be missed, and nobody need ask whether it has come already.
-        with self._services.waiters.watching(job.member) as signal:
+        with self._watching(job.member) as signal:
             submitted = await self.enqueue(job)
             if submitted.outcome is not SubmitOutcome.ACCEPTED:
                 return submitted, None
@@ -267,16 +268,23 @@ class JobDesk:
 
         Raises:
             JobNotFound, JobExpired: if there is no record.
+            TooManyOpenWaits: if it would have to wait beside as many others as may.
         """
         member = f"{self.tenant}/{job_id}"
         if not wait_s:
             return await self._described(job_id, await self._read(member, with_result=with_result))
         # Watch first, then read, then sleep until woken: an end between the two cannot be missed.
-        with self._services.waiters.watching(member) as signal:
+        with self._watching(member) as signal:
             found = await self._read(member, with_result=with_result)
             if found.job is not None and not found.job.status.is_terminal:
                 found = await self._ended(member, signal, wait_s, with_result=with_result)
         return await self._described(job_id, found)
+
+    @contextmanager
+    def _watching(self, member: str) -> Iterator[asyncio.Event]:
+        """One of the waits that the tenant may have open."""
+        with self._services.openings.waiting(self.tenant), self._services.waiters.watching(member) as signal:
+            yield signal
 
     async def _described(self, job_id: str, found: _Found) -> Seen:
         if found.job is None:

@@ -167,7 +167,7 @@ _SCHEME = {
 _REFUSALS = {
     401: "No API key, or one that opens nothing",
     403: "The API key does not allow this",
-    429: "The tenant asks more often than it may",
+    429: "The tenant asks more often than it may, or has as much open as it may",
 }
 
 

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.callers import Caller
 from api.key_ring import KeyRing
+from api.openings import Openings
 from api.problems import problem_response
 from api.rates import Rates
 from api.scopes import scope_needed
@@ -25,12 +26,14 @@ class Gate:
         app: what lies behind it.
         ring: the keys.
         rates: how often tenants may ask.
+        openings: how much they have open at once.
     """
 
-    def __init__(self, app: ASGIApp, *, ring: KeyRing, rates: Rates) -> None:
+    def __init__(self, app: ASGIApp, *, ring: KeyRing, rates: Rates, openings: Openings) -> None:
         self._app = app
         self._ring = ring
         self._rates = rates
+        self._openings = openings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -38,14 +41,25 @@ class Gate:
         if needed is None:
             await self._app(scope, receive, send)
             return
-        counted = None
         try:
             scope["headrace.caller"] = caller = await self._admit(scope, needed)
-            counted = await self._rates.count(caller.tenant)
+            self._openings.enter(caller.tenant)
+        except HeadraceError as error:
+            await problem_response(error, Request(scope), _challenge(error, needed))(scope, receive, send)
+            return
+        try:
+            await self._serve(caller.tenant, scope, receive, send)
+        finally:
+            self._openings.leave(caller.tenant)
+
+    async def _serve(self, tenant: str, scope: Scope, receive: Receive, send: Send) -> None:
+        counted = None
+        try:
+            counted = await self._rates.count(tenant)
             if counted is not None and (refusal := counted.refusal()):
                 raise refusal
         except HeadraceError as error:
-            headers = _challenge(error, needed) | (counted.headers() if counted else {})
+            headers = counted.headers() if counted else {}
             await problem_response(error, Request(scope), headers)(scope, receive, send)
             return
         await self._app(scope, receive, send if counted is None else _adding(send, counted.headers()))

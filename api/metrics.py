@@ -54,6 +54,8 @@ class ApiCollector(Collector):
     Args:
         meter: of its requests.
         waiting: answers how many requests wait for jobs.
+        connections: answers how many connections there are.
+        dropped: connections that were refused or cut off, by why.
         is_hearing: tells whether the event feed is connected.
         forecasters: that estimate when jobs will end, by `name@version`.
     """
@@ -63,11 +65,15 @@ class ApiCollector(Collector):
         *,
         meter: RequestMeter,
         waiting: Callable[[], int],
+        connections: Callable[[], int],
+        dropped: Mapping[str, int],
         is_hearing: Callable[[], bool],
         forecasters: Mapping[str, Forecaster],
     ) -> None:
         self._meter = meter
         self._waiting = waiting
+        self._connections = connections
+        self._dropped = dropped
         self._is_hearing = is_hearing
         self._forecasters = forecasters
 
@@ -85,6 +91,12 @@ class ApiCollector(Collector):
         yield seconds
         text = "Requests that wait for the end of a job."
         yield GaugeMetricFamily("headrace_http_waiting_requests", text, value=self._waiting())
+        yield GaugeMetricFamily("headrace_http_connections", "Connections of callers.", value=self._connections())
+        text = "Connections that were refused or cut off, by why."
+        dropped = CounterMetricFamily("headrace_http_connections_dropped", text, labels=["reason"])
+        for reason, count in sorted(self._dropped.items()):
+            dropped.add_metric([reason], count)
+        yield dropped
         text = "1 if this process hears of the ends of jobs."
         yield GaugeMetricFamily("headrace_api_hearing", text, value=float(self._is_hearing()))
         yield from self._estimates()

@@ -55,11 +55,15 @@ def problem_type(code: str) -> str:
 
 def problem_response(error: HeadraceError, request: Request, headers: dict[str, str] | None = None) -> Response:
     """The answer to a request that failed."""
-    headers = dict(headers or {})
-    if (retry_after_s := _retry_after_s(error)) is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+    headers = {**(headers or {}), **retry_headers(error)}
     document = problem_document(error, instance=request.url.path, request_id=request.state.request_id)
     return Response(orjson.dumps(document), error.status, headers, media_type=MEDIA_TYPE)
+
+
+def retry_headers(error: HeadraceError) -> dict[str, str]:
+    """`Retry-After`, if it is worth coming back."""
+    retry_after_s = _retry_after_s(error)
+    return {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
 
 
 def _retry_after_s(error: HeadraceError) -> float | None:

@@ -430,6 +430,8 @@ class Limits(_Shape):
     tenant: str
     weight: float = Field(description="Of its share while other tenants wait, too; most weigh 1.")
     requests: RateRecord | None = Field(description="Null if it may ask as often as it likes.")
+    open_requests: int = Field(description="Requests that may be open at once in one API process.")
+    open_waits: int = Field(description="Of them those that may wait for jobs.")
     waiting_jobs: int = Field(description="Jobs that may wait for one model version in one tier.")
     body_bytes: int
     wait_s: float = Field(description="The longest `Prefer: wait` that is honoured.")

@@ -12,6 +12,7 @@ from api.fit import Fit
 from api.id_seal import IdSeal
 from api.intake import Intake
 from api.key_ring import KeyRing
+from api.openings import Openings
 from api.presences import Presences
 from api.prospects import Prospects
 from api.rates import Rates
@@ -49,6 +50,7 @@ class Services:
     ring: KeyRing
     tenants: TenantStore
     rates: Rates
+    openings: Openings
     waiters: Waiters
     feed: EventFeed
 
@@ -101,6 +103,7 @@ def make_services(settings: Settings) -> Services:
         ring=KeyRing(mux=mux, store=key_store, is_strict=settings.api_demands_keys),
         tenants=(tenants := TenantStore(keys)),
         rates=Rates(mux=mux, store=tenants, default=Rate(per_s=settings.request_rate, burst=settings.request_burst)),
+        openings=Openings(most_requests=settings.max_open_requests, most_waits=settings.max_open_waits),
         waiters=waiters,
         feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters, on_end=prospects.ended),
     )

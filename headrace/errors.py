@@ -12,6 +12,7 @@
     │   │   ├── KeyNotFound          404
     │   │   └── ModelNotFound        404
     │   ├── MethodNotAllowed         405
+    │   ├── RequestTimeout           408
     │   ├── Conflict                 409
     │   │   ├── JobNotSucceeded      409
     │   │   ├── NotADeadLetter       409
@@ -26,9 +27,13 @@
     │   ├── IdempotencyMismatch      422
     │   ├── BulkRefused              422
     │   ├── RateLimited              429
-    │   └── QueueFull                429
-    │       └── WaitTooLong          429
+    │   │   ├── TooManyOpenRequests  429
+    │   │   └── TooManyOpenWaits     429
+    │   ├── QueueFull                429
+    │   │   └── WaitTooLong          429
+    │   └── HeadersTooLarge          431
     ├── Unavailable                  503, try again
+    │   ├── TooManyConnections       503
     │   ├── RedisUnavailable         503
     │   ├── NotDurable               503
     │   └── StoreUnavailable         503
@@ -161,6 +166,14 @@ class MethodNotAllowed(RequestError):
     title = "Method not allowed"
 
 
+class RequestTimeout(RequestError):
+    """Raised when a request does not come in within the time that is given to it."""
+
+    code = "request_timeout"
+    status = 408
+    title = "The request came too slowly"
+
+
 class Conflict(RequestError):
     """Raised when the state of a thing forbids what was asked."""
 
@@ -269,6 +282,28 @@ class RateLimited(RequestError):
     retryable = True
 
 
+class TooManyOpenRequests(RateLimited):
+    """Raised when a tenant has as many requests open in an API process as it may have at once."""
+
+    code = "too_many_open_requests"
+    title = "Too many requests are open"
+
+
+class TooManyOpenWaits(RateLimited):
+    """Raised when as many requests of a tenant wait in an API process as may at once."""
+
+    code = "too_many_open_waits"
+    title = "Too many requests wait"
+
+
+class HeadersTooLarge(RequestError):
+    """Raised when request line and header fields pass the limit."""
+
+    code = "headers_too_large"
+    status = 431
+    title = "The header fields are too large"
+
+
 class QueueFull(RequestError):
     """Raised when as many jobs wait as the queue may hold."""
 
@@ -292,6 +327,13 @@ class Unavailable(HeadraceError):
     status = 503
     title = "Temporarily unavailable"
     retryable = True
+
+
+class TooManyConnections(Unavailable):
+    """Raised when all connections that an API process may have are busy."""
+
+    code = "too_many_connections"
+    title = "Too many connections"
 
 
 class RedisUnavailable(Unavailable):

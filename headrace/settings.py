@@ -138,6 +138,17 @@ class Settings(BaseSettings):
     )
     url: str = Field("http://127.0.0.1:8080", description="where clients and the command line find the API")
     api_key: str = Field("", repr=False, description="what clients and the command line show the API")
+    api_max_connections: Positive = Field(
+        4096, description="connections of one API process; beyond it those make way that idle longest"
+    )
+    max_header_bytes: int = Field(
+        32_768, ge=1024, description="largest request line and header fields that are accepted"
+    )
+    header_timeout_s: float = Field(10.0, gt=0, description="how long the header fields of a request may take to come")
+    body_timeout_s: float = Field(
+        20.0, gt=0, description="how long a body may take to get on: so many KiB must come in these seconds, or its end"
+    )
+    send_timeout_s: float = Field(60.0, gt=0, description="how long a caller may take nothing of what is sent to it")
     max_body_bytes: Positive = Field(65_536, description="largest request body that is accepted")
     max_bulk_bytes: Positive = Field(8_388_608, description="largest body of a bulk submission")
     max_bulk_jobs: int = Field(1000, ge=1, le=10_000, description="most jobs of a bulk submission")
@@ -146,6 +157,12 @@ class Settings(BaseSettings):
         0.0, ge=0, le=1e6, description="requests a second that a tenant may make in the long run; 0: any number"
     )
     request_burst: int = Field(100, ge=1, le=1_000_000, description="requests that it may make at once")
+    max_open_requests: Positive = Field(
+        2048, description="requests that a tenant may have open in one API process, with those that wait"
+    )
+    max_open_waits: Positive = Field(
+        1024, description="requests of a tenant that may wait for jobs in one API process at once"
+    )
     queue_cap: Positive = Field(100_000, description="jobs of one tenant that may wait per model version and tier")
 
     wait_limits_s: dict[Tier, Annotated[float, Field(gt=0)]] = Field(

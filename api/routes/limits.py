@@ -21,6 +21,8 @@ async def limits(request: Request) -> Response:
         "tenant": tenant,
         "weight": weights.get(tenant, 1.0),
         "requests": rate.model_dump() if rate.per_s else None,
+        "open_requests": settings.max_open_requests,
+        "open_waits": settings.max_open_waits,
         "waiting_jobs": settings.queue_cap,
         "body_bytes": settings.max_body_bytes,
         "wait_s": settings.max_wait_s,

@@ -123,6 +123,8 @@ async def test_the_limits_are_told(
         "tenant": "acme",
         "weight": 2.5,
         "requests": {"per_s": 0.001, "burst": 3},
+        "open_requests": 2048,
+        "open_waits": 1024,
         "waiting_jobs": 100_000,
         "body_bytes": 65_536,
         "wait_s": 60.0,

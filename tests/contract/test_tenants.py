@@ -199,6 +199,45 @@ async def test_no_caller_sets_what_is_the_systems(
     assert (answer.status_code, answer.json()["errors"][0]["pointer"], queued()) == (422, pointer, 0)
 
 
+async def test_no_body_of_any_route_takes_a_field_that_it_does_not_know(app: FastAPI) -> None:
+    """S-03: nothing that is the system's can be slipped in beside what is a caller's."""
+    document = app.openapi()
+    operations = [one for operations in document["paths"].values() for one in operations.values()]
+
+    names = named_in([one["requestBody"] for one in operations if "requestBody" in one], document, set())
+
+    shapes = {name: document["components"]["schemas"][name] for name in names}
+    loose = [
+        name for name, shape in shapes.items() if "properties" in shape and shape.get("additionalProperties", True)
+    ]
+    assert {"Options", "Changes", "KeyRequest"} <= names
+    assert [] == loose
+
+
+def named_in(part: Any, document: dict[str, Any], found: set[str]) -> set[str]:
+    """The shapes that a part of the document leads to, but for what models say of their own inputs."""
+    if isinstance(part, list):
+        for one in part:
+            named_in(one, document, found)
+    elif isinstance(part, dict):
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        if name and name not in found and not name.endswith(".input"):
+            found.add(name)
+            named_in(document["components"]["schemas"][name], document, found)
+        named_in(list(part.values()), document, found)
+    return found
+
+
+async def test_no_answer_invites_pages_of_other_sites(api: httpx2.AsyncClient) -> None:
+    """S-08: a browser that reaches the API lends itself to nobody."""
+    origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+
+    answers = [await api.get("/v1/jobs", headers=origin), await api.options("/v1/jobs", headers=origin)]
+
+    assert [200, 405] == [answer.status_code for answer in answers]
+    assert [] == [name for answer in answers for name in answer.headers if name.startswith("access-control")]
+
+
 @pytest.mark.parametrize("depth", [100, 2_000, 30_000])
 @pytest.mark.parametrize("brackets", ["[]", "{}"])
 async def test_a_body_nested_however_deep_is_refused_and_nothing_breaks(

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).resolve().parents[2]
 READING = {"flow": 1.2, "head": 3.0, "gate": 0.5}
 LIMIT_S = 60.0
+#: Of a socket, in `/proc/net/tcp`.
+_LISTENS = "0A"
 
 
 def wait_for(is_so: Callable[[], bool], what: str) -> None:
@@ -142,6 +144,33 @@ def test_one_command_serves_and_one_ctrl_c_ends_everything(up: Up) -> None:
     assert find_running(up.data_dir) is None
     assert up.says(f"Headrace is up at http://127.0.0.1:{up.port}")
     assert not up.says("is killed")
+
+
+def test_nothing_of_it_can_be_reached_from_another_machine(up: Up) -> None:
+    """S-08."""
+    addresses = {address for pid in processes_of(up.data_dir) for address in listening(pid)}
+
+    # The API, Redis, and metrics of workers and schedulers at least.
+    assert len(addresses) >= 4
+    assert {"127.0.0.1"} == {host for host, _ in addresses}
+
+
+def listening(pid: int) -> Iterator[tuple[str, int]]:
+    """Where a process listens, by what the kernel says of its sockets; a host that is no IPv4 address as it stands."""
+    sockets = {_link(entry) for entry in Path(f"/proc/{pid}/fd").glob("*")}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == _LISTENS and f"socket:[{inode}]" in sockets:
+                host, port = local.split(":")
+                yield socket.inet_ntoa(bytes.fromhex(host)[::-1]) if len(host) == 8 else host, int(port, 16)
+
+
+def _link(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:
+        return ""
 
 
 def refusal(data_dir: Path, port: int) -> subprocess.CompletedProcess[str]:

@@ -63,6 +63,8 @@ def api(meter: RequestMeter | None = None) -> ApiCollector:
     return ApiCollector(
         meter=meter or RequestMeter(),
         waiting=lambda: 4,
+        connections=lambda: 5,
+        dropped={"silent": 6},
         is_hearing=lambda: True,
         forecasters={"m@1": Forecaster()},
     )

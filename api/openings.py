@@ -1,0 +1,61 @@
+"""What each tenant has open in one process at once: requests, and those among them that wait. Pure bookkeeping."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headrace.errors import FieldError, TooManyOpenRequests, TooManyOpenWaits
+
+
+class Openings:
+    """Counts by tenant, so that no one takes the whole process.
+
+    Args:
+        most_requests: that a tenant may have open.
+        most_waits: of them that may wait.
+    """
+
+    def __init__(self, *, most_requests: int, most_waits: int) -> None:
+        self._most_requests = most_requests
+        self._most_waits = most_waits
+        self._requests: Counter[str] = Counter()
+        self._waits: Counter[str] = Counter()
+
+    def enter(self, tenant: str) -> None:
+        """A request begins; `leave` must follow.
+
+        Raises:
+            TooManyOpenRequests: if it is one too many; it has not begun then.
+        """
+        if self._requests[tenant] >= self._most_requests:
+            raise TooManyOpenRequests(
+                f"the tenant {tenant} has {self._most_requests} requests open, as many as it may; let some end first"
+            )
+        self._requests[tenant] += 1
+
+    def leave(self, tenant: str) -> None:
+        """A request has ended."""
+        _take_one(self._requests, tenant)
+
+    @contextmanager
+    def waiting(self, tenant: str) -> Iterator[None]:
+        """While a request waits.
+
+        Raises:
+            TooManyOpenWaits: if it is one too many.
+        """
+        if self._waits[tenant] >= self._most_waits:
+            problem = f"{self._most_waits} requests of the tenant {tenant} wait already, as many as may"
+            way_out = "let some end first, or leave it out and ask again later"
+            raise TooManyOpenWaits(f"{problem}; {way_out}", fields=[FieldError("/header/Prefer", way_out)])
+        self._waits[tenant] += 1
+        try:
+            yield
+        finally:
+            _take_one(self._waits, tenant)
+
+
+def _take_one(counts: Counter[str], tenant: str) -> None:
+    counts[tenant] -= 1
+    if not counts[tenant]:
+        del counts[tenant]
