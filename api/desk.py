@@ -394,8 +394,7 @@ class JobDesk:
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""
         if await self._services.seal.is_ours(job_id, self.tenant):
-            kept_s = self.settings.result_ttl_s
-            return JobExpired(f"job {job_id} ended more than {kept_s} s ago and is no longer kept")
+            return JobExpired(f"job {job_id} ended longer ago than it was to be kept, or was deleted")
         if await self._run(self._store.is_named(f"{self.tenant}/{job_id}")):
             return JobExpired(f"job {job_id} is no longer kept")
         return JobNotFound(f"there is no job {job_id[:80]}")

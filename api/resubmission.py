@@ -47,6 +47,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
             input=raw,
             max_attempts=job.max_attempts,
             run_timeout_s=job.run_timeout_s,
+            result_ttl_s=job.result_ttl_s,
             idempotency_key=key,
             webhook_url=hook.decode() if hook else "",
             metadata=notes or b"",

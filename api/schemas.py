@@ -185,6 +185,7 @@ class JobRecord(_Shape):
     attempts: int = Field(description="Forward passes begun.")
     max_attempts: int
     run_timeout_s: float | None = Field(description="Seconds that its pass may take; null for as long as any.")
+    result_ttl_s: int | None = Field(description="Seconds that it is kept after its end; null for as long as others.")
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None
@@ -435,7 +436,9 @@ class Limits(_Shape):
     waiting_jobs: int = Field(description="Jobs that may wait for one model version in one tier.")
     body_bytes: int
     wait_s: float = Field(description="The longest `Prefer: wait` that is honoured.")
+    run_s: float = Field(description="The longest forward pass, and `run_timeout_s`.")
     result_kept_s: int
+    longest_result_kept_s: int = Field(description="The longest `result_ttl_s`.")
     idempotency_key_kept_s: int
 
 

@@ -128,6 +128,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "M": "ms of its worker's time that its last pass took for it",
         "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
         "L": "s that its forward pass may take, if that was bounded for it",
+        "T": "s that it is kept after its end, if that was asked for",
     }
 )
 
@@ -170,6 +171,8 @@ class NewJob:
     is_named: bool = False
     #: Seconds that its forward pass may take; None for as long as any pass.
     run_timeout_s: float | None = None
+    #: Seconds that record and result are kept after its end; None for as long as others.
+    result_ttl_s: int | None = None
 
     @property
     def member(self) -> str:
@@ -213,6 +216,8 @@ class Job:
     hastened_ms: int | None = None
     #: Seconds that its forward pass may take, if that was bounded for it.
     run_timeout_s: float | None = None
+    #: Seconds that record and result are kept after its end, if that was asked for.
+    result_ttl_s: int | None = None
 
     @property
     def member(self) -> str:
@@ -261,6 +266,7 @@ class Job:
             spent_ms=float(record["M"]) if record.get("M") else None,
             hastened_ms=optional("H"),
             run_timeout_s=float(record["L"]) if record.get("L") else None,
+            result_ttl_s=optional("T"),
         )
 
 

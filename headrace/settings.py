@@ -171,6 +171,7 @@ class Settings(BaseSettings):
     strict_deadlines: bool = Field(False, description="refuse jobs that are expected to end after their deadline")
     max_attempts: int = Field(3, ge=1, le=100, description="forward passes begun for a job before it fails")
     result_ttl_s: Positive = Field(86_400, description="how long records and results are kept after the end")
+    max_result_ttl_s: Positive = Field(2_592_000, description="the longest that a job may ask to be kept after its end")
     hot_window_bytes: int = Field(
         1 << 30,
         ge=1 << 20,

@@ -90,7 +90,7 @@ class JobStore:
             *(job.input, job.max_attempts, job.not_before_ms, job.start_by_ms, job.deadline_ms),
             *(idempotency, job.request_hash, job.webhook_url, job.traceparent, job.metadata),
             *(digest_of(job.dedupe_key) if job.dedupe_key else "", int(job.is_named)),
-            f"{job.run_timeout_s:g}" if job.run_timeout_s else "",
+            *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or ""),
         )
 
     def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:

@@ -51,7 +51,10 @@ class Options(BaseModel):
         "queue", description="`strict` refuses the job if it cannot be expected to end before its deadline."
     )
     run_timeout_s: float | None = Field(
-        None, ge=1, allow_inf_nan=False, description="Fail it when its forward pass has taken so many seconds."
+        None, ge=1, le=86_400, description="Fail it when its forward pass has taken so many seconds."
+    )
+    result_ttl_s: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = Field(
+        None, description="Keep record and result for so many seconds after its end."
     )
     dedupe: Dedupe | None = Field(None, description="While a job with this key is open, submitting gives that job.")
 
@@ -158,11 +161,13 @@ class Bounds(NamedTuple):
     most_run_s: float = 60.0
     #: What the model's author allows of it; None: all.
     model_run_s: float | None = None
+    #: The longest that record and result may be kept, seconds.
+    most_kept_s: int = 2_592_000
 
     @classmethod
     def of(cls, settings: Settings, options: ModelOptions) -> Self:
         """Those of an installation for a version with these options."""
-        return cls(settings.max_attempts, settings.forward_limit_s, options.run_timeout_s)
+        return cls(settings.max_attempts, settings.forward_limit_s, options.run_timeout_s, settings.max_result_ttl_s)
 
     def run_timeout_s(self, asked_s: float | None) -> float | None:
         """How long a job may run; None for as long as any pass.
@@ -175,6 +180,17 @@ class Bounds(NamedTuple):
             problem = f"is longer than this model's jobs may run, {most_s:g} s; ask for less or leave it out"
             raise invalid_fields([FieldError("/options/run_timeout_s", problem, "too_long")])
         return asked_s if asked_s is not None else self.model_run_s
+
+    def check_kept_s(self, asked_s: int | None) -> int | None:
+        """How long it is kept after its end; None for as long as others.
+
+        Raises:
+            InvalidInput: if that is longer than allowed.
+        """
+        if asked_s is not None and asked_s > self.most_kept_s:
+            problem = f"is longer than anything is kept, {self.most_kept_s} s; ask for less"
+            raise invalid_fields([FieldError("/options/result_ttl_s", problem, "too_long")])
+        return asked_s
 
 
 def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds: Bounds, now_ms: int) -> NewJob:
@@ -204,6 +220,7 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds
         metadata=orjson.dumps(body.metadata) if body.metadata else b"",
         dedupe_key=options.dedupe.key if options.dedupe else "",
         run_timeout_s=bounds.run_timeout_s(options.run_timeout_s),
+        result_ttl_s=bounds.check_kept_s(options.result_ttl_s),
     )
 
 

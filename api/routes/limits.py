@@ -26,7 +26,9 @@ async def limits(request: Request) -> Response:
         "waiting_jobs": settings.queue_cap,
         "body_bytes": settings.max_body_bytes,
         "wait_s": settings.max_wait_s,
+        "run_s": settings.forward_limit_s,
         "result_kept_s": settings.result_ttl_s,
+        "longest_result_kept_s": settings.max_result_ttl_s,
         "idempotency_key_kept_s": settings.idempotency_ttl_s,
     }
     return Response(orjson.dumps(document), media_type="application/json")

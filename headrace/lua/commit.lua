@@ -7,8 +7,8 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h', 'j')
-local ttl, ran_ms, parts = ARGV[1], tonumber(ARGV[2]), {}
+local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T')
+local ran_ms, parts = tonumber(ARGV[2]), {}
 for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
 local now, now_us = now_ms()
 local size = (#ARGV - 3) / 5
@@ -61,6 +61,7 @@ for i = 4, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
+  local ttl = fields and fields[14] or ARGV[1]
   local answer = '0'
   if broken then
     quarantine(member, now)

@@ -4,15 +4,14 @@
 --          EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h')
-local ttl = ARGV[1]
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T')
 local now, now_us = now_ms()
 local answers, words = {}, {}
 for i = 2, #ARGV, 5 do
   local member, fence, cause, backoff, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
   local fields = read(member)
   local state, ours = fields and fields[1], fields and fields[2] == fence
-  local answer = '0'
+  local answer, ttl = '0', fields and fields[10] or ARGV[1]
   if ours and fields[5] and state == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)

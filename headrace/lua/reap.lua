@@ -6,8 +6,7 @@
 --          QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j')
-local ttl = ARGV[2]
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T')
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
@@ -16,7 +15,7 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
   if member then fields, broken = read(member) end
   if broken then quarantine(member, now) end
   local held = fields and fields[2] == fence and (fields[5] or fields[1] ~= 'queued')
-  local state = held and fields[1]
+  local state, ttl = held and fields[1], fields and fields[12] or ARGV[2]
   if state == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)

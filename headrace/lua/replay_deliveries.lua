@@ -6,7 +6,7 @@
 -- reply    one character a delivery: 1 due now, 0 there is nothing to tell any more, or not yet
 -- The job is kept first, then the row is there, the state comes last: a row whose delivery is over is dropped by
 -- `claim_deliveries`, so whatever stops this, the delivery is as it was or goes out again.
-local read, ttl, now, answers = reader('s', 'h'), ARGV[1], now_ms(), {}
+local read, ttl, now, answers = reader('s', 'h', 'T'), ARGV[1], now_ms(), {}
 for i = 2, #ARGV do
   local id = ARGV[i]
   local member = string.match(id, '^([^/]+/.*):%d+$')
@@ -15,7 +15,7 @@ for i = 2, #ARGV do
   local is_told = fields and ENDED[fields[1]] and fields[2] and redis.call('EXISTS', HOOK .. member) == 1
   if is_told and type(known) ~= 'table' then
     for _, key in ipairs({DELIVERY .. id, JOB .. member, INPUT .. member, OUTPUT .. member, HOOK .. member}) do
-      redis.call('EXPIRE', key, kept_s(ttl, true))
+      redis.call('EXPIRE', key, kept_s(fields[3] or ttl, true))
     end
     post(member, now)
     if known and known ~= 'pending' then redis.call('HSET', DELIVERY .. id, 's', 'pending', 'a', 0) end

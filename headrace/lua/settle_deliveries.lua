@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- settle_deliveries: note what came of attempts, each only under its own fence. What is delivered or given up leaves the
--- outbox, and its job is kept for the usual time from now on. What was not attempted is given back and charged nothing.
+-- outbox, and its job is kept for its time from now on. What was not attempted is given back and charged nothing.
 -- touches  DELIVERY<d> hash (state s, outcome o, attempts a, fence f; time to live), OUTBOX, JOB<m>, INPUT<m>, OUTPUT<m> and HOOK<m> (time to
 --          live), STATS
 -- ARGV     ttl s, (d, fence, pending | delivered | failed, outcome or '' if not attempted, ms until the next attempt)*
@@ -20,8 +20,9 @@ for i = 2, #ARGV, 5 do
     redis.call('ZADD', OUTBOX, now + delay, id)
   elseif ours then
     local member = string.match(id, '^(.*):%d+$')
+    local own = redis.pcall('HGET', JOB .. member, 'T')
     for _, key in ipairs({DELIVERY .. id, JOB .. member, INPUT .. member, OUTPUT .. member, HOOK .. member}) do
-      redis.call('EXPIRE', key, ttl)
+      redis.call('EXPIRE', key, tonumber(type(own) == 'string' and own or nil) or ttl)
     end
     if known[1] == 'pending' then redis.pcall('HINCRBY', STATS, 'hooks_' .. state, 1) end
     redis.call('ZREM', OUTBOX, id)

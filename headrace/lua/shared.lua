@@ -23,9 +23,9 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
-  k = true, j = true, L = true}
+  k = true, j = true, L = true, T = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, L = true}
+  i = true, u = true, x = true, j = true, L = true, T = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.

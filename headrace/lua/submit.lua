@@ -8,15 +8,16 @@
 -- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none, then for each job: member, group,
 --          model@version, tier, offset ms, the next higher tier's, input, attempts allowed, not before ms, start by ms,
 --          deadline ms (0 = none), idempotency key or '', request hash, URL that is told of its end or '', traceparent or '',
---          metadata or '', digest of its dedupe key or '', '1' if its submitter chose the id, s that it may run or ''
+--          metadata or '', digest of its dedupe key or '', '1' if its submitter chose the id, s that it may run or '', s that it is
+--          kept after its end or ''
 -- reply    {ms now, (accepted | replayed | mismatch | full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- A row is a table of what is found out about the job whose arguments begin at `at`.
-local WIDTH, ARGV = 19, ARGV
+local WIDTH, ARGV = 20, ARGV
 local GROUP, REF, TIER, OFFSET, FLOOR, INPUT_AT, ATTEMPTS, NOT_BEFORE, START_BY, DUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, IS_NAMED, RUN_S = 11, 12, 13, 14, 15, 16, 17, 18
+local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, IS_NAMED, RUN_S, KEPT_S = 11, 12, 13, 14, 15, 16, 17, 18, 19
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
 local depths, was_empty, delayed, claimed_keys = {}, {}, nil, {}
@@ -123,6 +124,7 @@ local function keep(row)
   if ARGV[at + TWIN] ~= '' then set('u', ARGV[at + TWIN]) end
   if ARGV[at + IS_NAMED] == '1' then set('i', ARGV[at + REQUEST]) end
   if ARGV[at + RUN_S] ~= '' then set('L', ARGV[at + RUN_S]) end
+  if ARGV[at + KEPT_S] ~= '' then set('T', ARGV[at + KEPT_S]) end
   redis.call('HSET', JOB .. member, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', ARGV[at + ATTEMPTS],
     'm', ARGV[at + REF], 't', ARGV[at + TIER], 'z', row.score, 'q', now, unpack(more))
 end

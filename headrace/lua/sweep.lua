@@ -6,14 +6,14 @@
 --          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
-local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u')
+local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u', 'T')
 local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
 
-local function mend_ended(member, state, hook)
+local function mend_ended(member, state, hook, own)
   if redis.call('TTL', JOB .. member) ~= -1 then return 0 end
-  let_go(member, state, kept_s(ttl, hook))
+  let_go(member, state, kept_s(own or ttl, hook))
   return 1
 end
 
@@ -35,8 +35,8 @@ local function mend_place(member, fields)
   if redis.call('ZSCORE', DELAYED, member) then return 0 end
   if redis.call('TYPE', INPUT .. member).ok ~= 'string' then
     redis.call('SET', OUTPUT .. member, '{"cause":"internal","detail":"its input was lost","retryable":true}', 'EX',
-      kept_s(ttl, fields[9]))
-    finish(member, 'failed', now, ttl, fields[9], 'c', 'internal')
+      kept_s(fields[11] or ttl, fields[9]))
+    finish(member, 'failed', now, fields[11] or ttl, fields[9], 'c', 'internal')
     leave_ready(group, member)
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' failed'
@@ -52,7 +52,7 @@ end
 for _, member in ipairs(members) do
   local fields, broken = read(member)
   if fields and ENDED[fields[1]] then
-    mended = mended + mend_ended(member, fields[1], fields[9])
+    mended = mended + mend_ended(member, fields[1], fields[9], fields[11])
   elseif fields then
     if fields[10] then redis.call('EXPIRE', DEDUPE .. tenant .. ':' .. fields[10], 86400) end
     mended = mended + math.max(mend_deadline(member, fields), mend_place(member, fields))

@@ -1,5 +1,6 @@
 """Jobs that are changed, deleted and tried again."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -158,3 +159,29 @@ async def test_what_runs_or_has_succeeded_is_not_tried_again(api: httpx2.AsyncCl
     answers = [waiting, await api.post(f"{path}/retry")]
 
     assert [(409, "not_retryable")] * 2 == [(answer.status_code, answer.json()["code"]) for answer in answers]
+
+
+async def test_a_result_goes_when_its_time_is_over_and_is_410_from_then_on(
+    api: httpx2.AsyncClient, worker: HandWorker
+) -> None:
+    path = await submitted(api, options={"result_ttl_s": 1})
+    [job] = worker.claim()
+    worker.succeed(job, b'"hello"')
+    kept = await api.get(path)
+
+    for _ in range(200):
+        await asyncio.sleep(0.1)
+        if (gone := await api.get(path)).status_code != 200:
+            break
+
+    assert (kept.json()["result_ttl_s"], gone.status_code, gone.json()["code"]) == (1, 410, "job_expired")
+    assert (await api.get(f"{path}/result")).status_code == 410
+
+
+async def test_what_is_tried_again_keeps_its_limits(api: httpx2.AsyncClient) -> None:
+    path = await submitted(api, options={"result_ttl_s": 60, "run_timeout_s": 5})
+    await api.post(f"{path}/cancel")
+
+    again = (await api.post(f"{path}/retry")).json()
+
+    assert (again["result_ttl_s"], again["run_timeout_s"]) == (60, 5.0)

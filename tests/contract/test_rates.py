@@ -128,6 +128,8 @@ async def test_the_limits_are_told(
         "waiting_jobs": 100_000,
         "body_bytes": 65_536,
         "wait_s": 60.0,
+        "run_s": 60.0,
         "result_kept_s": 86_400,
+        "longest_result_kept_s": 2_592_000,
         "idempotency_key_kept_s": 86_400,
     }

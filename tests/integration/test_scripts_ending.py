@@ -1,9 +1,12 @@
 """Failing, canceling, expiring: the ways to end other than with a result."""
 
+from collections.abc import Callable
+
 import pytest
 
-from headrace.jobs import JobStatus
+from headrace.jobs import Cause, JobStatus
 from headrace.store_records import CommitAnswer
+from headrace.webhooks import DeliveryState
 from tests.integration.script_cell import TTL_S, Cell
 
 KEPT, ALREADY_KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.ALREADY_KEPT, CommitAnswer.REFUSED
@@ -234,3 +237,67 @@ def test_a_broken_record_does_not_keep_others_from_expiring(cell: Cell) -> None:
     cell.expire()
 
     assert (cell.status("default/j2"), cell.redis.zcard(cell.keys.deadlines)) == (JobStatus.EXPIRED, 0)
+
+
+# --- how long it is kept -------------------------------------------------------------------------------------
+
+
+def reaped(cell: Cell) -> None:
+    cell.take_and_start()
+    cell.lapse_leases()
+    cell.reap()
+
+
+def canceled_in_its_pass(cell: Cell) -> None:
+    leases = cell.take_and_start()
+    cell.cancel("default/j1")
+    cell.commit(leases)
+
+
+def expired(cell: Cell) -> None:
+    cell.pass_deadlines("default/j1")
+    cell.expire()
+
+
+def mended(cell: Cell) -> None:
+    cell.commit(cell.take_and_start())
+    cell.redis.persist(cell.keys.job("default/j1"))
+    cell.sweep()
+
+
+def told(cell: Cell) -> None:
+    cell.commit(cell.take_and_start())
+    cell.redis.hset(cell.keys.job("default/j1"), "h", 1)
+    cell.redis.set(cell.keys.hook("default/j1"), "https://example.com/")
+    cell.redis.zadd(cell.keys.outbox, {"default/j1:1": 1})
+    cell.settle(cell.claim_deliveries(), DeliveryState.DELIVERED)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda cell: cell.commit(cell.take_and_start()),
+        lambda cell: cell.commit(cell.take(), cause=Cause.MODEL),
+        lambda cell: cell.fail(cell.take_and_start()),
+        lambda cell: cell.cancel("default/j1"),
+        *(reaped, canceled_in_its_pass, expired, mended, told),
+    ],
+    ids=["succeeded", "failed", "given up", "canceled", "reaped", "canceled in its pass", "expired", "mended", "told"],
+)
+def test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended(cell: Cell, end: Callable[[Cell], object]) -> None:
+    cell.submit("j1", max_attempts=1, deadline_ms=cell.now_ms() + 60_000, result_ttl_s=30)
+
+    end(cell)
+
+    job, output = cell.keys.job("default/j1"), cell.keys.output("default/j1")
+    assert cell.status("default/j1").is_terminal
+    assert 25 <= cell.redis.ttl(job) <= 30
+    assert cell.redis.ttl(output) == -2 or 25 <= cell.redis.ttl(output) <= 30
+
+
+def test_what_somebody_is_to_be_told_of_is_kept_longer_by_the_usual_time(cell: Cell) -> None:
+    cell.submit("j1", webhook_url="https://example.com/", result_ttl_s=30)
+
+    cell.commit(cell.take_and_start())
+
+    assert 4 * 86_400 + 25 <= cell.redis.ttl(cell.keys.job("default/j1")) <= 4 * 86_400 + 30

@@ -179,3 +179,12 @@ def test_nobody_runs_longer_than_the_model_and_the_installation_allow(
         job_of({"run_timeout_s": asked_s}, Bounds(most_run_s=60, model_run_s=model_s))
 
     assert ["/options/run_timeout_s"] == [field.pointer for field in refused.value.fields]
+
+
+def test_nothing_is_kept_longer_than_the_installation_allows() -> None:
+    assert 600 == job_of({"result_ttl_s": 600}, Bounds(most_kept_s=600)).result_ttl_s
+
+    with pytest.raises(InvalidInput, match="kept, 600 s") as refused:
+        job_of({"result_ttl_s": 601}, Bounds(most_kept_s=600))
+
+    assert ["/options/result_ttl_s"] == [field.pointer for field in refused.value.fields]
