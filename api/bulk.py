@@ -25,6 +25,7 @@ from headrace.errors import (
     QueueFull,
     Unavailable,
 )
+from headrace.failpoints import failpoint
 from headrace.jobs import NewJob
 from headrace.reading import parse_json, read_shape
 from headrace.store_records import SubmitOutcome, Submitted
@@ -155,6 +156,7 @@ class BulkDesk:
             for number in jobs:
                 items[number] = Item(error=error)
             return
+        failpoint("api.bulk_piece")
         self._note(jobs, answers, items)
 
     @staticmethod

@@ -357,7 +357,9 @@ class JobDesk:
         """
         change = changes.amendment(await self.now_ms())
         job = await self._run(self._store.read(f"{self.tenant}/{job_id}"))
+        failpoint("api.before_amend")
         amended = await self._run(self._store.amend(job, change, cap=self.settings.queue_cap)) if job else None
+        failpoint("api.amended")
         if job is None or amended is None:
             raise await self.missing(job_id)
         match amended.outcome:
@@ -377,7 +379,9 @@ class JobDesk:
         Raises:
             JobNotFound, JobExpired: if there is no record.
         """
+        failpoint("api.before_erase")
         outcome = await self._run(self._store.erase(f"{self.tenant}/{job_id}", result_ttl_s=self.settings.result_ttl_s))
+        failpoint("api.erased")
         if outcome is None:
             raise await self.missing(job_id)
         return None if outcome == "erased" else await self.see(job_id)

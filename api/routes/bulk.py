@@ -12,6 +12,7 @@ from api.headers import header_fields, read_idempotency_key
 from api.problems import problem_document
 from api.schemas import BulkAnswer
 from headrace.errors import FieldError
+from headrace.failpoints import failpoint
 from headrace.reading import invalid_fields
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -32,8 +33,10 @@ async def submit_many(request: Request) -> Response:
     documents = await read_bulk_body(
         request, fields, max_bytes=settings.max_bulk_bytes, max_jobs=settings.max_bulk_jobs
     )
+    failpoint("api.bulk_read")
     bulk = BulkDesk(desk)
     items = await (bulk.submit_whole if is_whole else bulk.submit)(documents, idempotency_key=key)
+    failpoint("api.bulk_stored")
     refused = sum(item.error is not None for item in items)
     known = sum(item.was_known and item.error is None for item in items)
     answer = {

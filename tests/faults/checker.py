@@ -72,6 +72,8 @@ def exists(evidence: Evidence, _: Bounds) -> Found:
         if member not in evidence.jobs and not ended:
             yield f"{member} is lost"
     yield from (f"{member} was never accepted" for member in evidence.indexed - set(evidence.questions))
+    yield from (f"{member} was deleted and is there" for member in evidence.remaining)
+    yield from (f"{member} was deleted and is listed" for member in evidence.indexed & evidence.erased)
 
 
 def end_never_changes(evidence: Evidence, _: Bounds) -> Found:
@@ -168,7 +170,7 @@ INVARIANTS: Mapping[str, tuple[str, Invariant | str]] = MappingProxyType(
     {
         "I1": ("every accepted job ends exactly once", ended_once),
         "I2": ("every result is the function's value", is_the_functions_value),
-        "I3": ("what was accepted is there, and nothing else", exists),
+        "I3": ("what was accepted is there unless deleted, and nothing else", exists),
         "I4": ("an end never changes", end_never_changes),
         "I5": ("fences rise, and the last one given is the one that commits", fences_are_kept),
         "I6": ("every end with a webhook is told, under one webhook-id", is_told),

@@ -49,6 +49,9 @@ class Evidence:
     untold: frozenset[str] = frozenset()
     #: Members in the tenant's index.
     indexed: frozenset[str] = frozenset()
+    #: Jobs that were deleted, and those of them of which anything is left.
+    erased: frozenset[str] = frozenset()
+    remaining: frozenset[str] = frozenset()
     #: What should be empty, and how much is in it.
     leftovers: Mapping[str, int] = field(default_factory=dict)
     #: Connections to Redis before and after.
@@ -62,6 +65,7 @@ def gather(
     receiver: Receiver | None = None,
     connections: tuple[int, int] = (0, 0),
     before: Collection[str] = (),
+    erased: Collection[str] = (),
 ) -> Evidence:
     """Look everywhere; jobs that were there `before` are not asked for again."""
     redis, store = cluster.redis, cluster.store
@@ -85,6 +89,8 @@ def gather(
         told=_told(receiver, hooked) if receiver else {},
         untold=_untold(cluster, hooked),
         indexed=frozenset(member.decode() for member in index) - frozenset(before),
+        erased=frozenset(erased),
+        remaining=_remaining(cluster, erased),
         leftovers=leftovers(cluster),
         connections=connections,
     )
@@ -106,6 +112,12 @@ def leftovers(cluster: Cluster) -> dict[str, int]:
     for family in ("r:", "t:"):
         sizes[family] = sum(1 for _ in client.scan_iter(f"{keys.prefix}{family}*", count=1000))
     return sizes
+
+
+def _remaining(cluster: Cluster, erased: Collection[str]) -> frozenset[str]:
+    keys, client = cluster.store.keys, cluster.redis.client
+    parts = (keys.job, keys.input, keys.output, keys.metadata, keys.hook)
+    return frozenset(member for member in erased if client.exists(*(part(member) for part in parts)))
 
 
 def _told(receiver: Receiver, members: Sequence[str]) -> dict[str, Told]:

@@ -12,7 +12,7 @@ class Event(NamedTuple):
 
     #: Monotonic seconds; all processes of a machine share that clock.
     at_s: float
-    #: accepted, refused, fault, fired, restarted, delivered.
+    #: accepted, amended, erased, refused, fault, fired, restarted, delivered.
     what: str
     fields: dict[str, Any]
 

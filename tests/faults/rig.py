@@ -15,7 +15,7 @@ from tests.faults.evidence import Evidence, gather
 from tests.faults.fleet import Fleet
 from tests.faults.history import History
 from tests.faults.proxy import Link
-from tests.faults.submitter import Question, Submitter, accepted, new_x
+from tests.faults.submitter import Question, Submitter, accepted, erased, new_x
 from tests.integration.receivers import Receiver
 
 #: fsync before each answer: what a killed server had answered is in its file, also on a slow disk.
@@ -88,10 +88,10 @@ class Rig:
         """What was accepted since the beginning."""
         return {member: job for member, job in accepted(self.history).items() if member not in self._before}
 
-    def questions_of(self, count: int, *, sleep_ms: int = 30, hooks: int = 0) -> list[Question]:
+    def questions_of(self, count: int, *, sleep_ms: int = 30, hooks: int = 0, later_s: int = 0) -> list[Question]:
         """So many new innocent questions, the first `hooks` of them with a webhook."""
-        url = self.receiver.url
-        return [Question(x=new_x(), sleep_ms=sleep_ms, hook=url if n < hooks else "") for n in range(count)]
+        hooked = (self.receiver.url if n < hooks else "" for n in range(count))
+        return [Question(x=new_x(), sleep_ms=sleep_ms, hook=hook, later_s=later_s) for hook in hooked]
 
     def put(self, questions: Sequence[Question]) -> None:
         """Store jobs without the API, all at once."""
@@ -128,6 +128,16 @@ class Rig:
             submitter.submit(question)
         submitter.close()
 
+    def doing(self, act: Callable[[Submitter], None]) -> Future[None]:
+        """Do something over HTTP from a thread of its own."""
+
+        def do() -> None:
+            submitter = Submitter(port=self.cluster.settings.api_port, history=self.history)
+            act(submitter)
+            submitter.close()
+
+        return self._pool.submit(do)
+
     def finish(self, submitting: Future[None] | None = None) -> None:
         """Wait until everything is accepted, has ended and was told, restarting what ended meanwhile."""
         if submitting is not None:
@@ -154,7 +164,8 @@ class Rig:
 
     def evidence(self) -> Evidence:
         """Everything since the beginning."""
-        return gather(self.cluster, self.questions, receiver=self.receiver, before=self._before)
+        gone = erased(self.history) - self._before.keys()
+        return gather(self.cluster, self.questions, receiver=self.receiver, before=self._before, erased=gone)
 
     def verify(self, bounds: Bounds | None = None) -> Evidence:
         """All invariants hold."""

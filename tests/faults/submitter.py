@@ -6,7 +6,9 @@ import itertools
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
 
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
@@ -31,6 +33,8 @@ class Question:
     act: str = "answer"
     sleep_ms: int = 0
     hook: str = ""
+    #: Not to begin earlier than in so many seconds.
+    later_s: int = 0
 
     @property
     def is_innocent(self) -> bool:
@@ -38,14 +42,15 @@ class Question:
         return self.act == "answer"
 
     @property
-    def body(self) -> bytes:
+    def document(self) -> dict[str, Any]:
         """The request."""
+        later = {"not_before": self.later_s} if self.later_s else {}
         document = {
             "model": self.model,
             "input": {"x": self.x, "sleep_ms": self.sleep_ms, "act": self.act},
-            "options": {"tier": str(self.tier)},
+            "options": {"tier": str(self.tier), **later},
         }
-        return json.dumps(document | ({"webhook": {"url": self.hook}} if self.hook else {})).encode()
+        return document | ({"webhook": {"url": self.hook}} if self.hook else {})
 
     def job(self, ref: ModelRef, *, cell: str) -> NewJob:
         """The same, as the API would store it."""
@@ -63,6 +68,13 @@ def new_x() -> int:
     return next(_numbers)
 
 
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    document: Any
+
+
 class Submitter:
     """One thread's connection to the API; what comes of each job goes into the history."""
 
@@ -77,37 +89,85 @@ class Submitter:
             TimeoutError: if nobody took it within `limit_s`.
             ValueError: if it was refused for good.
         """
-        key, until = key or uuid.uuid4().hex, time.monotonic() + limit_s
-        while time.monotonic() < until:
-            answer = self._try(question, key)
-            if answer is not None:
-                member = f"{TENANT}/{answer}"
-                self._history.note("accepted", member=member, key=key, **asdict(question))
-                return member
-            time.sleep(_PAUSE_S)
-        raise TimeoutError(f"nobody took job {question.x} within {limit_s:g} s")
+        key = key or uuid.uuid4().hex
+        answer = self._ask("POST", "/v1/jobs", question.document, key=key, limit_s=limit_s)
+        if answer.status not in (200, 202):
+            raise ValueError(f"job {question.x} was refused: {answer}")
+        return self._accepted(question, answer.document["id"], key)
 
-    def _try(self, question: Question, key: str) -> str | None:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    def submit_many(self, questions: Sequence[Question]) -> list[str]:
+        """Hand jobs in by one request, again and again until all are accepted; answers their members."""
+        key, jobs = uuid.uuid4().hex, [{"error": "not asked yet"}]
+        while any(job["error"] for job in jobs):
+            answer = self._ask("POST", "/v1/jobs:bulk", [question.document for question in questions], key=key)
+            assert answer.status == 200, answer
+            jobs = answer.document["jobs"]
+        rows = enumerate(zip(questions, jobs, strict=True))
+        return [self._accepted(question, job["id"], f"{key}:{number}") for number, (question, job) in rows]
+
+    def amend(self, member: str, tier: Tier) -> bool:
+        """Move a job to another tier; False if it did not wait any more."""
+        answer = self._ask("PATCH", _path(member), {"tier": str(tier)})
+        assert answer.status in (200, 409), answer
+        if answer.status == 200:
+            self._history.note("amended", member=member, tier=str(tier))
+        return answer.status == 200
+
+    def erase(self, member: str) -> None:
+        """Delete a job, again and again until nothing is left of it."""
+        # An answer that is lost and a record that stays until its end look alike: ask again. 410 is what is wanted.
+        while (answer := self._ask("DELETE", _path(member))).status not in (204, 410):
+            assert answer.status == 202, answer
+            time.sleep(_PAUSE_S)
+        self._history.note("erased", member=member)
+
+    def _accepted(self, question: Question, job_id: str, key: str) -> str:
+        member = f"{TENANT}/{job_id}"
+        self._history.note("accepted", member=member, key=key, **asdict(question))
+        return member
+
+    def _ask(self, method: str, path: str, body: object = None, *, key: str = "", limit_s: float = 90.0) -> Answer:
+        """Send a request until it is answered with something that is not to be sent again."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            answer = self._try(method, path, body, key)
+            if answer is not None and answer.status not in (429, 503):
+                return answer
+            time.sleep(_PAUSE_S)
+        raise TimeoutError(f"nobody answered {method} {path} within {limit_s:g} s")
+
+    def _try(self, method: str, path: str, body: object, key: str) -> Answer | None:
+        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
         try:
-            self._connection.request("POST", "/v1/jobs", question.body, headers)
+            self._connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
             response = self._connection.getresponse()
             status, text = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            self._history.note("unanswered", x=question.x, why=type(error).__name__)
+            self._history.note("unanswered", method=method, path=path, why=type(error).__name__)
             return None
-        if status in (200, 202):
-            return str(json.loads(text)["id"])
-        self._history.note("refused", x=question.x, status=status)
-        if status in (429, 503):
-            return None
-        raise ValueError(f"job {question.x} was refused: {status} {text.decode()}")
+        if status >= 400:
+            self._history.note("refused", method=method, path=path, status=status)
+        return Answer(status, json.loads(text) if text else None)
 
     def close(self) -> None:
         """Give the connection back."""
         with contextlib.suppress(OSError):
             self._connection.close()
+
+
+def _path(member: str) -> str:
+    return f"/v1/jobs/{member.partition('/')[2]}"
+
+
+def erased(history: History) -> set[str]:
+    """What was deleted, by member."""
+    return {event.fields["member"] for event in history.events("erased")}
+
+
+def amended(history: History) -> dict[str, Tier]:
+    """What was moved to another tier, by member, with that."""
+    return {event.fields["member"]: Tier(event.fields["tier"]) for event in history.events("amended")}
 
 
 def accepted(history: History) -> dict[str, Question]:

@@ -1,5 +1,6 @@
 """The kill matrix: a process dies, or stands still for longer than a lease, at every step of a job's way."""
 
+import functools
 import os
 import signal
 import statistics
@@ -12,8 +13,10 @@ import pytest
 
 from headrace.failpoints import FAILPOINTS
 from headrace.settings import as_environment
+from headrace.tiers import Tier
 from tests.faults.cluster import MODEL_FOLDER
 from tests.faults.rig import Rig
+from tests.faults.submitter import Submitter, amended
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -29,7 +32,10 @@ ACTS = ("kill9", f"stop({STOP_S:g})")
 PUSHING = ("registry.files_put", "registry.manifest_put")
 #: Killed there by `tests/integration/test_fetch.py`: a model of these tests is too small to come in parts.
 FETCHING = ("registry.part_written",)
-STEPS = [step for step in FAILPOINTS if step not in (*PUSHING, *FETCHING)]
+#: More than one script stores.
+MANY = 120
+#: Jobs that surely wait while they are changed and deleted, and how long; others are taken meanwhile.
+WAITING, LATER_S = 6, 4
 
 
 def _end_a_worker(rig: Rig) -> None:
@@ -66,6 +72,44 @@ TRIGGERS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
         "child.before_load": _kill_a_child,
     }
 )
+
+
+def _hand_in_many(rig: Rig, caller: Submitter) -> None:
+    """Have more jobs stored than one script takes."""
+    caller.submit_many(rig.questions_of(MANY, sleep_ms=2))
+
+
+def _change_some(rig: Rig, caller: Submitter) -> None:
+    """Move jobs to another tier, some of which may be taken meanwhile."""
+    for member in _some(rig, caller):
+        caller.amend(member, Tier.SPOT)
+
+
+def _delete_some(rig: Rig, caller: Submitter) -> None:
+    """Delete jobs, some of which may be in a pass or have ended."""
+    for member in _some(rig, caller):
+        caller.erase(member)
+
+
+def _some(rig: Rig, caller: Submitter) -> list[str]:
+    waiting = rig.questions_of(WAITING, later_s=LATER_S)
+    members = caller.submit_many([*waiting, *rig.questions_of(JOBS - WAITING, sleep_ms=LONG_MS)])
+    return [*members[: WAITING - 1], *members[WAITING::4]]
+
+
+#: What a caller does that makes the API reach a step that handing one job in does not pass.
+CALLS: Mapping[str, Callable[[Rig, Submitter], None]] = MappingProxyType(
+    {
+        "api.bulk_read": _hand_in_many,
+        "api.bulk_piece": _hand_in_many,
+        "api.bulk_stored": _hand_in_many,
+        "api.before_amend": _change_some,
+        "api.amended": _change_some,
+        "api.before_erase": _delete_some,
+        "api.erased": _delete_some,
+    }
+)
+STEPS = [step for step in FAILPOINTS if step not in (*PUSHING, *FETCHING, *CALLS)]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +152,27 @@ def test_nothing_is_lost_wherever_a_process_dies_or_stands_still(
     evidence = rig.verify()
     assert len(evidence.questions) == JOBS
     recoveries[f"{act} at {step}"] = rig.recovery_s(step, evidence)
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("step", CALLS)
+def test_nothing_is_lost_wherever_the_api_dies_while_many_are_handed_in_changed_or_deleted(
+    rig: Rig, recoveries: dict[str, float], step: str, act: str
+) -> None:
+    rig.begin()
+    rig.cluster.arm(step, act)
+
+    calling = rig.doing(functools.partial(CALLS[step], rig))
+    rig.until(f"{step} reached", lambda: rig.cluster.fired(step) is not None)
+    rig.finish(calling)
+
+    evidence = rig.verify()
+    moved = {member: tier for member, tier in amended(rig.history).items() if member in evidence.questions}
+    assert moved == {member: evidence.jobs[member].tier for member in moved}
+    assert len(evidence.questions) == (MANY if CALLS[step] is _hand_in_many else JOBS)
+    assert bool(evidence.erased) == (CALLS[step] is _delete_some)
+    if CALLS[step] is _hand_in_many:  # else the last job waits for its time
+        recoveries[f"{act} at {step}"] = rig.recovery_s(step, evidence)
 
 
 @pytest.mark.parametrize("step", PUSHING)

@@ -76,6 +76,8 @@ HARM: dict[str, list[Callable[[], Evidence]]] = {
     "I3": [
         lambda: replace(with_story(states=[JobStatus.QUEUED]), jobs={}),
         lambda: replace(sound(), indexed=frozenset({M, "default/two"})),
+        lambda: replace(sound(), erased=frozenset({M})),
+        lambda: replace(sound(), erased=frozenset({M}), indexed=frozenset(), remaining=frozenset({M})),
     ],
     "I4": [lambda: with_story(states=[JobStatus.SUCCEEDED, JobStatus.QUEUED])],
     "I5": [
