@@ -102,7 +102,7 @@ class DeadLetters:
         Raises:
             JobNotFound, JobExpired: if there is no record, or no input any more.
             NotADeadLetter: if it did not fail.
-            QueueFull: if no more may wait.
+            QueueFull: if no more may wait, or it would wait too long.
         """
         job = (await self._find(job_id)).job
         seen = await send_again(self._services, self._desk, job, key=f"{_KEY}{job_id}")
@@ -113,7 +113,7 @@ class DeadLetters:
         """Send again what is meant, the oldest first, as they were accepted; what can no longer be is forgotten.
 
         Raises:
-            QueueFull: if no more may wait.
+            QueueFull: if no more may wait, or it would wait too long.
         """
         page, redriven = await self.page(wanted), []
         for seen in reversed(page.letters):

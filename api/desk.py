@@ -14,7 +14,7 @@ from api.records import accepted_job, job_document
 from api.services import Services
 from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound, JobNotWaiting
 from headrace.failpoints import failpoint
-from headrace.jobs import Job, JobStatus, NewJob
+from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
@@ -30,7 +30,7 @@ from headrace.submission import (
     refusal_of,
     webhook_url,
 )
-from headrace.tiers import score_of
+from headrace.tiers import Tier, score_of
 from headrace.webhooks import Delivery, delivery_id_of
 
 #: How a submission is looked at that is only asked about.
@@ -167,6 +167,13 @@ class JobDesk:
         """
         refusal = await self._services.intake.refusal_of(job, now_ms=await self.now_ms())
         if refusal is not None and not await self._is_known(job):
+            raise refusal
+
+    async def _admit_to(self, tier: Tier, job: Job) -> None:
+        is_waiting = job.status is JobStatus.QUEUED and job.worker is None
+        if not is_waiting or job.reason in (Reason.SCHEDULED, Reason.RETRY_BACKOFF):
+            return  # it cannot be moved, or nobody knows what will be when its time comes
+        if (refusal := await self._services.intake.refusal_of_move(job.ref, tier)) is not None:
             raise refusal
 
     async def _is_known(self, job: NewJob) -> bool:
@@ -353,10 +360,12 @@ class JobDesk:
         Raises:
             JobNotFound, JobExpired: if there is no record.
             JobNotWaiting: if a worker has it, or it has ended.
-            QueueFull: if no more may wait in the tier that it was to go to.
+            QueueFull: if no more may wait in the tier that it was to go to, or it would wait too long there.
         """
         change = changes.amendment(await self.now_ms())
         job = await self._run(self._store.read(f"{self.tenant}/{job_id}"))
+        if job is not None and change.tier not in (None, job.tier):
+            await self._admit_to(change.tier, job)
         failpoint("api.before_amend")
         amended = await self._run(self._store.amend(job, change, cap=self.settings.queue_cap)) if job else None
         failpoint("api.amended")

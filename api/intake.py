@@ -11,11 +11,13 @@ from headrace.admission import Admission, Coming, Sight
 from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
 from headrace.jobs import NewJob
 from headrace.keys import split_group
+from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ClassScaling, ScalingReport
 from headrace.settings import Settings
 from headrace.store import JobStore
+from headrace.tiers import Tier
 
 #: Between two looks jobs are counted that were let in here; other API processes' are not seen for so long.
 _FRESH_S = 0.25
@@ -60,8 +62,26 @@ class Intake:
         if due_ms and now_ms + 1000 * (promised_s + self._admission.pass_s(job.ref, job.tier)) > due_ms:
             return _too_late(job, promised_s, (due_ms - now_ms) / 1000)
         if limit_s is not None and promised_s > limit_s:
-            return _too_long(job, promised_s, limit_s)
+            return _too_long(job.ref, job.tier, promised_s, limit_s)
         self._admission.let_in(job.ref, job.tier)
+        return None
+
+    async def refusal_of_move(self, ref: ModelRef, tier: Tier) -> WaitTooLong | None:
+        """Why a job that waits should not go to this tier now; None if it may, and then it is counted there.
+
+        Raises:
+            RedisUnavailable: if the queues must be looked at and cannot be.
+        """
+        limit_s = self._limits_s.get(tier)
+        if limit_s is None:
+            return None
+        await self._look()
+        promised_s = self._admission.promised_s(ref, tier)
+        if promised_s is None:
+            return None
+        if promised_s > limit_s:
+            return _too_long(ref, tier, promised_s, limit_s)
+        self._admission.let_in(ref, tier)
         return None
 
     async def _look(self) -> None:
@@ -93,9 +113,9 @@ class Intake:
                 yield Coming(kind.tiers, kind.models, row.count - row.ready, row.cold_start_s)
 
 
-def _too_long(job: NewJob, promised_s: float, limit_s: float) -> WaitTooLong:
+def _too_long(ref: ModelRef, tier: Tier, promised_s: float, limit_s: float) -> WaitTooLong:
     return WaitTooLong(
-        f"a job of {job.ref} in tier {job.tier} would wait about {promised_s:.1f} s, and may wait {limit_s:g} s; try"
+        f"a job of {ref} in tier {tier} would wait about {promised_s:.1f} s, and may wait {limit_s:g} s; try"
         " again later or in a more urgent tier",
         retry_after_s=max(1.0, promised_s - limit_s),
     )

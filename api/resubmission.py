@@ -17,7 +17,7 @@ async def retry(services: Services, desk: JobDesk, job_id: str, *, is_new: bool)
     Raises:
         JobNotFound, JobExpired: if there is no record, or no input any more.
         NotRetryable: if it has not ended, or has succeeded.
-        QueueFull: if no more may wait.
+        QueueFull: if no more may wait, or it would wait too long.
     """
     job = (await desk.see(job_id)).job
     if job.status not in _RETRYABLE:
@@ -30,7 +30,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
 
     Raises:
         JobExpired: if its input is no longer kept.
-        QueueFull: if no more may wait.
+        QueueFull: if no more may wait, or it would wait too long.
     """
     run, store = services.mux.run, services.store
     raw = await run(store.input(job.member))
@@ -38,20 +38,20 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
         raise JobExpired(f"the input of job {job.id} is no longer kept, so it cannot be sent again")
     hook = await run(store.webhook_url(job.member)) if job.has_webhook else None
     notes = await run(store.metadata(job.member)) if job.has_metadata else None
-    submitted = await desk.enqueue(
-        NewJob(
-            id=await services.seal.new_id(job.tenant),
-            tenant=job.tenant,
-            ref=job.ref,
-            tier=job.tier,
-            input=raw,
-            max_attempts=job.max_attempts,
-            run_timeout_s=job.run_timeout_s,
-            result_ttl_s=job.result_ttl_s,
-            idempotency_key=key,
-            webhook_url=hook.decode() if hook else "",
-            metadata=notes or b"",
-        )
+    again = NewJob(
+        id=await services.seal.new_id(job.tenant),
+        tenant=job.tenant,
+        ref=job.ref,
+        tier=job.tier,
+        input=raw,
+        max_attempts=job.max_attempts,
+        run_timeout_s=job.run_timeout_s,
+        result_ttl_s=job.result_ttl_s,
+        idempotency_key=key,
+        webhook_url=hook.decode() if hook else "",
+        metadata=notes or b"",
     )
+    await desk.admit(again)
+    submitted = await desk.enqueue(again)
     seen = await desk.see(submitted.member.partition("/")[2])
     return seen._replace(found_by="Idempotency-Replayed" if submitted.outcome is SubmitOutcome.REPLAYED else "")

@@ -6,8 +6,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from headrace.jobs import Cause, JobStatus, error_document
 from headrace.keys import Keys
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.store import JobStore
+from headrace.store_records import Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
@@ -109,6 +112,77 @@ async def test_when_the_queue_has_been_worked_off_jobs_are_accepted_again(
             answers.append((await submit(api)).status_code)
 
     assert 202 == answers[-1]
+
+
+async def filled(api: httpx2.AsyncClient) -> None:
+    """As many standard jobs as may wait."""
+    while (await submit(api)).status_code == 202:
+        pass
+
+
+async def test_a_job_is_not_moved_to_a_tier_where_it_would_wait_too_long(api_with: Callable[..., Any]) -> None:
+    async with api_with(**LIMITS) as api:
+        path = (await submit(api, tier=Tier.PRIORITY)).json()["links"]["self"]
+        await filled(api)
+        moved = await api.patch(path, json={"tier": "standard", "metadata": {"a": "b"}})
+        as_before = (await api.get(path)).json()
+        noted = await api.patch(path, json={"tier": "priority", "metadata": {"a": "b"}})
+
+    assert (429, "wait_too_long", True) == (moved.status_code, moved.json()["code"], moved.json()["retryable"])
+    assert int(moved.headers["retry-after"]) >= 1
+    assert ("priority", {}) == (as_before["tier"], as_before["metadata"])
+    assert (200, {"a": "b"}) == (noted.status_code, noted.json()["metadata"])
+
+
+async def test_a_job_is_moved_where_it_need_not_wait_too_long(api_with: Callable[..., Any], worker: HandWorker) -> None:
+    async with api_with(**LIMITS) as api:
+        path = (await submit(api, tier=Tier.SPOT)).json()["links"]["self"]
+        later = (await submit(api, tier=Tier.SPOT, not_before=86_400)).json()["links"]["self"]
+        await filled(api)
+        urgent = await api.patch(path, json={"tier": "priority"})
+        scheduled = await api.patch(later, json={"tier": "standard"})
+        worker.claim(tier=Tier.PRIORITY)
+        held = await api.patch(path, json={"tier": "standard"})
+
+    assert [200, 200] == [urgent.status_code, scheduled.status_code]
+    assert (409, "job_not_waiting") == (held.status_code, held.json()["code"])
+
+
+async def test_a_retry_that_would_wait_too_long_is_refused_and_one_that_was_made_is_found(
+    api_with: Callable[..., Any], queued: Callable[[], int]
+) -> None:
+    async with api_with(**LIMITS) as api:
+        made, refused = [(await submit(api)).json()["links"]["self"] for _ in "12"]
+        for path in (made, refused):
+            await api.post(f"{path}/cancel")
+        first = await api.post(f"{made}/retry")
+        await filled(api)
+        waiting = queued()
+        again = await api.post(f"{made}/retry")
+        other, as_new = await api.post(f"{refused}/retry"), await api.post(f"{made}/retry?as_new=true")
+
+    assert (202, 200, first.json()["id"]) == (first.status_code, again.status_code, again.json()["id"])
+    assert [(429, "wait_too_long")] * 2 == [(one.status_code, one.json()["code"]) for one in (other, as_new)]
+    assert waiting == queued()
+
+
+async def test_a_dead_letter_that_would_wait_too_long_stays_one(
+    api_with: Callable[..., Any], worker: HandWorker, connection: SyncRedis, store: JobStore
+) -> None:
+    async with api_with(**LIMITS) as api:
+        await submit(api)
+        [job] = worker.claim()
+        document = error_document(Cause.WORKER_LOST, "twice")
+        lost = Outcome(job.lease, JobStatus.FAILED, Cause.WORKER_LOST, document)
+        connection.run(store.commit([lost], ran_ms=5, result_ttl_s=60))
+        [letter] = (await api.get("/v1/dead-letters")).json()["dead_letters"]
+        await filled(api)
+        one = await api.post(f"/v1/dead-letters/{letter['id']}/redrive")
+        many = await api.post("/v1/dead-letters:redrive", json={})
+        kept = (await api.get("/v1/dead-letters")).json()["dead_letters"]
+
+    assert [(429, "wait_too_long")] * 2 == [(answer.status_code, answer.json()["code"]) for answer in (one, many)]
+    assert [letter["id"]] == [row["id"] for row in kept]
 
 
 async def test_where_deadlines_are_strict_one_that_cannot_be_met_is_refused(api_with: Callable[..., Any]) -> None:
