@@ -8,8 +8,8 @@ Which of the two a model is only shows while it runs, so both are tried under lo
 import statistics
 from collections import deque
 
-#: Turns that are measured in each way before the two are compared.
-_SAMPLES = 8
+#: Turns that are measured in each way before the two are compared, and before a trial that only loses is given up.
+_SAMPLES, _FIRST_LOOK = 8, 3
 #: Turns after a change that still work off what was begun in the other way.
 _SETTLING = 2
 #: Turns between two comparisons.
@@ -37,8 +37,13 @@ class Overlap:
         self._turns += 1
         if self._turns > _SETTLING:
             self._taken[self.is_on].append(seconds / cost)
-        if self._turns >= (_SETTLING + _SAMPLES if self._is_trial else _STEADY):
+        if self._is_hopeless() or self._turns >= (_SETTLING + _SAMPLES if self._is_trial else _STEADY):
             self._go_on()
+
+    def _is_hopeless(self) -> bool:
+        """Whether even the fastest turn of this trial is slower than a usual one of the other way."""
+        tried, other = self._taken[self.is_on], self._taken[not self.is_on]
+        return self._is_trial and bool(other) and len(tried) >= _FIRST_LOOK and min(tried) > statistics.median(other)
 
     def _go_on(self) -> None:
         """Try the other way after a while, and stay with the better one."""

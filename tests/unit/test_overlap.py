@@ -47,6 +47,12 @@ def test_a_model_that_has_changed_its_ways_is_followed() -> None:
     assert not overlap.is_on
 
 
+def test_a_trial_that_only_loses_is_given_up_early() -> None:
+    ways = run(Overlap(is_allowed=True), 100, beside_s=0.010, between_s=0.012, noise=0.05)
+
+    assert ways.count(False) <= 5
+
+
 def test_one_slow_turn_decides_nothing() -> None:
     overlap = Overlap(is_allowed=True)
     run(overlap, 5, beside_s=0.010, between_s=0.012)
