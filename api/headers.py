@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from starlette.requests import Request
@@ -40,9 +41,13 @@ class Preference(NamedTuple):
 
 def read_preference(headers: HeaderFields, *, max_wait_s: float) -> Preference:
     """Read `Prefer: wait=10` or `respond-async`; what is not understood is ignored, as RFC 7240 asks."""
-    if "prefer" not in headers:
-        return Preference(0, "")
-    asked = [part.strip() for part in headers["prefer"].split(",")]
+    return _preference(headers.get("prefer", ""), max_wait_s)
+
+
+@lru_cache(256)
+def _preference(text: str, max_wait_s: float) -> Preference:
+    # A caller says the same each time.
+    asked = [part.strip() for part in text.split(",")]
     if any(part.lower() == "respond-async" for part in asked):
         return Preference(0, "respond-async")
     waits = [float(match[1]) for part in asked if (match := _WAIT.match(part))]

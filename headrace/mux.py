@@ -1,7 +1,7 @@
 """The API's connection to Redis: one for all requests of the process, pipelined, reopened when lost.
 
-A connection per call costs half of a route's throughput; here everything that arrives in one turn of the event loop
-leaves in one write. A call that was sent when the connection broke fails: it may or may not have been carried out, and
+A connection per call costs half of a route's throughput; here what arrives in one turn of the event loop leaves in a
+few writes. A call that was sent when the connection broke fails: it may or may not have been carried out, and
 only its caller knows whether it is safe to repeat.
 """
 

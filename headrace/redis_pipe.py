@@ -1,4 +1,4 @@
-"""One live connection to Redis that pipelines: whatever is sent in one turn of the event loop leaves in one write.
+"""One live connection to Redis that pipelines: what is sent in one turn of the event loop leaves in few writes.
 
 Answers come in the order of the calls, so a queue of futures is all the bookkeeping there is, and the oldest
 unanswered call tells whether the server still answers.
@@ -13,6 +13,9 @@ import hiredis
 
 from headrace.errors import RedisUnavailable
 from headrace.redis_op import Argument, Reply
+
+#: So many calls leave at once instead of at the end of the turn: whom they concern begins while the others are made.
+_ENOUGH = 8
 
 
 class _Call(NamedTuple):
@@ -45,7 +48,7 @@ class RedisPipe(asyncio.Protocol):
         return len(self._calls)
 
     def send(self, command: Sequence[Argument]) -> asyncio.Future[Reply]:
-        """Send a command with this turn's write; the future gives the reply, a `hiredis.ReplyError` as a value.
+        """Send a command with others of this turn; the future gives the reply, a `hiredis.ReplyError` as a value.
 
         Raises:
             RedisUnavailable: if the connection is gone; the future raises it if the connection goes before the answer.
@@ -58,11 +61,13 @@ class RedisPipe(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         packed = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows 1-tuples only
         self._unsent.append(packed)
+        if len(self._unsent) == _ENOUGH:
+            self._flush()
         return answer
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
-        if self._transport is not None and not self.lost.is_set():
+        if unsent and self._transport is not None and not self.lost.is_set():
             self._transport.write(b"".join(unsent))
 
     def abort(self) -> None:
@@ -76,6 +81,8 @@ class RedisPipe(asyncio.Protocol):
         """Begin to watch."""
         # uvloop's transports derive from nothing of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
+        # Calls are gathered here already; uvloop would hold what is written to the end of the turn once more.
+        self._transport.set_write_buffer_limits(high=0)
         self._watch()
 
     def data_received(self, data: bytes) -> None:

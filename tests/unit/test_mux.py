@@ -42,7 +42,10 @@ async def test_each_of_many_calls_under_way_gets_its_own_answer(mux: Mux) -> Non
     assert [str(i).encode() for i in range(1000)] == answers
 
 
-async def test_calls_of_one_loop_turn_leave_in_one_write(mux: Mux) -> None:
+@pytest.mark.parametrize(("calls", "expected"), [(1, [1]), (7, [7]), (20, [8, 8, 4])])
+async def test_calls_of_one_loop_turn_leave_in_few_writes_but_do_not_wait_for_many(
+    mux: Mux, calls: int, expected: list[int]
+) -> None:
     assert mux._pipe is not None
     transport = mux._pipe._transport
     writes: list[bytes] = []
@@ -54,10 +57,10 @@ async def test_calls_of_one_loop_turn_leave_in_one_write(mux: Mux) -> None:
             transport.write(data)
 
     mux._pipe._transport = Recorder()  # type: ignore[assignment]  # stands in front of the real one
-    await asyncio.gather(*(mux.run(echo(str(i))) for i in range(50)))
+    await asyncio.gather(*(mux.run(echo(str(i))) for i in range(calls)))
     mux._pipe._transport = transport
 
-    assert len(writes) == 1
+    assert expected == [write.count(b"ECHO") for write in writes]
 
 
 async def test_a_script_the_server_does_not_know_is_sent_whole(mux: Mux) -> None:
