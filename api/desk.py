@@ -12,15 +12,15 @@ from api.callers import caller_of
 from api.estimates import Waiting, estimate_document, unattainable
 from api.records import accepted_job, job_document
 from api.services import Services
+from headrace.bounds import Bounds
 from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound, JobNotWaiting
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
-from headrace.store_records import Browsed, SubmitOutcome, Submitted
+from headrace.store_records import Browsed, SubmitOutcome, Submitted, read_raw_bytes
 from headrace.submission import (
-    Bounds,
     Changes,
     SubmitBody,
     fingerprint,
@@ -181,7 +181,18 @@ class JobDesk:
         known = [keys.idempotency(job.tenant, job.idempotency_key)] if job.idempotency_key else []
         if job.is_named:
             known.append(keys.job(job.member))
-        return bool(known) and await self._run(RedisOp(bool, ("EXISTS", *known)))
+        if bool(known) and await self._run(RedisOp(bool, ("EXISTS", *known))):
+            return True
+        return bool(job.dedupe_key) and await self._has_twin(job)
+
+    async def _has_twin(self, job: NewJob) -> bool:
+        """Tell whether an earlier job stands for this one."""
+        key = self._store.keys.dedupe(job.tenant, job.dedupe_key, job.dedupe_scope)
+        member = await self._run(RedisOp(read_raw_bytes, ("GET", key)))
+        twin = await self._run(self._store.read(member.decode())) if member else None
+        return twin is not None and job.dedupe_scope.covers(
+            is_over=twin.status.is_terminal, has_succeeded=twin.status is JobStatus.SUCCEEDED
+        )
 
     async def _require_in_time(self, job: NewJob) -> None:
         waiting, _ = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
+from headrace.dedupe import REMEMBERED_S, Scope
 from headrace.errors import FieldError
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
@@ -165,8 +166,11 @@ class NewJob:
     traceparent: str = ""
     #: What the submitter noted beside it, JSON; empty if nothing.
     metadata: bytes = b""
-    #: At most one open job has it; empty if it has none.
+    #: What makes it the same as an earlier job; empty if nothing does.
     dedupe_key: str = ""
+    #: Which earlier job stands for it, and how long its own key is remembered.
+    dedupe_scope: Scope = Scope.ACTIVE
+    dedupe_s: int = REMEMBERED_S
     #: The submitter chose the id, so another request under it is a mismatch.
     is_named: bool = False
     #: Seconds that its forward pass may take; None for as long as any pass.

@@ -8,6 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from headrace.dedupe import Scope
 from headrace.errors import HeadraceError
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
@@ -25,7 +26,7 @@ _FAMILIES = {
     "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
     "NAMED": "n:",  # <member>: string, the request under an id that its submitter chose
-    "DEDUPE": "u:",  # <tenant>:<digest>: string, the open job of a dedupe key
+    "DEDUPE": "u:",  # <tenant>:<digest>: string, the job of a dedupe key
     "META": "m:",  # <member>: string, what its submitter noted beside it (JSON)
     "INDEX": "a:",  # <tenant>: zset of all members by arrival
     "LEASES": "leases",  # zset of member#fence by expiry
@@ -115,9 +116,9 @@ class Keys:
         """String: fingerprint of the request under an id that its submitter chose; outlives the job."""
         return self._key("NAMED", member)
 
-    def dedupe(self, tenant: str, key: str) -> str:
-        """String: the open job of a dedupe key."""
-        return self._key("DEDUPE", f"{tenant}:{digest_of(key)}")
+    def dedupe(self, tenant: str, key: str, scope: Scope = Scope.ACTIVE) -> str:
+        """String: the job that stands for others with its dedupe key."""
+        return self._key("DEDUPE", f"{tenant}:{dedupe_digest(key, scope)}")
 
     def metadata(self, member: str) -> str:
         """String: what its submitter noted beside a job (JSON)."""
@@ -298,6 +299,11 @@ class Keys:
 def digest_of(key: str) -> str:
     """How a key that a caller made up stands in ours."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def dedupe_digest(key: str, scope: Scope) -> str:
+    """How a dedupe key stands in ours: those of two scopes do not meet."""
+    return digest_of(key if scope is Scope.ACTIVE else f"{scope}\0{key}")
 
 
 def group_of(ref: ModelRef, tier: Tier) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
-from headrace.keys import Keys, digest_of, group_of
+from headrace.keys import Keys, dedupe_digest, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.store_records import (
@@ -89,7 +89,8 @@ class JobStore:
             *(job.member, group_of(job.ref, tier), str(job.ref), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
             *(job.input, job.max_attempts, job.not_before_ms, job.start_by_ms, job.deadline_ms),
             *(idempotency, job.request_hash, job.webhook_url, job.traceparent, job.metadata),
-            *(digest_of(job.dedupe_key) if job.dedupe_key else "", int(job.is_named)),
+            dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
+            *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
             *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or ""),
         )
 

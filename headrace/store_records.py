@@ -25,7 +25,7 @@ class SubmitOutcome(StrEnum):
     MISMATCH = "mismatch"
     #: As many jobs wait as may.
     FULL = "full"
-    #: An open job has the same dedupe key.
+    #: An earlier job with the same dedupe key stands for it.
     DUPLICATE = "duplicate"
     #: The id was chosen for a job before that is no longer kept.
     GONE = "gone"

@@ -1,20 +1,20 @@
 """A submission: what the body says, checked before anything is queued, and the job that it becomes. Pure."""
 
 import hashlib
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.addresses import Egress
+from headrace.bounds import Bounds
+from headrace.dedupe import Dedupe, DedupeScope
 from headrace.endpoints import MARK
 from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
 from headrace.jobs import Job, NewJob
-from headrace.model_options import ModelOptions
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
-from headrace.settings import Settings
 from headrace.store_records import Amendment, SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
@@ -24,15 +24,6 @@ MOST_METADATA = 16
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
-
-
-class Dedupe(BaseModel):
-    """At most one open job of a kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str = Field(min_length=1, max_length=255, description="What makes two jobs the same.")
-    scope: Literal["active"] = Field("active", description="Until the job has ended.")
 
 
 class Options(BaseModel):
@@ -56,7 +47,7 @@ class Options(BaseModel):
     result_ttl_s: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = Field(
         None, description="Keep record and result for so many seconds after its end."
     )
-    dedupe: Dedupe | None = Field(None, description="While a job with this key is open, submitting gives that job.")
+    dedupe: Dedupe | None = Field(None, description="If an earlier job stands for it, submitting gives that one.")
 
 
 class Webhook(BaseModel):
@@ -153,46 +144,6 @@ def fingerprint_of(document: Any) -> str:
     return hashlib.sha256(canonical).hexdigest()[:32]
 
 
-class Bounds(NamedTuple):
-    """What stands where a body says nothing, and what it may ask for at most."""
-
-    max_attempts: int = 3
-    #: The longest forward pass, seconds.
-    most_run_s: float = 60.0
-    #: What the model's author allows of it; None: all.
-    model_run_s: float | None = None
-    #: The longest that record and result may be kept, seconds.
-    most_kept_s: int = 2_592_000
-
-    @classmethod
-    def of(cls, settings: Settings, options: ModelOptions) -> Self:
-        """Those of an installation for a version with these options."""
-        return cls(settings.max_attempts, settings.forward_limit_s, options.run_timeout_s, settings.max_result_ttl_s)
-
-    def run_timeout_s(self, asked_s: float | None) -> float | None:
-        """How long a job may run; None for as long as any pass.
-
-        Raises:
-            InvalidInput: if that is longer than allowed.
-        """
-        most_s = min(self.most_run_s, self.model_run_s or self.most_run_s)
-        if asked_s is not None and asked_s > most_s:
-            problem = f"is longer than this model's jobs may run, {most_s:g} s; ask for less or leave it out"
-            raise invalid_fields([FieldError("/options/run_timeout_s", problem, "too_long")])
-        return asked_s if asked_s is not None else self.model_run_s
-
-    def check_kept_s(self, asked_s: int | None) -> int | None:
-        """How long it is kept after its end; None for as long as others.
-
-        Raises:
-            InvalidInput: if that is longer than allowed.
-        """
-        if asked_s is not None and asked_s > self.most_kept_s:
-            problem = f"is longer than anything is kept, {self.most_kept_s} s; ask for less"
-            raise invalid_fields([FieldError("/options/result_ttl_s", problem, "too_long")])
-        return asked_s
-
-
 def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds: Bounds, now_ms: int) -> NewJob:
     """The job that a body asks for, within `bounds`.
 
@@ -207,6 +158,8 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds
     if options.admission == "strict" and not deadline_ms:
         problem = "strict needs a deadline that can be kept or not; give one"
         raise invalid_fields([FieldError("/options/admission", problem, "missing_deadline")])
+    kept_s, dedupe = bounds.check_kept_s(options.result_ttl_s), options.dedupe
+    scope = dedupe.scope if dedupe else DedupeScope()
     return NewJob(
         id=job_id,
         tenant=tenant,
@@ -218,10 +171,18 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds
         start_by_ms=start_by_ms,
         deadline_ms=deadline_ms,
         metadata=orjson.dumps(body.metadata) if body.metadata else b"",
-        dedupe_key=options.dedupe.key if options.dedupe else "",
+        dedupe_key=_dedupe_key(dedupe, ref, body.input),
+        dedupe_scope=scope.kind,
+        dedupe_s=bounds.remembered_s(scope, kept_s),
         run_timeout_s=bounds.run_timeout_s(options.run_timeout_s),
-        result_ttl_s=bounds.check_kept_s(options.result_ttl_s),
+        result_ttl_s=kept_s,
     )
+
+
+def _dedupe_key(dedupe: Dedupe | None, ref: ModelRef, value: Any) -> str:
+    if dedupe is None:
+        return ""
+    return dedupe.key if dedupe.key is not None else f"{ref}/{fingerprint_of(value)}"
 
 
 def queue_full(job: NewJob | Job, depth: int) -> QueueFull:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from headrace.bounds import Bounds
 from headrace.errors import FieldError, HeadraceError, IdempotencyMismatch
 from headrace.id_key import offer_id_key, read_id_key
 from headrace.ids import DEFAULT_TENANT, new_job_id
@@ -19,7 +20,7 @@ from headrace.settings import Settings
 from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
 from headrace.store_records import SubmitOutcome
-from headrace.submission import Bounds, fingerprint, new_job, parse_submission, queue_full
+from headrace.submission import fingerprint, new_job, parse_submission, queue_full
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
 from registry.served import ServedModel, ServedVersion, read_served, unknown_model, unknown_version

@@ -3,21 +3,21 @@
 -- then written together, so that each costs little more than its own record.
 -- touches  JOB<m> hash (created), INPUT<m> string, INDEX<tenant> zset m by arrival, TENANTS set, GROUPS zset,
 --          QUEUE<group> hash (arrivals counted), IDEM string "m|request hash", NAMED<m> string (an id that its submitter
---          chose), DEDUPE string m (the open job of a key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and
+--          chose), DEDUPE string m (the job of a key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and
 --          either READY<group>:<tenant> zset m by score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none, then for each job: member, group,
 --          model@version, tier, offset ms, the next higher tier's, input, attempts allowed, not before ms, start by ms,
 --          deadline ms (0 = none), idempotency key or '', request hash, URL that is told of its end or '', traceparent or '',
---          metadata or '', digest of its dedupe key or '', '1' if its submitter chose the id, s that it may run or '', s that it is
---          kept after its end or ''
+--          metadata or '', digest of its dedupe key or '', that key's scope (active | window | content), s that it is
+--          remembered, '1' if its submitter chose the id, s that it may run or '', s that it is kept after its end or ''
 -- reply    {ms now, (accepted | replayed | mismatch | full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- A row is a table of what is found out about the job whose arguments begin at `at`.
-local WIDTH, ARGV = 20, ARGV
+local WIDTH, ARGV = 22, ARGV
 local GROUP, REF, TIER, OFFSET, FLOOR, INPUT_AT, ATTEMPTS, NOT_BEFORE, START_BY, DUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, IS_NAMED, RUN_S, KEPT_S = 11, 12, 13, 14, 15, 16, 17, 18, 19
+local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, SCOPE, TWIN_S, IS_NAMED, RUN_S, KEPT_S = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
 local depths, was_empty, delayed, claimed_keys = {}, {}, nil, {}
@@ -47,12 +47,17 @@ local function namesake_of(member, request)
   if redis.call('EXISTS', NAMED .. member) == 1 then return 'gone', '' end
 end
 
-local function twin_of(member, key)
+-- Whether a job in this state, nil if it is gone, stands for others with its key.
+local function stands(state, scope)
+  if scope == 'window' then return ENDED[state] ~= nil end
+  return ENDED[state] == false or (scope == 'content' and state == 'succeeded')
+end
+
+local function twin_of(key, scope)
   local twin = claimed_keys[key]
   if twin then return 'duplicate', twin end
   twin = redis.pcall('GET', DEDUPE .. tenant .. ':' .. key)
-  if type(twin) == 'string' and ENDED[state_of(twin)] == false then return 'duplicate', twin end
-  claimed_keys[key] = member
+  if type(twin) == 'string' and stands(state_of(twin), scope) then return 'duplicate', twin end
 end
 
 local function decide(row, at)
@@ -63,6 +68,8 @@ local function decide(row, at)
   -- The same submission, sent again after its answer was lost.
   row.again = redis.call('EXISTS', JOB .. member) == 1
   if row.again then return 'accepted', member end
+  if ARGV[at + TWIN] ~= '' then outcome, known = twin_of(ARGV[at + TWIN], ARGV[at + SCOPE]) end
+  if outcome then return outcome, known end
   if row.depth >= cap then return 'full', '' end
   row.not_before = tonumber(ARGV[at + NOT_BEFORE])
   row.is_later = row.not_before > now
@@ -73,8 +80,7 @@ local function decide(row, at)
       return 'full', ''
     end
   end
-  if ARGV[at + TWIN] ~= '' then outcome, known = twin_of(member, ARGV[at + TWIN]) end
-  if outcome then return outcome, known end
+  if ARGV[at + TWIN] ~= '' then claimed_keys[ARGV[at + TWIN]] = member end
   depths[row.group] = row.depth + 1
   if row.is_later then delayed = delayed + 1 end
   return 'accepted', member
@@ -121,7 +127,8 @@ local function keep(row)
   if ARGV[at + HOOK_AT] ~= '' then set('h', 1) end
   if ARGV[at + TRACE] ~= '' then set('p', ARGV[at + TRACE]) end
   if ARGV[at + NOTES] ~= '' then set('x', 1) end
-  if ARGV[at + TWIN] ~= '' then set('u', ARGV[at + TWIN]) end
+  -- A window ends though its job is open; other keys are kept alive by `sweep`.
+  if ARGV[at + TWIN] ~= '' and ARGV[at + SCOPE] ~= 'window' then set('u', ARGV[at + TWIN]) end
   if ARGV[at + IS_NAMED] == '1' then set('i', ARGV[at + REQUEST]) end
   if ARGV[at + RUN_S] ~= '' then set('L', ARGV[at + RUN_S]) end
   if ARGV[at + KEPT_S] ~= '' then set('T', ARGV[at + KEPT_S]) end
@@ -188,7 +195,9 @@ for _, row in ipairs(rows) do
   if row.outcome == 'accepted' then
     local at, member, request = row.at, row.member, ARGV[row.at + REQUEST]
     if ARGV[at + IS_NAMED] == '1' then redis.call('SET', NAMED .. member, request, 'EX', name_ttl) end
-    if ARGV[at + TWIN] ~= '' then redis.call('SET', DEDUPE .. tenant .. ':' .. ARGV[at + TWIN], member, 'EX', 86400) end
+    if ARGV[at + TWIN] ~= '' then
+      redis.call('SET', DEDUPE .. tenant .. ':' .. ARGV[at + TWIN], member, 'EX', ARGV[at + TWIN_S])
+    end
     if ARGV[at + IDEM_AT] ~= '' then redis.call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
   end
 end

@@ -54,7 +54,7 @@ for _, member in ipairs(members) do
   if fields and ENDED[fields[1]] then
     mended = mended + mend_ended(member, fields[1], fields[9], fields[11])
   elseif fields then
-    if fields[10] then redis.call('EXPIRE', DEDUPE .. tenant .. ':' .. fields[10], 86400) end
+    if fields[10] then redis.call('EXPIRE', DEDUPE .. tenant .. ':' .. fields[10], 86400, 'GT') end
     mended = mended + math.max(mend_deadline(member, fields), mend_place(member, fields))
   else
     if broken then quarantine(member, now) else redis.call('DEL', INPUT .. member, OUTPUT .. member, HOOK .. member, META .. member) end

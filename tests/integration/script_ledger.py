@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import redis
 
-from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, Reason
+from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
 from headrace.store_records import Amendment, CommitAnswer, SubmitOutcome
@@ -93,12 +93,10 @@ class Ledger:
         """Submit jobs in one call; from a yes on they are accepted."""
         whole = [new_job(job_id, **{"webhook_url": HOOK, **fields}) for job_id, fields in jobs]
         answers = self._attempt(lambda: self.cell.run(self.cell.store.submit_many(whole, cap=1000))) or []
-        for submitted in answers:
+        for job, submitted in zip(whole, answers, strict=bool(answers)):
             require(submitted.outcome is not SubmitOutcome.GONE, "a name is taken, yet nobody was told of its job")
             twin = self._seen.get(submitted.member) if submitted.outcome is SubmitOutcome.DUPLICATE else None
-            require(
-                not twin or not twin.job.status.is_terminal, f"{submitted.member} has ended, yet it stands for another"
-            )
+            require(not twin or _stands_for(job, twin.job), f"{submitted.member} has ended, yet it stands for another")
         accepted = [submitted.member for submitted in answers if submitted.outcome in _KNOWN]
         if accepted:
             self._look([*self._seen, *accepted])
@@ -362,6 +360,11 @@ class Ledger:
             for job, output in zip(jobs, outputs, strict=True)
             if job is not None
         }
+
+
+def _stands_for(job: NewJob, twin: Job) -> bool:
+    has_succeeded = twin.status is JobStatus.SUCCEEDED
+    return job.dedupe_scope.covers(is_over=twin.status.is_terminal, has_succeeded=has_succeeded)
 
 
 def _range(key: str) -> RedisOp[set[str]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.dedupe import Scope
 from headrace.jobs import Cause, Reason
 from headrace.keys import Keys
 from headrace.redis_op import Script
@@ -49,6 +50,19 @@ def submitting_once_at_a_time(ledger: Ledger) -> Act:
     ledger.commit(ledger.take(start=True))
     ids = iter(("new", "newer", "newest"))
     return lambda: ledger.submit(next(ids), dedupe_key="k")
+
+
+def submitting_once_in_a_while(ledger: Ledger) -> Act:
+    ledger.submit("failed", dedupe_key="k", dedupe_scope=Scope.CONTENT)
+    ledger.commit(ledger.take(start=True), cause=Cause.MODEL)
+    ids = iter(("new", "newer", "newest"))
+
+    def submit() -> None:
+        job_id = next(ids)
+        ledger.submit(f"w-{job_id}", dedupe_key="k", dedupe_scope=Scope.WINDOW, dedupe_s=60)
+        ledger.submit(job_id, dedupe_key="k", dedupe_scope=Scope.CONTENT)
+
+    return submit
 
 
 def submitting_many(ledger: Ledger) -> Act:
@@ -324,7 +338,7 @@ def setting_apart(ledger: Ledger) -> Act:
 SCENARIOS: dict[str, list[Scenario]] = {
     "submit": [
         *(submitting, submitting_the_first, submitting_under_another_id, submitting_for_later),
-        *(submitting_under_a_name, submitting_once_at_a_time, submitting_many),
+        *(submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while, submitting_many),
     ],
     "claim": [claiming, claiming_what_is_stale],
     "start": [starting],

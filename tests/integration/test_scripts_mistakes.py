@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "submit remembers a dedupe key of a job that is none": Mutation(
         "submit",
-        "  if type(twin) == 'string' and ENDED[state_of(twin)] == false then",
+        "  if type(twin) == 'string' and stands(state_of(twin), scope) then",
         "  if type(twin) == 'string' then",
     ),
     "commit ends a job before its end is in the outbox": Mutation("commit", _POST_FIRST, _POST_LAST),

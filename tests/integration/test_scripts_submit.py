@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace.dedupe import Scope
 from headrace.jobs import JobStatus, NewJob
 from headrace.store_records import SubmitOutcome
 from headrace.tiers import Tier
@@ -199,6 +200,22 @@ def test_a_dedupe_key_leads_to_the_open_job_until_that_ends(cell: Cell) -> None:
     assert after[:2] == (SubmitOutcome.ACCEPTED, "default/j3")
 
 
+def test_a_window_is_not_made_longer_by_an_open_job(cell: Cell) -> None:
+    cell.submit("j1", dedupe_key="doc", dedupe_scope=Scope.WINDOW, dedupe_s=60)
+
+    cell.sweep()
+
+    assert 55 <= cell.redis.ttl(cell.keys.dedupe("default", "doc", Scope.WINDOW)) <= 60
+
+
+def test_looking_after_an_open_job_makes_no_key_shorter(cell: Cell) -> None:
+    cell.submit("j1", dedupe_key="doc", dedupe_scope=Scope.CONTENT, dedupe_s=200_000)
+
+    cell.sweep()
+
+    assert cell.redis.ttl(cell.keys.dedupe("default", "doc", Scope.CONTENT)) > 199_000
+
+
 def test_dedupe_keys_of_two_tenants_do_not_meet(cell: Cell) -> None:
     cell.submit("j1", tenant="a", dedupe_key="doc")
 
@@ -258,7 +275,7 @@ def test_each_of_many_has_an_outcome_of_its_own(cell: Cell) -> None:
     )
 
     expected = (SubmitOutcome.REPLAYED, SubmitOutcome.MISMATCH, SubmitOutcome.ACCEPTED)
-    assert [*expected, SubmitOutcome.FULL, SubmitOutcome.FULL] == outcomes
+    assert [*expected, SubmitOutcome.DUPLICATE, SubmitOutcome.FULL] == outcomes
     assert cell.ready() == ["default/j0", "default/j3"]
 
 

@@ -8,12 +8,13 @@ import pytest
 
 from api.express import repeated_name
 from api.headers import Preference, read_idempotency_key, read_preference
+from headrace.bounds import Bounds
 from headrace.errors import InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment
 from headrace.reading import pointer_to
-from headrace.submission import Bounds, SubmitBody, fingerprint, new_job, parse_submission
+from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission
 from headrace.timestamps import rfc3339
 
 NOW_MS = 1_800_000_000_000
