@@ -19,7 +19,7 @@ from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
-from headrace.store_records import Browsed, SubmitOutcome, Submitted, read_raw_bytes
+from headrace.store_records import Browsed, PastAttempt, SubmitOutcome, Submitted, read_raw_bytes
 from headrace.submission import (
     Changes,
     SubmitBody,
@@ -405,6 +405,10 @@ class JobDesk:
         if outcome is None:
             raise await self.missing(job_id)
         return None if outcome == "erased" else await self.see(job_id)
+
+    async def past(self, job: Job) -> list[PastAttempt]:
+        """Its attempts that came to no result."""
+        return await self._run(self._store.past(job.member))
 
     async def browse(self, score: float, after: str, *, limit: int) -> list[Browsed]:
         """The tenant's jobs that came at `score` or earlier, the newest first; with `after` those after that job."""

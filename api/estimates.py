@@ -4,7 +4,7 @@ import random
 from typing import Any, NamedTuple
 
 from headrace.errors import DeadlineUnattainable, FieldError
-from headrace.eta import Estimate
+from headrace.eta import Basis, Estimate
 from headrace.jobs import NewJob
 from headrace.timestamps import rfc3339
 
@@ -32,7 +32,7 @@ def queue_document(waiting: Waiting) -> dict[str, Any]:
     estimate = waiting.estimate
     return {
         "position": waiting.position,
-        "batches_ahead": estimate.batches_ahead if estimate else None,
+        "batches_ahead": estimate.batches_ahead if estimate and estimate.basis is Basis.THROUGHPUT else None,
         "eta": _eta(estimate, waiting.now_ms) if estimate else None,
     }
 
@@ -43,7 +43,7 @@ def _eta(estimate: Estimate, now_ms: int) -> dict[str, Any]:
         "start_p90": rfc3339(now_ms + round(estimate.start_p90_s * 1000)),
         "finish_p50": rfc3339(now_ms + round(estimate.finish_p50_s * 1000)),
         "finish_p90": rfc3339(now_ms + round(estimate.finish_p90_s * 1000)),
-        "basis": "throughput",
+        "basis": estimate.basis,
         "confidence": estimate.confidence,
     }
 

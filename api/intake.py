@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
 from api.presences import Presences
 from headrace.admission import Admission, Coming, Sight
 from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
@@ -13,8 +11,8 @@ from headrace.jobs import NewJob
 from headrace.keys import split_group
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
-from headrace.redis_op import RedisOp, Reply
-from headrace.scaling import ClassScaling, ScalingReport
+from headrace.redis_op import RedisOp
+from headrace.scaling import ClassScaling, parse_report
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.tiers import Tier
@@ -94,7 +92,7 @@ class Intake:
             groups = await run(store.groups())
             depths = await run(store.depths(groups)) if groups else []
             counts = await asyncio.gather(*(run(store.counts(group)) for group in groups))
-            report = await run(RedisOp(_report, ("GET", store.keys.scaling)))
+            report = await run(RedisOp(parse_report, ("GET", store.keys.scaling)))
             roster = await self._presences.roster()
             sights = [
                 Sight(*split_group(queue.group), queue.depth, count.arrived, count.ended)
@@ -128,11 +126,3 @@ def _too_late(job: NewJob, promised_s: float, left_s: float) -> DeadlineUnattain
     )
     field = FieldError("/options/deadline", problem, "deadline_unattainable")
     return DeadlineUnattainable(f"the deadline {problem}", fields=[field])
-
-
-def _report(reply: Reply) -> ScalingReport | None:
-    """What the scheduler said; without it, or with garbage in its place, workers that are to come count for nothing."""
-    try:
-        return None if reply is None else ScalingReport.model_validate_json(reply)
-    except ValidationError:
-        return None

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from headrace.cold_start import ColdStart, cold_start_of
 from headrace.eta import Pace, serves
 from headrace.jobs import Reason
 from headrace.keys import Keys
@@ -12,22 +13,35 @@ from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.presence import GroupLoad, WorkerPresence, explain_wait, parse_presences
 from headrace.redis_op import RedisOp, Reply
+from headrace.scaling import ScalingReport, parse_report
+from headrace.settings import WorkerClass
 from headrace.tiers import Tier
 
 _FRESH_S = 1.0
+#: A scheduler that has decided nothing for so long adds no workers.
+_DECIDES_S = 30.0
 #: Reasons that starting another worker could change.
 _NOBODY_YET = (Reason.NO_COMPATIBLE_WORKER, Reason.WORKER_STARTING)
 
 #: Answers why no worker class can run jobs of a version and tier, given the workers that live; empty if one can.
+#: Answers which workers are on their way that will run a version, given those that live.
+Coming: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence]], ColdStart | None]
 Nowhere: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence]], str]
 
 
 class Roster:
     """The workers at one moment."""
 
-    def __init__(self, workers: Sequence[WorkerPresence] = (), *, nowhere: Nowhere = lambda *_: "") -> None:
+    def __init__(
+        self,
+        workers: Sequence[WorkerPresence] = (),
+        *,
+        nowhere: Nowhere = lambda *_: "",
+        coming: Coming = lambda *_: None,
+    ) -> None:
         self.workers = tuple(workers)
         self._nowhere = nowhere
+        self._coming = coming
         self._waits: dict[tuple[ModelRef, Tier], tuple[Reason, str]] = {}
         self._paces: dict[tuple[ModelRef, Tier], Pace | None] = {}
 
@@ -47,7 +61,18 @@ class Roster:
         reason, detail = explain_wait(ref, tier, self.workers)
         if reason in _NOBODY_YET and (why := self._nowhere(ref, tier, self.workers)):
             return Reason.NO_COMPATIBLE_WORKER, why
-        return reason, detail
+        cold = self.cold_start(ref, tier)
+        if cold is None or (detail and reason is Reason.MODEL_LOADING) or self._is_refused(ref):
+            return reason, detail
+        return Reason.WORKER_STARTING if reason in _NOBODY_YET else reason, cold.explanation
+
+    def cold_start(self, ref: ModelRef, tier: Tier) -> ColdStart | None:
+        """Workers on their way that will run a version which nobody runs yet; None if there are none."""
+        waits_for_it = explain_wait(ref, tier, self.workers)[0] in (*_NOBODY_YET, Reason.MODEL_LOADING)
+        return self._coming(ref, tier, self.workers) if waits_for_it else None
+
+    def _is_refused(self, ref: ModelRef) -> bool:
+        return any(worker.models[str(ref)].error for worker in self.workers if str(ref) in worker.models)
 
     def load(self, group: str) -> GroupLoad:
         """What all workers together have of a group."""
@@ -62,9 +87,12 @@ class Roster:
 class Presences:
     """Reads the roster when it is older than a second; who asks meanwhile shares the reading."""
 
-    def __init__(self, *, mux: Mux, keys: Keys, nowhere: Nowhere) -> None:
+    def __init__(self, *, mux: Mux, keys: Keys, nowhere: Nowhere, classes: Mapping[str, WorkerClass]) -> None:
         self._mux = mux
         self._nowhere = nowhere
+        self._classes = classes
+        #: When a decision was read for the first time, by when it was made.
+        self._decided = (0, float("-inf"))
         self._keys = keys
         self._roster = Roster()
         self._read_at = float("-inf")
@@ -80,12 +108,29 @@ class Presences:
             return self._roster
         async with self._lock:
             if not self._is_fresh():
-                self._roster = Roster(await self._read(), nowhere=self._nowhere)
+                workers, report = await asyncio.gather(self._read(), self._read_report())
+                self._roster = Roster(workers, nowhere=self._nowhere, coming=self._coming_by(report))
                 self._read_at = time.monotonic()
         return self._roster
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < _FRESH_S
+
+    async def _read_report(self) -> ScalingReport | None:
+        """The scheduler's last decision; None if it decides no more, or never did."""
+        report = await self._mux.run(RedisOp(parse_report, ("GET", self._keys.scaling)))
+        now = time.monotonic()
+        if report is not None and report.at_ms != self._decided[0]:
+            self._decided = (report.at_ms, now)
+        return report if now - self._decided[1] < _DECIDES_S else None
+
+    def _coming_by(self, report: ScalingReport | None) -> Coming:
+        if report is None:
+            return lambda *_: None
+        now_ms, classes = time.time_ns() // 1_000_000, self._classes
+        return lambda ref, tier, workers: cold_start_of(
+            ref, tier, workers=workers, report=report, classes=classes, now_ms=now_ms
+        )
 
     async def _read(self) -> list[WorkerPresence]:
         names = await self._mux.run(RedisOp(_names, ("ZRANGE", self._keys.workers, 0, -1)))

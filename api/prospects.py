@@ -4,13 +4,14 @@ What workers say of themselves is read at most once a second, and so is what oth
 job; a tenant's own queue is known exactly. Each API process learns from the jobs that it accepted how wrong it was.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from api.estimates import Waiting
 from api.presences import Presences, Roster
-from headrace.eta import Estimate, Forecaster
+from headrace.eta import Basis, Estimate, Forecaster
 from headrace.jobs import Job, JobStatus, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
@@ -52,6 +53,8 @@ class Prospects:
         #: By `name@version`.
         self.forecasters: dict[str, Forecaster] = {}
         self._noted: dict[str, _Noted] = {}
+        #: When it was read what a version's jobs took, and that.
+        self._ever: dict[ModelRef, tuple[float, float | None]] = {}
         self._others: dict[tuple[str, str], tuple[float, int]] = {}
 
     async def of(self, job: Job) -> Waiting:
@@ -64,7 +67,7 @@ class Prospects:
         if reason in _NOWHERE:
             return Waiting(job.reason or reason, detail)
         place = await self._place(roster, job.tenant, job.ref, job.tier, job.score)
-        estimate = self._estimate(roster, job.ref, job.tier, place.ahead)
+        estimate = await self._estimate(roster, job.ref, job.tier, place.ahead)
         return Waiting(job.reason or reason, "" if job.reason else detail, place.ahead, self._shown(job.ref, estimate))
 
     async def of_new(self, job: Job, *, depth: int, score: float) -> Waiting:
@@ -77,8 +80,8 @@ class Prospects:
         if reason in _NOWHERE:
             return Waiting(reason, detail)
         ahead = depth + await self._others_before(roster, job, score)
-        estimate = self._estimate(roster, job.ref, job.tier, ahead)
-        if estimate is not None:
+        estimate = await self._estimate(roster, job.ref, job.tier, ahead)
+        if estimate is not None and estimate.basis is Basis.THROUGHPUT:
             self._note(job, estimate)
         return Waiting(reason, detail, ahead, self._shown(job.ref, estimate))
 
@@ -89,7 +92,7 @@ class Prospects:
         if reason in _NOWHERE:
             return Waiting(reason, detail), None
         place = await self._place(roster, tenant, ref, tier, score)
-        estimate = self._shown(ref, self._estimate(roster, ref, tier, place.ahead))
+        estimate = self._shown(ref, await self._estimate(roster, ref, tier, place.ahead))
         return Waiting(reason, detail, place.ahead, estimate), place
 
     async def job_s(self, ref: ModelRef) -> float | None:
@@ -131,11 +134,23 @@ class Prospects:
             self._others[key] = (now, others)
         return others
 
-    def _estimate(self, roster: Roster, ref: ModelRef, tier: Tier, ahead: int) -> Estimate | None:
-        pace = roster.pace(ref, tier)
-        if pace is None:
+    async def _estimate(self, roster: Roster, ref: ModelRef, tier: Tier, ahead: int) -> Estimate | None:
+        if (pace := roster.pace(ref, tier)) is not None:
+            return self.forecasters.setdefault(str(ref), Forecaster()).estimate(pace, ahead)
+        if (cold := roster.cold_start(ref, tier)) is None or (job_s := await self._job_s_ever(ref)) is None:
             return None
-        return self.forecasters.setdefault(str(ref), Forecaster()).estimate(pace, ahead)
+        return cold.estimate(ahead=ahead, job_s=job_s)
+
+    async def _job_s_ever(self, ref: ModelRef) -> float | None:
+        """What a job of a version took of a worker's time, by all that were ever run; None if none was."""
+        now, known = self._monotonic(), self._ever.get(ref)
+        if known is None or now - known[0] > _FRESH_S:
+            counts = await asyncio.gather(*(self._run(self._store.counts(group_of(ref, tier))) for tier in Tier))
+            ended = sum(count.ended for count in counts)
+            known = self._ever[ref] = (now, sum(count.run_ms for count in counts) / 1000 / ended if ended else None)
+        return known[1]
 
     def _shown(self, ref: ModelRef, estimate: Estimate | None) -> Estimate | None:
-        return None if estimate is None or self.forecasters[str(ref)].is_bad else estimate
+        if estimate is None or estimate.basis is Basis.COLD_START:
+            return estimate
+        return None if self.forecasters[str(ref)].is_bad else estimate

@@ -1,5 +1,6 @@
 """How callers see a job, a queue, a worker and a model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -8,6 +9,7 @@ from api.estimates import Waiting, queue_document
 from headrace.api_keys import ApiKey
 from headrace.jobs import ERROR_CODES, Job, JobStatus, NewJob, Reason
 from headrace.presence import WorkerPresence
+from headrace.store_records import PastAttempt
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
 from registry.served import ServedModel
@@ -51,8 +53,8 @@ def job_document(
     return document
 
 
-def timeline_document(job: Job) -> dict[str, Any]:
-    """What happened to a job and when, and what it cost; of its attempts the last."""
+def timeline_document(job: Job, past: Sequence[PastAttempt] = ()) -> dict[str, Any]:
+    """What happened to a job and when, and what it cost: its last attempt, and those before that came to no result."""
     ready_ms = job.ready_ms or job.created_ms
     steps = [
         ("accepted", job.created_ms),
@@ -74,11 +76,22 @@ def timeline_document(job: Job) -> dict[str, Any]:
         "ran_ms": _between(job.started_ms, job.ended_ms) if _has_run(job) else None,
         "spent_ms": job.spent_ms,
         "attempts": job.attempts,
+        "earlier_attempts": list(map(_past_attempt, past)),
         "workers_lost": job.rescues,
         "batch_size": job.batch_size,
         "worker": job.worker,
         "model": {"name": job.ref.name, "version": job.ref.version},
         "tier": job.tier,
+    }
+
+
+def _past_attempt(attempt: PastAttempt) -> dict[str, Any]:
+    return {
+        "worker": attempt.worker,
+        "batch_size": attempt.batch_size,
+        "started": rfc3339(attempt.started_ms),
+        "ended": rfc3339(attempt.ended_ms),
+        "reason": attempt.why,
     }
 
 

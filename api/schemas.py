@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from headrace.api_keys import KeyState, Scope
 from headrace.endpoints import Event, Include, Stop
-from headrace.eta import Confidence
+from headrace.eta import Basis, Confidence
 from headrace.jobs import Cause, JobStatus
 from headrace.presence import GroupLoad, ModelPresence, WorkerState
 from headrace.tiers import Tier
@@ -31,7 +31,7 @@ class Eta(_Shape):
     start_p90: AwareDatetime
     finish_p50: AwareDatetime
     finish_p90: AwareDatetime
-    basis: str = Field(description="What it was computed from.")
+    basis: Basis = Field(description="What it was computed from: what workers do, or how long their starts take.")
     confidence: Confidence
 
 
@@ -221,8 +221,18 @@ class TimelineWaits(_Shape):
     batch_ms: int | None = Field(description="From claimed to the start of its pass.")
 
 
+class EarlierAttempt(_Shape):
+    """An attempt that came to no result."""
+
+    worker: str | None = Field(description="Who ran it.")
+    batch_size: int | None = Field(description="Null if it ended before anybody was told of its start.")
+    started: AwareDatetime | None = Field(description="Likewise.")
+    ended: AwareDatetime
+    reason: str = Field(description="Why: `worker_lost`, `preempted`, `given_back`, or the cause of a failure.")
+
+
 class Timeline(_Shape):
-    """What happened to a job and when, and what it cost; of its attempts the last."""
+    """What happened to a job and when, and what it cost: its last attempt, and those before it."""
 
     id: str
     status: JobStatus
@@ -231,6 +241,10 @@ class Timeline(_Shape):
     ran_ms: int | None = Field(description="From the start of its pass to its end.")
     spent_ms: float | None = Field(description="Its part of the pass: what it took of its worker's time.")
     attempts: int
+    earlier_attempts: list[EarlierAttempt] = Field(
+        description="Those that came to no result, in their order, the newest 20; of them only `worker_lost` and"
+        " failures are counted in `attempts`."
+    )
     workers_lost: int = Field(description="Workers that were lost while they held it.")
     batch_size: int | None
     worker: str | None

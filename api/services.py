@@ -84,7 +84,9 @@ def make_services(settings: Settings) -> Services:
         registry=Registry(url=settings.registry_location, signers=settings.signers), poll_s=settings.registry_poll_s
     )
     store, seal = JobStore(keys), IdSeal(mux=mux, keys=keys)
-    presences = Presences(mux=mux, keys=keys, nowhere=Fit(catalog=catalog, classes=settings.worker_classes).nowhere)
+    classes = settings.worker_classes
+    nowhere = Fit(catalog=catalog, classes=classes).nowhere
+    presences = Presences(mux=mux, keys=keys, nowhere=nowhere, classes=classes)
     prospects = Prospects(mux=mux, store=store, presences=presences)
     return Services(
         settings=settings,

@@ -45,6 +45,15 @@ class Confidence(StrEnum):
     HIGH = "high"
 
 
+class Basis(StrEnum):
+    """What an estimate was computed from."""
+
+    #: What the workers have done so far.
+    THROUGHPUT = "throughput"
+    #: How long starts of workers took lately.
+    COLD_START = "cold_start"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pace:
     """How fast the ready workers of a model version are, and what they have already."""
@@ -103,6 +112,7 @@ class Estimate(NamedTuple):
     #: Without regard to what was learned from errors, and the unit in which these are learned.
     expected_s: float
     unit_s: float
+    basis: Basis = Basis.THROUGHPUT
 
 
 class _Errors:

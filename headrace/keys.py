@@ -27,6 +27,7 @@ _FAMILIES = {
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
     "NAMED": "n:",  # <member>: string, the request under an id that its submitter chose
     "DEDUPE": "u:",  # <tenant>:<digest>: string, the job of a dedupe key
+    "PAST": "y:",  # <member>: list of its attempts that came to no result, the newest 20, JSON
     "META": "m:",  # <member>: string, what its submitter noted beside it (JSON)
     "INDEX": "a:",  # <tenant>: zset of all members by arrival
     "LEASES": "leases",  # zset of member#fence by expiry
@@ -123,6 +124,10 @@ class Keys:
     def metadata(self, member: str) -> str:
         """String: what its submitter noted beside a job (JSON)."""
         return self._key("META", member)
+
+    def past(self, member: str) -> str:
+        """List: a job's attempts that came to no result, the newest 20, JSON."""
+        return self._key("PAST", member)
 
     def index(self, tenant: str) -> str:
         """Sorted set: all jobs of a tenant by arrival."""

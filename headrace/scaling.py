@@ -1,6 +1,6 @@
 """What the scheduler says of the number of workers: how many there should be, and why. Redis keeps it for all."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class ClassScaling(BaseModel):
@@ -48,6 +48,14 @@ class ScalingReport(BaseModel):
     #: Of all workers that there should be, by the prices that are set.
     cost_per_hour: float = 0.0
     classes: tuple[ClassScaling, ...]
+
+
+def parse_report(raw: bytes | None) -> ScalingReport | None:
+    """What the scheduler said; without it, or with garbage in its place, workers that are to come count for nothing."""
+    try:
+        return None if raw is None else ScalingReport.model_validate_json(raw)
+    except ValidationError:
+        return None
 
 
 class ScalingChange(BaseModel):

@@ -26,6 +26,7 @@ from headrace.store_records import (
     Hastened,
     Hastening,
     Outcome,
+    PastAttempt,
     Place,
     QueueCounts,
     QueueDepth,
@@ -40,6 +41,7 @@ from headrace.store_records import (
     read_dead_letters,
     read_flags,
     read_groups,
+    read_past,
     read_raw_bytes,
     read_reaped,
     read_status,
@@ -259,6 +261,10 @@ class JobStore:
     def metadata(self, member: str) -> RedisOp[bytes | None]:
         """What its submitter noted beside a job (JSON), None if nothing."""
         return RedisOp(read_raw_bytes, ("GET", self.keys.metadata(member)))
+
+    def past(self, member: str) -> RedisOp[list[PastAttempt]]:
+        """A job's attempts that came to no result, the newest 20, in their order."""
+        return RedisOp(read_past, ("LRANGE", self.keys.past(member), 0, -1))
 
     def is_named(self, member: str) -> RedisOp[int]:
         """1 if a submitter chose this id for a job, lately or still kept."""

@@ -4,6 +4,8 @@ import math
 from enum import StrEnum
 from typing import NamedTuple
 
+import orjson
+
 from headrace.jobs import Cause, Job, JobStatus, Lease
 from headrace.keys import is_group
 from headrace.redis_op import Reply
@@ -216,6 +218,17 @@ class Place(NamedTuple):
     own: int
 
 
+class PastAttempt(NamedTuple):
+    """An attempt that came to no result. Times are Unix milliseconds; None where nobody was told."""
+
+    worker: str | None
+    started_ms: int | None
+    ended_ms: int
+    batch_size: int | None
+    #: `worker_lost`, `preempted`, `given_back`, or the cause of a failure.
+    why: str
+
+
 class Forgotten(NamedTuple):
     """Answer to `forget`."""
 
@@ -271,6 +284,25 @@ class QueueCounts(NamedTuple):
 def read_dead_letters(reply: Reply) -> list[DeadLetter]:
     """Members and when they ended."""
     return [DeadLetter(reply[i].decode(), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+
+def read_past(reply: Reply) -> list[PastAttempt]:
+    """Attempts that came to no result; what somebody else wrote there is left out."""
+    return [attempt for raw in reply if (attempt := _past(raw)) is not None]
+
+
+def _past(raw: bytes) -> PastAttempt | None:
+    try:
+        worker, started_ms, ended_ms, size, why = orjson.loads(raw)
+        return PastAttempt(
+            None if worker is None else str(worker),
+            None if started_ms is None else int(started_ms),
+            int(ended_ms),
+            None if size is None else int(size),
+            str(why),
+        )
+    except (TypeError, ValueError):
+        return None
 
 
 def read_amended(reply: Reply) -> Amended | None:

@@ -174,8 +174,9 @@ async def cancel(request: Request, job_id: str) -> Response:
 )
 async def timeline(request: Request, job_id: str) -> Response:
     """Show when a job was accepted, ready, claimed, started and ended, and what it took of its worker's time."""
-    seen = await desk_of(request).see(job_id)
-    return _json(timeline_document(seen.job))
+    desk = desk_of(request)
+    job = (await desk.see(job_id)).job
+    return _json(timeline_document(job, await desk.past(job)))
 
 
 def _preference(request: Request) -> Preference:

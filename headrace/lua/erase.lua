@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- erase: what a job holds is deleted at once, its input, its result and what was noted beside it; then its record, unless
 -- somebody is still to be told of its end. A job that has not ended is canceled first, so that it never comes to a result.
--- touches  JOB<m>, INPUT<m>, OUTPUT<m>, META<m>, HOOK<m> (deleted), INDEX<tenant> and DEAD<tenant> (removed from), READY with
+-- touches  JOB<m>, INPUT<m>, OUTPUT<m>, META<m>, HOOK<m>, PAST<m> (deleted), INDEX<tenant> and DEAD<tenant> (removed from), READY with
 --          TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS
 -- ARGV     member, ttl s
 -- reply    erased | canceling (in its forward pass: the record stays) | untold (so does this one), or false if there is none
@@ -16,6 +16,6 @@ redis.pcall('ZREM', DEAD .. tenant_of(member), member)
 redis.call('DEL', INPUT .. member, OUTPUT .. member, META .. member)
 if fields[1] == 'running' or fields[1] == 'canceling' then return 'canceling' end
 if redis.call('ZSCORE', OUTBOX, member .. ':1') then return 'untold' end
-redis.call('DEL', HOOK .. member, JOB .. member)
+redis.call('DEL', HOOK .. member, PAST .. member, JOB .. member)
 redis.call('ZREM', INDEX .. tenant_of(member), member)
 return 'erased'

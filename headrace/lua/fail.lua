@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
 -- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
---          EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
+--          PAST<m> (an attempt noted), EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T', 'b', 'g')
 local now, now_us = now_ms()
 local answers, words = {}, {}
 for i = 2, #ARGV, 5 do
@@ -35,6 +35,8 @@ for i = 2, #ARGV, 5 do
       end
       local reason = backoff > 0 and 'retry_backoff' or ''
       redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '', 'j', '')
+      local was_told = state == 'running'
+      note_attempt(member, fields[5], was_told and fields[11], now, was_told and fields[12], cause)
     end
   elseif ours and (state == 'failed' or (state == 'queued' and not fields[5])) then
     answer = '2'

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- forget: give up finished jobs of a tenant, the oldest first, before their time to live is over: Redis holds a window of
 -- what has ended, bounded in bytes. A job whose webhook is not told yet stays.
--- touches  INDEX<tenant> (read by rank, removed from), JOB<m>, INPUT<m>, OUTPUT<m>, HOOK<m>, META<m> (deleted), DEAD<tenant>
+-- touches  INDEX<tenant> (read by rank, removed from), JOB<m>, INPUT<m>, OUTPUT<m>, HOOK<m>, META<m>, PAST<m> (deleted), DEAD<tenant>
 --          (removed from), OUTBOX (looked at), STATS
 -- ARGV     tenant, first rank, how many to look at
 -- reply    {next rank or 0 at the end, forgotten}
@@ -13,7 +13,7 @@ local gone = {}
 for _, member in ipairs(members) do
   local fields = read(member)
   if fields and ENDED[fields[1]] and not redis.call('ZSCORE', OUTBOX, member .. ':1') then
-    redis.call('DEL', OUTPUT .. member, INPUT .. member, HOOK .. member, META .. member, JOB .. member)
+    redis.call('DEL', OUTPUT .. member, INPUT .. member, HOOK .. member, META .. member, PAST .. member, JOB .. member)
     gone[#gone + 1] = member
   end
 end

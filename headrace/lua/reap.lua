@@ -3,10 +3,10 @@
 -- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing;
 -- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN, PAID (refunded) and BELL, DEADLINES, EVENTS, STATS,
---          QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
+--          PAST<m> (an attempt noted), QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T', 'b', 'g')
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
@@ -35,6 +35,7 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
     enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
     redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost', 'w', '', 'l', '',
       'k', (fields[10] or 0) + 1, 'j', '')
+    if state == 'running' then note_attempt(member, fields[5], fields[13], now, fields[14], 'worker_lost') end
     charge(fields[6] .. ':' .. fields[7], tenant_of(member), -(fields[11] or 0))
     requeued = requeued + 1
   end

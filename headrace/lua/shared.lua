@@ -23,9 +23,9 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
-  k = true, j = true, L = true, T = true}
+  k = true, j = true, L = true, T = true, g = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, L = true, T = true}
+  i = true, u = true, x = true, j = true, L = true, T = true, g = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -166,6 +166,14 @@ local function bury(member, now_us)
   buried = buried + 1
   if redis.pcall('ZADD', dead, string.format('%.0f', now_us + buried), member) == 1 then redis.pcall('HINCRBY', STATS, 'dead', 1) end
   redis.pcall('ZREMRANGEBYRANK', dead, 0, -10001)
+end
+
+-- An attempt that came to no result, for whoever asks later: who ran it, from when to when, in how large a batch, why it
+-- ended. It is noted after the change of the record, and never stops a script.
+local function note_attempt(member, worker, begun, now, size, why)
+  redis.pcall('RPUSH', PAST .. member, cjson.encode({worker or cjson.null, tonumber(begun or nil) or cjson.null, now,
+    tonumber(size or nil) or cjson.null, why}))
+  redis.pcall('LTRIM', PAST .. member, -20, -1)
 end
 
 -- Jobs of a group that failed, and not for their input: they tell good versions from bad ones. Counts never stop a script.

@@ -10,6 +10,7 @@ from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
@@ -234,3 +235,23 @@ async def test_a_timeline_tells_what_a_job_waited_for_and_what_it_cost(
     assert sorted(step["at"] for step in after["steps"]) == [step["at"] for step in after["steps"]]
     assert (after["attempts"], after["batch_size"], after["workers_lost"], after["spent_ms"]) == (1, 1, 0, 5.0)
     assert min(after["waits"]["queue_ms"], after["waits"]["batch_ms"], after["ran_ms"]) >= 0
+
+
+async def test_a_timeline_lists_the_attempts_that_came_to_no_result(
+    api: httpx2.AsyncClient, worker: HandWorker, connection: SyncRedis, store: JobStore
+) -> None:
+    path = (await api.post("/v1/jobs", json=BODY)).json()["links"]["self"]
+    [lost] = worker.claim()
+    worker.start(lost)
+    connection.client.zadd(store.keys.leases, {str(lost.lease): 1})
+    connection.run(store.reap(limit=10, result_ttl_s=60))
+    [again] = worker.claim()
+    worker.start(again)
+    worker.succeed(again)
+
+    timeline = (await api.get(f"{path}/timeline")).json()
+
+    [attempt] = timeline["earlier_attempts"]
+    assert (attempt["worker"], attempt["batch_size"], attempt["reason"]) == ("hand", 1, "worker_lost")
+    assert attempt["started"] <= attempt["ended"]
+    assert (timeline["attempts"], timeline["workers_lost"]) == (2, 1)

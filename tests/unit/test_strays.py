@@ -7,7 +7,20 @@ from headrace.strays import KINDS, typed_keys
 
 #: Keys of single jobs, deliveries, devices and models: whoever reads them looks at what is there.
 OF_ONE_JOB = {
-    *("job", "input", "output", "idempotency", "named", "dedupe", "metadata", "hook", "delivery", "device", "costs"),
+    *(
+        "job",
+        "input",
+        "output",
+        "past",
+        "idempotency",
+        "named",
+        "dedupe",
+        "metadata",
+        "hook",
+        "delivery",
+        "device",
+        "costs",
+    ),
 }
 #: Only ever written.
 UNREAD = {"barrier"}
