@@ -30,6 +30,7 @@ from api.routes import (
     metrics,
     models,
     queues,
+    usage,
     webhook_endpoints,
     webhooks,
 )
@@ -123,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
         webhook_endpoints,
         keys,
         limits,
+        usage,
         metrics,
         health,
         docs_page,

@@ -107,6 +107,10 @@ LISTING: dict[str, Any] = {
 }
 
 
+#: What an answer may be besides JSON.
+CSV: dict[str, Any] = {"text/csv": {"schema": {"type": "string", "description": "The same as a table."}}}
+
+
 def json_answers(
     answers: Mapping[int, str], shape: type[BaseModel], *, problems: Sequence[int] = ()
 ) -> dict[int | str, dict[str, Any]]:

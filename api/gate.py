@@ -10,13 +10,12 @@ from api.key_ring import KeyRing
 from api.openings import Openings
 from api.problems import problem_response
 from api.rates import Rates
-from api.scopes import scope_needed
+from api.scopes import challenge, scope_needed
 from headrace.api_keys import Scope as KeyScope
 from headrace.errors import Forbidden, HeadraceError, Unauthenticated
 
 _HEADER = b"authorization"
 _SCHEME = "bearer "
-_CHALLENGE = 'Bearer realm="headrace"'
 
 
 class Gate:
@@ -45,7 +44,7 @@ class Gate:
             scope["headrace.caller"] = caller = await self._admit(scope, needed)
             self._openings.enter(caller.tenant)
         except HeadraceError as error:
-            await problem_response(error, Request(scope), _challenge(error, needed))(scope, receive, send)
+            await problem_response(error, Request(scope), challenge(error, needed))(scope, receive, send)
             return
         try:
             await self._serve(caller.tenant, scope, receive, send)
@@ -95,10 +94,3 @@ def _adding(send: Send, headers: Mapping[str, str]) -> Send:
         await send(message)
 
     return send_with_headers
-
-
-def _challenge(error: HeadraceError, needed: KeyScope) -> dict[str, str]:
-    """What RFC 6750, section 3, has a refusal say."""
-    if isinstance(error, Forbidden):
-        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'}
-    return {"WWW-Authenticate": _CHALLENGE} if isinstance(error, Unauthenticated) else {}

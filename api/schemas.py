@@ -1,5 +1,6 @@
 """The shapes of all answers, for the OpenAPI document; routes write plain dictionaries, tests hold them to these."""
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
@@ -454,6 +455,33 @@ class Limits(_Shape):
     result_kept_s: int
     longest_result_kept_s: int = Field(description="The longest `result_ttl_s`.")
     idempotency_key_kept_s: int
+
+
+class UsageRecord(_Shape):
+    """What a tenant had on a day of one model version in one tier."""
+
+    tenant: str
+    day: date = Field(description="In UTC, on which it happened: a job may be accepted on one and end on another.")
+    model: ModelVersion
+    tier: Tier
+    accepted: int = Field(description="Jobs that were stored.")
+    succeeded: int
+    failed: int
+    canceled: int
+    expired: int
+    gpu_ms: float = Field(description="Of its workers' time: the sum of the jobs' parts in their last passes.")
+    input_bytes: int = Field(description="Of the jobs that were accepted.")
+    output_bytes: int = Field(description="Results of the jobs that succeeded.")
+
+
+class UsageReport(_Shape):
+    """What tenants had over a span of days."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+    usage: list[UsageRecord] = Field(description="By tenant, day, model version and tier; without rows of nothing.")
 
 
 class KeyRecord(_Shape):

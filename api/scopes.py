@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from headrace.api_keys import Scope
+from headrace.errors import Forbidden, HeadraceError, Unauthenticated
 
 #: Whoever asks is answered: is it alive, what does it offer, what does a problem mean; and numbers for Prometheus,
 #: which the operator's proxy keeps from the outside (docs/deploying.md).
@@ -12,6 +13,7 @@ _ADMIN = ("/v1/keys", "/v1/tenants")
 _SYSTEM = ("/v1/queues", "/v1/workers", "/v1/scaling")
 _MODELS = ("/v1/models",)
 
+_CHALLENGE = 'Bearer realm="headrace"'
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -28,3 +30,10 @@ def scope_needed(method: str, path: str) -> Scope | None:
     if is_reading:
         return Scope.READ
     return Scope.MODELS_WRITE if path.startswith(_MODELS) else Scope.SUBMIT
+
+
+def challenge(error: HeadraceError, needed: Scope) -> dict[str, str]:
+    """The headers that RFC 6750, section 3, has a refusal carry."""
+    if isinstance(error, Forbidden):
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'}
+    return {"WWW-Authenticate": _CHALLENGE} if isinstance(error, Unauthenticated) else {}

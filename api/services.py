@@ -17,6 +17,7 @@ from api.presences import Presences
 from api.prospects import Prospects
 from api.rates import Rates
 from api.shadows import Shadows
+from api.usage_reports import UsageReports
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
 from headrace.endpoint_store import EndpointStore
@@ -26,6 +27,7 @@ from headrace.mux import Mux
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.tenant_store import Rate, TenantStore
+from headrace.usage_store import UsageStore
 from registry.registry import Registry
 
 
@@ -51,6 +53,7 @@ class Services:
     tenants: TenantStore
     rates: Rates
     openings: Openings
+    usage: UsageReports
     waiters: Waiters
     feed: EventFeed
 
@@ -106,6 +109,7 @@ def make_services(settings: Settings) -> Services:
         tenants=(tenants := TenantStore(keys)),
         rates=Rates(mux=mux, store=tenants, default=Rate(per_s=settings.request_rate, burst=settings.request_burst)),
         openings=Openings(most_requests=settings.max_open_requests, most_waits=settings.max_open_waits),
+        usage=UsageReports(mux=mux, store=UsageStore(keys)),
         waiters=waiters,
         feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters, on_end=prospects.ended),
     )

@@ -11,7 +11,17 @@ from importlib.util import find_spec
 
 import typer
 
-from headrace import cli_changes, cli_dead_letters, cli_jobs, cli_keys, cli_models, cli_tenants, cli_watch, cli_webhooks
+from headrace import (
+    cli_changes,
+    cli_dead_letters,
+    cli_jobs,
+    cli_keys,
+    cli_models,
+    cli_tenants,
+    cli_usage,
+    cli_watch,
+    cli_webhooks,
+)
 from headrace.errors import HeadraceError, JobNotSucceeded, RequestError, SettingsError, Unavailable, WaitTimeout
 
 EXIT_CODES = """\
@@ -26,6 +36,7 @@ app = typer.Typer(
 cli_jobs.add_commands(app)
 cli_changes.add_commands(app)
 cli_watch.add_commands(app)
+cli_usage.add_commands(app)
 app.add_typer(cli_dead_letters.app, name="dead-letters", rich_help_panel="Jobs")
 app.add_typer(cli_keys.app, name="keys", rich_help_panel="System")
 app.add_typer(cli_tenants.app, name="tenants", rich_help_panel="System")

@@ -10,7 +10,7 @@ makes no job twice. Both clients carry out the same plans (`persistence`) of the
 
 import time
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -311,6 +311,22 @@ class Client:
     def redrive(self, job_id: str) -> JobRecord:
         """Send a job that was given up again, as a new job; a second time answers that one."""
         return self._call(http_call.redrive(job_id))
+
+    def usage(
+        self,
+        *,
+        first: date | str | None = None,
+        last: date | str | None = None,
+        tenant: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Jobs, `gpu_ms` and bytes by day, model version and tier.
+
+        Args:
+            first: day in UTC; else 30 days up to the last.
+            last: day in UTC; else today.
+            tenant: another's than the caller's, or `*` for all; that takes a key of scope admin.
+        """
+        return self._call(http_call.usage(first=first, last=last, tenant=tenant))
 
     def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""

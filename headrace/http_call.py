@@ -6,7 +6,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -172,6 +172,18 @@ def scaling() -> HttpCall[dict[str, Any]]:
         return document
 
     return HttpCall(method="GET", path="/v1/scaling", read=read, headers={})
+
+
+def usage(*, first: date | str | None, last: date | str | None, tenant: str | None) -> HttpCall[list[dict[str, Any]]]:
+    """What tenants had, by day, model version and tier."""
+    chosen = {"from": first, "to": last, "tenant": tenant}
+    query = urlencode({name: str(value) for name, value in chosen.items() if value is not None})
+
+    def read(answer: Answer) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = orjson.loads(answer.body)["usage"]
+        return items
+
+    return HttpCall(method="GET", path=f"/v1/usage?{query}", read=read, headers={})
 
 
 def webhook_deliveries(*, limit: int = 50) -> HttpCall[list[dict[str, Any]]]:

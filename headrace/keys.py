@@ -35,6 +35,8 @@ _FAMILIES = {
     "DEADLINES": "deadlines",  # zset of members by the time they expire
     "TENANTS": "tenants",  # set of tenants that ever submitted
     "GROUPS": "groups",  # zset of groups by last submission
+    "USAGE": "usage:",  # <tenant>:<day>: hash of what a tenant had on a day, see `usage.COUNTS`
+    "USAGE_DAYS": "usage_days",  # zset of tenant:day by day, counted from 1970
     "QUEUE": "q:",  # <group>: hash of what came and went, see `store_records.QueueCounts`
     "EVENTS": "events",  # capped stream: what ended, one entry a batch
     "HOOK": "h:",  # <member>: string, the URL that is told of the job's end
@@ -161,6 +163,15 @@ class Keys:
     def queue(self, group: str) -> str:
         """Hash: what came to a group and what was done for it, ever and lately."""
         return self._key("QUEUE", group)
+
+    def usage(self, tenant: str, day: int) -> str:
+        """Hash: what a tenant had on a day, counted from 1970, by group."""
+        return self._key("USAGE", f"{tenant}:{day}")
+
+    @property
+    def usage_days(self) -> str:
+        """Sorted set: `tenant:day` by day, where there is usage."""
+        return self._key("USAGE_DAYS")
 
     @property
     def events(self) -> str:

@@ -177,6 +177,9 @@ class Settings(BaseSettings):
         ge=1 << 20,
         description="memory of Redis beyond which finished jobs are forgotten before their time, the oldest first",
     )
+    usage_days: int = Field(
+        90, ge=1, le=3_660, description="how many days it is kept what tenants had, besides the present one"
+    )
     idempotency_ttl_s: Positive = Field(86_400, description="how long an idempotency key is remembered")
     lease_ms: int = Field(
         15_000,

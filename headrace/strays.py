@@ -55,7 +55,19 @@ KINDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("stats", "desired", "api_keys", "weights", "rates"), "hash"),
         **dict.fromkeys(
-            ("leases", "delayed", "deadlines", "groups", "outbox", "quarantine", "targets", "warm", "workers"), "zset"
+            (
+                "leases",
+                "delayed",
+                "deadlines",
+                "groups",
+                "outbox",
+                "quarantine",
+                "targets",
+                "usage_days",
+                "warm",
+                "workers",
+            ),
+            "zset",
         ),
         **dict.fromkeys(("events", "couriers", "scaling_log"), "stream"),
         **dict.fromkeys(("leader", "leader_fence", "scaling", "id_key"), "string"),

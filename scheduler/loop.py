@@ -16,6 +16,7 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.usage_store import UsageStore
 from scheduler.hot_window import HotWindow
 from scheduler.housekeeping import Housekeeper, Sweeper
 from scheduler.leadership import Lead, Leadership
@@ -23,12 +24,15 @@ from scheduler.reap_guard import ReapGuard, ServerView
 from scheduler.scaler import Scaler
 from scheduler.stop_signal import StopSignal
 from scheduler.tidier import Tidier
+from scheduler.usage_window import UsageWindow
 from scheduler.wake import Wake
 
 log = logging.getLogger("headrace.scheduler")
 
 #: Tidying looks at the type of every shared key, so it comes no oftener than this.
 _TIDY_S = 1.0
+#: Days end rarely.
+_USAGE_S = 60.0
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 2.0
 
@@ -84,6 +88,7 @@ class Scheduler:
         self._housekeeper = Housekeeper(store=store, connection=connection, result_ttl_s=ttl_s)
         self._sweeper = Sweeper(store=store, connection=connection, result_ttl_s=ttl_s)
         self._window = HotWindow(store=store, connection=connection, window_bytes=settings.hot_window_bytes)
+        self._usage = UsageWindow(usage=UsageStore(keys), connection=connection, kept_days=settings.usage_days)
         self._tidier = Tidier(keys=keys, connection=connection)
         self._scaler = Scaler(settings=settings, connection=connection, store=store, leadership=self._leadership)
         self._lead = Lead(0, "")
@@ -91,6 +96,7 @@ class Scheduler:
         self._ticked_at = clock()
         self._house_turn = Turn(every_s=settings.reap_interval_ms / 1000)
         self._tidy_turn = Turn(every_s=max(_TIDY_S, settings.reap_interval_ms / 1000))
+        self._usage_turn = Turn(every_s=_USAGE_S)
         self._scaling_turn = Turn(every_s=settings.scaling_interval_ms / 1000)
 
     @property
@@ -176,6 +182,8 @@ class Scheduler:
         for act in acts:
             _attempt(act)
         _attempt(lambda: self._sweeper.step(now))
+        if self._usage_turn.has_come(now):
+            _attempt(self._usage.step)
 
     def _note(self, lead: Lead) -> None:
         if lead == self._lead:

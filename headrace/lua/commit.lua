@@ -2,7 +2,8 @@
 -- commit: finish a batch. Each job only if its lease is still ours; a job whose cancellation was asked for ends canceled.
 -- touches  OUTPUT<m> string (set, time to live), JOB<m> (state, end, time to live), INPUT<m> (deleted, or kept for a
 --          failed job), LEASES, DEADLINES, EVENTS (one entry), STATS, QUEUE<group> hash (what was done), OUTBOX with
---          COURIERS, DEAD<tenant> zset of jobs given up, TURN<group> or PAID<group> (what the tenants are charged)
+--          COURIERS, DEAD<tenant> zset of jobs given up, TURN<group> or PAID<group> (what the tenants are charged),
+--          USAGE<tenant>:<day> hash with USAGE_DAYS zset (what they had)
 -- ARGV     ttl s, ms that the forward pass took, each job's part of them with commas between or '' (equal parts), (member, fence, succeeded | failed, cause or '', body)*
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
@@ -13,12 +14,17 @@ for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part
 local now, now_us = now_ms()
 local size = (#ARGV - 3) / 5
 local answers, leases, words, late = {}, {}, {}, 0
-local served, NOTHING = {}, {}
+local served, NOTHING, USED = {}, {}, {'succeeded', 'failed', 'gpu_us', 'out_bytes'}
 -- Failures that are nobody's last word: not the input's fault, and not said by the model.
 local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
 
+-- A part of a pass as the record has it, in microseconds, so that what tenants had is the sum of their records.
+local function in_us(spent)
+  return math.floor(spent * 1000 + 0.5)
+end
+
 -- How long a job was ready before its pass began, whether it failed for another reason than its input, and what its tenant
--- had of the device, added up for each group.
+-- had of the device, added up for each group; answers its tenant's sums.
 local function note_served(group, tenant, ready_since, begun, cause, part_ms, charged)
   local sum = served[group]
   if not sum then
@@ -30,10 +36,11 @@ local function note_served(group, tenant, ready_since, begun, cause, part_ms, ch
   sum.wait_ms = sum.wait_ms + math.max(0, begun - ready_since)
   local share = sum.tenants[tenant]
   if not share then
-    share = {jobs = 0, ms = 0, charged = 0}
+    share = {jobs = 0, ms = 0, charged = 0, gpu_us = 0}
     sum.tenants[tenant] = share
   end
   share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + part_ms, share.charged + (charged or 0)
+  return share
 end
 
 -- Counts must never stop a commit, so a key that is none of ours is passed over. What was lately is forgotten over half a
@@ -62,15 +69,14 @@ for i = 4, #ARGV, 5 do
   local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
   local ttl = fields and fields[14] or ARGV[1]
-  local answer = '0'
+  local answer, part_ms = '0', parts[(i + 1) / 5] or ran_ms / size
+  local spent = string.format('%.2f', part_ms)
   if broken then
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[12]))
     if GIVEN_UP[cause] then bury(member, now_us) end
     local begun, why = tonumber(fields[11] or 0), cause ~= '' and {'c', cause} or NOTHING
-    local part_ms = parts[(i + 1) / 5] or ran_ms / size
-    local spent = string.format('%.2f', part_ms)
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = math.floor(now - ran_ms)
@@ -78,11 +84,15 @@ for i = 4, #ARGV, 5 do
     else
       finish(member, state, now, ttl, fields[12], 'M', spent, unpack(why))
     end
-    note_served(fields[7] .. ':' .. fields[8], tenant_of(member), tonumber(fields[10] or fields[9]), begun, cause, part_ms,
-      fields[13])
+    local share = note_served(fields[7] .. ':' .. fields[8], tenant_of(member), tonumber(fields[10] or fields[9]), begun,
+      cause, part_ms, fields[13])
+    share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + in_us(spent)
+    if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
-    finish(member, 'canceled', now, ttl, fields[12])
+    finish(member, 'canceled', now, ttl, fields[12], 'M', spent)
+    note_usage(tenant_of(member), fields[7] .. ':' .. fields[8], 'canceled', 1)
+    note_usage(tenant_of(member), fields[7] .. ':' .. fields[8], 'gpu_us', in_us(spent))
     state = 'canceled'
     words[#words + 1] = member
     words[#words + 1] = state
@@ -109,6 +119,8 @@ for group, sum in pairs(served) do
   for tenant, share in pairs(sum.tenants) do
     local weight = redis.pcall('HGET', WEIGHTS, tenant)
     charge(group, tenant, virtual_ms(share.ms, weight) - share.charged)
+    for _, what in ipairs(USED) do note_usage(tenant, group, what, share[what] or 0) end
   end
 end
+count_usage(now)
 return table.concat(answers)

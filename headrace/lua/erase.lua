@@ -2,7 +2,7 @@
 -- erase: what a job holds is deleted at once, its input, its result and what was noted beside it; then its record, unless
 -- somebody is still to be told of its end. A job that has not ended is canceled first, so that it never comes to a result.
 -- touches  JOB<m>, INPUT<m>, OUTPUT<m>, META<m>, HOOK<m>, PAST<m> (deleted), INDEX<tenant> and DEAD<tenant> (removed from), READY with
---          TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS
+--          TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     member, ttl s
 -- reply    erased | canceling (in its forward pass: the record stays) | untold (so does this one), or false if there is none
 -- The state comes first: a job that could still run must not lose its input; nor must one that can be sent again from DEAD.

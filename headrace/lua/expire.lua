@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- expire: jobs whose deadline has passed, or that have not begun by their latest start.
 -- touches  DEADLINES zset m by the earlier of the two, JOB<m>, INPUT<m>, READY with TURN, DELAYED, LEASES, EVENTS,
---          OUTBOX with COURIERS
+--          OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     at most, ttl s
 -- reply    how many were looked at (as many as `at most`: call again)
 local read = reader('s', 'f', 'a', 'm', 't', 'd', 'y', 'h', 'T')
@@ -17,6 +17,7 @@ for _, member in ipairs(due) do
     leave_ready(fields[4] .. ':' .. fields[5], member)
     redis.call('ZREM', DELAYED, member)
     redis.call('ZREM', LEASES, member .. '#' .. fields[2])
+    note_usage(tenant_of(member), fields[4] .. ':' .. fields[5], 'expired', 1)
     words[#words + 1] = member .. ' expired'
     redis.call('ZREM', DEADLINES, member)
   elseif fields and not late and not ENDED[state] and fields[6] then
@@ -25,5 +26,6 @@ for _, member in ipairs(due) do
     redis.call('ZREM', DEADLINES, member)
   end
 end
+count_usage(now)
 say(words)
 return #due

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
 -- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
---          PAST<m> (an attempt noted), EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
+--          PAST<m> (an attempt noted), EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up,
+--          USAGE with USAGE_DAYS
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
 local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T', 'b', 'g')
@@ -15,6 +16,7 @@ for i = 2, #ARGV, 5 do
   if ours and fields[5] and state == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)
+    note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'canceled', 1)
     words[#words + 1] = member .. ' canceled'
   elseif ours and fields[5] and (state == 'running' or state == 'queued') then
     answer = '1'
@@ -25,6 +27,7 @@ for i = 2, #ARGV, 5 do
       bury(member, now_us)
       finish(member, 'failed', now, ttl, fields[9], 'c', cause, 'a', attempts)
       count_failed(fields[6] .. ':' .. fields[7], 1)
+      note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'failed', 1)
       redis.call('ZREM', DEADLINES, member)
       words[#words + 1] = member .. ' failed'
     else
@@ -44,5 +47,6 @@ for i = 2, #ARGV, 5 do
   if ours then redis.call('ZREM', LEASES, member .. '#' .. fence) end
   answers[#answers + 1] = answer
 end
+count_usage(now)
 say(words)
 return table.concat(answers)

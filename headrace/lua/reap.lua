@@ -3,7 +3,8 @@
 -- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing;
 -- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN, PAID (refunded) and BELL, DEADLINES, EVENTS, STATS,
---          PAST<m> (an attempt noted), QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up
+--          PAST<m> (an attempt noted), QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up,
+--          USAGE with USAGE_DAYS
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
 local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T', 'b', 'g')
@@ -19,6 +20,7 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
   if state == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)
+    note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'canceled', 1)
     words[#words + 1] = member .. ' canceled'
     ended = ended + 1
   elseif state == 'running' and tonumber(fields[3]) >= tonumber(fields[4]) then
@@ -28,6 +30,7 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
     bury(member, now_us)
     finish(member, 'failed', now, ttl, fields[9], 'c', 'worker_lost', 'f', next_fence(fence, now_us))
     count_failed(fields[6] .. ':' .. fields[7], 1)
+    note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'failed', 1)
     redis.call('ZREM', DEADLINES, member)
     words[#words + 1] = member .. ' failed'
     ended = ended + 1
@@ -41,6 +44,7 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
   end
   redis.call('ZREM', LEASES, lease)
 end
+count_usage(now)
 say(words)
 if requeued > 0 then redis.pcall('HINCRBY', STATS, 'rescued', requeued) end
 return {requeued, ended}

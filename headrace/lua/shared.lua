@@ -181,6 +181,39 @@ local function count_failed(group, jobs)
   redis.pcall('HINCRBY', QUEUE .. group, 'failed', jobs)
 end
 
+-- What tenants had: added up while a script runs, and written once for each tenant and group when all states are, so a stop
+-- may leave something uncounted and never counts anything twice. Counts never stop a script.
+local tally = {}
+
+local function note_usage(tenant, group, what, amount)
+  local groups = tally[tenant]
+  if not groups then
+    groups = {}
+    tally[tenant] = groups
+  end
+  local sums = groups[group]
+  if not sums then
+    sums = {}
+    groups[group] = sums
+  end
+  sums[what] = (sums[what] or 0) + amount
+end
+
+-- By the day on which it happened, counted from 1970. The list of days is written when something is new on one.
+local function count_usage(now)
+  local day = math.floor(now / 86400000)
+  for tenant, groups in pairs(tally) do
+    local key, is_new = USAGE .. tenant .. ':' .. day, false
+    for group, sums in pairs(groups) do
+      for what, amount in pairs(sums) do
+        if amount > 0 then is_new = redis.pcall('HINCRBY', key, group .. ':' .. what, amount) == amount or is_new end
+      end
+    end
+    if is_new then redis.pcall('ZADD', USAGE_DAYS, day, tenant .. ':' .. day) end
+  end
+  tally = {}
+end
+
 -- The last change of a record.
 local function finish(member, state, now, ttl, hook, ...)
   if hook then post(member, now) end
@@ -195,6 +228,8 @@ local function call_off(member, group, fence, now, ttl, hook)
   redis.call('ZREM', DELAYED, member)
   redis.call('ZREM', DEADLINES, member)
   redis.call('ZREM', LEASES, member .. '#' .. fence)
+  note_usage(tenant_of(member), group, 'canceled', 1)
+  count_usage(now)
   say({member, 'canceled'})
 end
 

@@ -2,9 +2,10 @@
 -- submit: accept jobs: record, input, queue and bell, under a cap, names and idempotency keys. Many are looked at first and
 -- then written together, so that each costs little more than its own record.
 -- touches  JOB<m> hash (created), INPUT<m> string, INDEX<tenant> zset m by arrival, TENANTS set, GROUPS zset,
---          QUEUE<group> hash (arrivals counted), IDEM string "m|request hash", NAMED<m> string (an id that its submitter
---          chose), DEDUPE string m (the job of a key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and
---          either READY<group>:<tenant> zset m by score with TURN<group> and BELL<group>, or DELAYED zset m by due time
+--          QUEUE<group> hash (arrivals counted), USAGE<tenant>:<day> hash with USAGE_DAYS zset (what the tenant had),
+--          IDEM string "m|request hash", NAMED<m> string (an id that its submitter chose), DEDUPE string m (the job of a
+--          key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and either READY<group>:<tenant> zset m by
+--          score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none, then for each job: member, group,
 --          model@version, tier, offset ms, the next higher tier's, input, attempts allowed, not before ms, start by ms,
 --          deadline ms (0 = none), idempotency key or '', request hash, URL that is told of its end or '', traceparent or '',
@@ -154,10 +155,11 @@ for number, row in ipairs(rows) do
     inputs[n - 1], inputs[n] = INPUT .. member, ARGV[at + INPUT_AT]
     local entries = entered[group]
     if not entries then
-      entries = {arrived = 0}
+      entries = {arrived = 0, bytes = 0}
       entered[group] = entries
     end
     entries.arrived = entries.arrived + 1
+    entries.bytes = entries.bytes + #ARGV[at + INPUT_AT]
     if not row.is_later then
       local k = #entries
       entries[k + 1], entries[k + 2] = row.score, member
@@ -190,6 +192,10 @@ if #fresh > 0 then
     end
   end
   for _, row in ipairs(fresh) do keep(row) end
+  for group, entries in pairs(entered) do
+    note_usage(tenant, group, 'accepted', entries.arrived)
+    note_usage(tenant, group, 'in_bytes', entries.bytes)
+  end
 end
 for _, row in ipairs(rows) do
   if row.outcome == 'accepted' then
@@ -201,4 +207,5 @@ for _, row in ipairs(rows) do
     if ARGV[at + IDEM_AT] ~= '' then redis.call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
   end
 end
+count_usage(now)
 return reply

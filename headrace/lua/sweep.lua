@@ -3,7 +3,7 @@
 -- give finished records their time to live, end jobs whose input is lost. This is what makes every half-done script harmless.
 -- touches  INDEX<tenant>, JOB<m>, INPUT<m>, OUTPUT<m>, READY with TURN and BELL, DELAYED (looked at), LEASES, DEADLINES,
 --          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS, HOOK<m>, META<m>, PAST<m>,
---          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS
+--          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
 local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u', 'T')
@@ -39,6 +39,7 @@ local function mend_place(member, fields)
     finish(member, 'failed', now, fields[11] or ttl, fields[9], 'c', 'internal')
     leave_ready(group, member)
     redis.call('ZREM', DEADLINES, member)
+    note_usage(tenant, group, 'failed', 1)
     words[#words + 1] = member .. ' failed'
     return 1
   end
@@ -66,6 +67,7 @@ for _, member in ipairs(members) do
     forgotten = forgotten + 1
   end
 end
+count_usage(now)
 say(words)
 if mended > 0 then redis.pcall('HINCRBY', STATS, 'mended', mended) end
 return {#members < limit and 0 or first + limit - forgotten, forgotten, mended}

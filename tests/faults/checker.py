@@ -1,4 +1,4 @@
-"""Checker: the invariants I1-I14 of a run, each with every violation that the evidence shows. Pure."""
+"""Checker: the invariants I1-I15 of a run, each with every violation that the evidence shows. Pure."""
 
 import math
 from collections import Counter
@@ -164,6 +164,18 @@ def ends_in_time(evidence: Evidence, bounds: Bounds) -> Found:
             yield f"{member} took {(job.ended_ms - job.created_ms) / 1000:.1f} s"
 
 
+def usage_is_the_sum(evidence: Evidence, _: Bounds) -> Found:
+    beyond = {name: counted - said for name, (counted, said) in evidence.usage.items()}
+    # Jobs whose records are deleted were accepted once and have ended once.
+    gone = beyond.get("accepted", 0)
+    ends = sum(beyond.get(status, 0) for status in JobStatus if status.is_terminal)
+    yield from (f"{-count} {name} too few were counted" for name, count in beyond.items() if count < 0)
+    if ends != gone:
+        yield f"of {gone} jobs that are gone {ends} ends were counted"
+    if not gone and beyond.get("gpu_us", 0):
+        yield f"{beyond['gpu_us']} us of devices too many were counted"
+
+
 Invariant = Callable[[Evidence, Bounds], Found]
 
 INVARIANTS: Mapping[str, tuple[str, Invariant | str]] = MappingProxyType(
@@ -182,6 +194,7 @@ INVARIANTS: Mapping[str, tuple[str, Invariant | str]] = MappingProxyType(
         "I12": ("memory comes back", "needs bounds of what is kept in Redis"),
         "I13": ("connections to Redis stay as many as they were", connections_are_constant),
         "I14": ("every job ends within the promised time", ends_in_time),
+        "I15": ("what tenants had is the sum of their jobs", usage_is_the_sum),
     }
 )
 

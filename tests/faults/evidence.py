@@ -1,13 +1,15 @@
 """Evidence: everything that is left after a run and that the checker looks at."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from headrace.delivery_store import DeliveryStore
-from headrace.jobs import Job
+from headrace.jobs import Job, JobStatus
 from headrace.redis_op import RedisOp
+from headrace.usage_store import UsageStore
 from headrace.webhooks import DeliveryState, delivery_id_of
 from tests.faults.audit import Story, read_audit
 from tests.faults.cluster import Cluster
@@ -54,6 +56,8 @@ class Evidence:
     remaining: frozenset[str] = frozenset()
     #: What should be empty, and how much is in it.
     leftovers: Mapping[str, int] = field(default_factory=dict)
+    #: What tenants had: as it was counted, and as the records that are there say.
+    usage: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     #: Connections to Redis before and after.
     connections: tuple[int, int] = (0, 0)
 
@@ -92,6 +96,7 @@ def gather(
         erased=frozenset(erased),
         remaining=_remaining(cluster, erased),
         leftovers=leftovers(cluster),
+        usage=usage(cluster),
         connections=connections,
     )
 
@@ -118,6 +123,22 @@ def _remaining(cluster: Cluster, erased: Collection[str]) -> frozenset[str]:
     keys, client = cluster.store.keys, cluster.redis.client
     parts = (keys.job, keys.input, keys.output, keys.metadata, keys.hook)
     return frozenset(member for member in erased if client.exists(*(part(member) for part in parts)))
+
+
+def usage(cluster: Cluster) -> dict[str, tuple[int, int]]:
+    """Accepted jobs, ends by state, and microseconds of devices, of all jobs that there ever were."""
+    redis, store, days = cluster.redis, cluster.store, UsageStore(cluster.store.keys)
+    counted: Counter[str] = Counter()
+    for rows in redis.run_all(map(days.of, redis.run(days.days(0, 10**6)))):
+        for row in rows:
+            counted.update(row.counts)
+    said: Counter[str] = Counter()
+    for job in redis.run_all(map(store.read, redis.run(store.recent(TENANT, limit=10**9)))):
+        if job is not None:
+            said["accepted"] += 1
+            said[job.status] += job.status.is_terminal
+            said["gpu_us"] += round(1000 * (job.spent_ms or 0))
+    return {name: (counted[name], said[name]) for name in ("accepted", *map(str, JobStatus), "gpu_us")}
 
 
 def _told(receiver: Receiver, members: Sequence[str]) -> dict[str, Told]:

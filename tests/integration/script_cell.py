@@ -1,5 +1,6 @@
 """Short forms of the operations for tests of the scripts, on a cell of their own in the shared server."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -26,6 +27,8 @@ from headrace.store_records import (
 )
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.usage import Usage
+from headrace.usage_store import UsageStore
 from headrace.webhooks import DeliveryState, DueDelivery
 
 T = TypeVar("T")
@@ -231,6 +234,12 @@ class Cell:
         """What the event stream says, one string an entry."""
         return [fields[b"jobs"].decode() for _, fields in self.redis.xrange(self.keys.events)]
 
+    def usage(self) -> list[Usage]:
+        """What all tenants had on all days."""
+        store = UsageStore(self.keys)
+        days = self.run(store.days(0, 10**6))
+        return [row for rows in self.run_all([store.of(whose) for whose in days]) for row in rows]
+
     def stat(self, name: str) -> int:
         """One of the counters."""
         return int(self.redis.hget(self.keys.stats, name) or 0)
@@ -240,3 +249,8 @@ def new_job(job_id: str = "j1", **fields: Any) -> NewJob:
     """A job of model `m@1` with plain values where none are given."""
     defaults: dict[str, Any] = {"tenant": "default", "ref": REF, "tier": Tier.STANDARD, "input": b'"x"'}
     return NewJob(id=job_id, **(defaults | fields))
+
+
+def usage_totals(cell: Cell) -> Counter[str]:
+    """What all tenants had of anything, all in all."""
+    return sum((Counter(row.counts) for row in cell.usage()), Counter())

@@ -1,5 +1,6 @@
 """The ledger: what was promised about jobs, checked after every step against what the server holds."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +14,7 @@ from headrace.store_records import Amendment, CommitAnswer, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.tenant_store import Rate, TenantStore
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
-from tests.integration.script_cell import GROUPS, TTL_S, Cell, new_job
+from tests.integration.script_cell import GROUPS, TTL_S, Cell, new_job, usage_totals
 from tests.integration.script_faults import INJECTED
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class Ledger:
     - Its fence never falls, a fence is handed out once, and no more attempts are charged than allowed.
     - A result is kept at most once, under the current fence, and never after the lease was taken away.
     - A job that its owner erased may be gone, or without its output, but only once it has ended.
+    - What tenants had is counted once: as many jobs as were accepted, and their ends; less only where a script stopped.
     - The end of a job is in the outbox from the moment it can be seen until it is settled, and no courier gets to know
       of it earlier, or once it is settled.
     """
@@ -244,6 +246,7 @@ class Ledger:
         require(not waiting, f"never ended: {waiting}")
         self._look_after()
         self.settle(self.claim_deliveries(), DeliveryState.DELIVERED)
+        self._look_at_usage()
         left = _leftovers(self.cell)
         require(not left, f"left behind: {left}")
 
@@ -304,6 +307,16 @@ class Ledger:
         for lease in self._leases - self._settled - self._lost:
             if lease.member in self._seen and self._is_lost(lease, self._seen[lease.member].job):
                 self._lost.add(lease)
+
+    def _look_at_usage(self) -> None:
+        """Once all jobs have ended."""
+        had, jobs = usage_totals(self.cell), len(self._known | self._seen)
+        ends = sum(had[status] for status in JobStatus if status.is_terminal)
+        require(had["accepted"] <= jobs and ends <= jobs, f"{jobs} jobs were counted as {had}")
+        if not self.was_stopped:
+            kept = Counter(seen.job.status for seen in self._seen.values())
+            require(had["accepted"] == ends == jobs, f"{jobs} jobs were counted as {had}")
+            require(all(had[status] >= count for status, count in kept.items()), f"{kept} were counted as {had}")
 
     def _look_for_untold(self) -> None:
         ended = [member for member, seen in self._seen.items() if seen.job.has_webhook and seen.job.status.is_terminal]

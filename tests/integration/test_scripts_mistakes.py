@@ -131,6 +131,12 @@ MISTAKES = {
         "  enter_ready(after, member, score)\n",
         "  leave_ready(before, member)\n  enter_ready(after, member, score)\n",
     ),
+    "commit counts again what it had counted": Mutation(
+        "commit", "    answer = '2'\n", "    answer = '2'\n    note_usage('default', 'm@1:standard', state, 1)\n"
+    ),
+    "reap counts nobody's end": Mutation(
+        "reap", "    note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'failed', 1)\n", ""
+    ),
     "cancel looks at no state": Mutation("cancel", "if fields[1] ~= 'queued' then return fields[1] end\n", ""),
 }
 

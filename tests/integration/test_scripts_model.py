@@ -1,5 +1,6 @@
 """The scripts against a model of a few lines: the same operations give the same states, attempts and order."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -21,7 +22,7 @@ from headrace.store_records import CommitAnswer, Hastened, Swept
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import FLOOR_MS, OFFSET_MS, Tier
 from headrace.webhooks import DeliveryState, delivery_id_of
-from tests.integration.script_cell import GROUPS, REF, Cell
+from tests.integration.script_cell import GROUPS, REF, Cell, usage_totals
 from tests.integration.script_ledger import HOOK
 
 KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.REFUSED
@@ -335,6 +336,15 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         assert {member for member, job in self.jobs.items() if job.is_ready} == ready
         assert {member for member, job in self.jobs.items() if job.is_delayed} == delayed
         assert {str(job.lease) for job in self.jobs.values() if job.lease} == leases
+
+    @invariant()
+    def each_job_and_each_end_is_counted_once(self) -> None:
+        """In the usage of the tenant."""
+        had = usage_totals(self.cell)
+
+        ends = Counter(str(job.status) for job in self.jobs.values() if job.status.is_terminal)
+        assert len(self.jobs) == had["accepted"]
+        assert ends == Counter({status: had[status] for status in JobStatus if had[status]})
 
     @invariant()
     def whoever_is_to_be_told_of_an_end_is_in_the_outbox(self) -> None:

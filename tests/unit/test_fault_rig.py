@@ -95,6 +95,11 @@ HARM: dict[str, list[Callable[[], Evidence]]] = {
     "I11": [lambda: replace(sound(), leftovers={"leases": 1})],
     "I13": [lambda: replace(sound(), connections=(5, 6))],
     "I14": [lambda: with_job(ended_ms=20_000)],
+    "I15": [
+        lambda: replace(sound(), usage={"accepted": (1, 1), "succeeded": (2, 1)}),
+        lambda: replace(sound(), usage={"accepted": (1, 1), "succeeded": (0, 1)}),
+        lambda: replace(sound(), usage={"accepted": (1, 1), "gpu_us": (2, 1)}),
+    ],
 }
 BOUNDS = Bounds(ended_within_s=5, runs_once_a_fence=True)
 

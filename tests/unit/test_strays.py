@@ -5,7 +5,7 @@ import inspect
 from headrace.keys import Keys, is_group
 from headrace.strays import KINDS, typed_keys
 
-#: Keys of single jobs, deliveries, devices and models: whoever reads them looks at what is there.
+#: Keys of single jobs, deliveries, devices, models and days: whoever reads them looks at what is there.
 OF_ONE_JOB = {
     *(
         "job",
@@ -20,6 +20,7 @@ OF_ONE_JOB = {
         "delivery",
         "device",
         "costs",
+        "usage",
     ),
 }
 #: Only ever written.

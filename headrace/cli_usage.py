@@ -1,0 +1,48 @@
+"""The command about what tenants had."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
+from headrace.client import Client
+from headrace.usage import as_csv, rows_of
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give `app` this command."""
+    app.command(rich_help_panel="System")(usage)
+
+
+def usage(
+    first: Annotated[str | None, typer.Option("--from", metavar="DAY", help="The first day, 2030-01-31.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last one; else today.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another's than your own, or * for all: for keys of scope admin.")
+    ] = None,
+    as_csv_text: Annotated[bool, typer.Option("--csv", help="Print a CSV file.")] = False,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Show jobs, milliseconds of devices and bytes, by day, model version and tier."""
+    with Client(url or None, patience=LOOKING) as client:
+        documents = client.usage(first=first, last=last, tenant=tenant)
+    if as_json:
+        print_json(documents)
+    elif as_csv_text:
+        typer.echo(as_csv(documents), nl=False)
+    else:
+        print_table(_HEAD, map(_row, documents))
+
+
+_HEAD = ("TENANT", "DAY", "MODEL", "TIER", "ACCEPTED", "SUCCEEDED", "FAILED", "CANCELED", "EXPIRED", "GPU", "IN", "OUT")
+
+
+def _row(one: Mapping[str, Any]) -> Sequence[object]:
+    [[tenant, day, model, version, tier, *counts, gpu_ms, got, gave]] = rows_of([one])
+    return tenant, day, f"{model}@{version}", tier, *counts, f"{gpu_ms / 1000:.1f} s", _size(got), _size(gave)
+
+
+def _size(count: int) -> str:
+    return f"{count} B" if count < 10_000 else f"{count / 1000:.0f} kB"
