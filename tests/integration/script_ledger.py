@@ -310,7 +310,11 @@ class Ledger:
 
     def _look_at_usage(self) -> None:
         """Once all jobs have ended."""
-        had, jobs = usage_totals(self.cell), len(self._known | self._seen)
+        keys = self.cell.keys
+        tenants = self.cell.run(self.cell.store.tenants())
+        # Also jobs of which nobody was told, since the script stopped that made them.
+        found = set().union(*self.cell.run_all([_range(keys.index(tenant)) for tenant in tenants]))
+        had, jobs = usage_totals(self.cell), len(found | self._known.keys() | self._seen.keys())
         ends = sum(had[status] for status in JobStatus if status.is_terminal)
         require(had["accepted"] <= jobs and ends <= jobs, f"{jobs} jobs were counted as {had}")
         if not self.was_stopped:
