@@ -81,7 +81,8 @@ class UsageReports:
     async def of_all(self, span: Span) -> list[Usage]:
         """What all tenants had, by tenant and day."""
         days = span.days()
-        return await self._read(sorted(await self._run(self._store.days(days[0], days[-1]))))
+        found = await self._run(self._store.days(days[0], days[-1]))
+        return await self._read(sorted(found))
 
     async def _read(self, wanted: Sequence[TenantDay]) -> list[Usage]:
         found: list[Usage] = []

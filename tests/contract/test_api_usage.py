@@ -44,7 +44,7 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-async def usage(api: httpx2.AsyncClient, headers: dict[str, str] | None = None, **query: str) -> Any:
+async def usage(api: httpx2.AsyncClient, headers: Any = None, **query: str) -> Any:
     return (await api.get("/v1/usage", params=query, headers=headers)).json()
 
 

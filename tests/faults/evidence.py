@@ -129,11 +129,12 @@ def usage(cluster: Cluster) -> dict[str, tuple[int, int]]:
     """Accepted jobs, ends by state, and microseconds of devices, of all jobs that there ever were."""
     redis, store, days = cluster.redis, cluster.store, UsageStore(cluster.store.keys)
     counted: Counter[str] = Counter()
-    for rows in redis.run_all(map(days.of, redis.run(days.days(0, 10**6)))):
+    found, members = redis.run(days.days(0, 10**6)), redis.run(store.recent(TENANT, limit=10**9))
+    for rows in redis.run_all(map(days.of, found)):
         for row in rows:
             counted.update(row.counts)
     said: Counter[str] = Counter()
-    for job in redis.run_all(map(store.read, redis.run(store.recent(TENANT, limit=10**9)))):
+    for job in redis.run_all(map(store.read, members)):
         if job is not None:
             said["accepted"] += 1
             said[job.status] += job.status.is_terminal

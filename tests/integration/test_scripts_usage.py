@@ -130,7 +130,11 @@ def cancel_and_fail(cell: Cell) -> None:
 
 
 def cancel_and_reap(cell: Cell) -> None:
-    cancel_in_its_pass(cell, lambda _: (cell.lapse_leases(), cell.reap()))
+    def reap(_: object) -> None:
+        cell.lapse_leases()
+        cell.reap()
+
+    cancel_in_its_pass(cell, reap)
 
 
 def expire(cell: Cell) -> None:
