@@ -69,7 +69,8 @@ for i = 4, #ARGV, 5 do
   local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
   local ttl = fields and fields[14] or ARGV[1]
-  local answer, part_ms = '0', parts[(i + 1) / 5] or ran_ms / size
+  local answer = '0'
+  local part_ms = parts[(i + 1) / 5] or ran_ms / size
   local spent = string.format('%.2f', part_ms)
   if broken then
     quarantine(member, now)
