@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
@@ -13,6 +14,7 @@ from api.estimates import Waiting, estimate_document, unattainable
 from api.records import accepted_job, job_document
 from api.services import Services
 from headrace.bounds import Bounds
+from headrace.endpoints import ENDS, Event, letters_of
 from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound, JobNotWaiting
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
@@ -23,6 +25,7 @@ from headrace.store_records import Browsed, PastAttempt, SubmitOutcome, Submitte
 from headrace.submission import (
     Changes,
     SubmitBody,
+    Webhook,
     fingerprint,
     new_job,
     parse_submission,
@@ -150,14 +153,20 @@ class JobDesk:
             await self._require_in_time(job)
         if chosen_id:
             job = replace(job, is_named=True)
-        return replace(job, webhook_url=await self._receiver(body)) if body.webhook else job
+        if body.webhook is None:
+            return job
+        letters = letters_of(await self._told_to(body.webhook))
+        return replace(job, webhook_url=webhook_url(body, self._egress), webhook_letters=letters)
 
-    async def _receiver(self, body: SubmitBody) -> str:
-        endpoint_id = body.webhook and body.webhook.endpoint
-        if endpoint_id and not await self._run(self._services.endpoints.get(self.tenant, endpoint_id)):
+    async def _told_to(self, webhook: Webhook) -> AbstractSet[Event]:
+        """What is noted of a job for its receiver; which ends a registered one wants is seen when they are told."""
+        if not webhook.endpoint:
+            return webhook.events or ENDS
+        endpoint = await self._run(self._services.endpoints.get(self.tenant, webhook.endpoint))
+        if endpoint is None:
             problem = "is no endpoint of yours; GET /v1/webhook-endpoints lists them"
             raise invalid_fields([FieldError("/webhook/endpoint", problem, "webhook_endpoint")])
-        return webhook_url(body, self._egress)
+        return endpoint.events | ENDS
 
     async def admit(self, job: NewJob) -> None:
         """Let a job pass unless it would wait too long; one that is there already, by its key or id, always passes.
@@ -324,7 +333,7 @@ class JobDesk:
     async def _delivery(self, job: Job) -> Delivery | None:
         if not job.has_webhook:
             return None
-        found = await self._run(self._services.deliveries.read([delivery_id_of(job.member)]))
+        found = await self._run(self._services.deliveries.read([delivery_id_of(job.member, job.next_seq)]))
         return found[0] if found else None
 
     async def _read(self, member: str, *, with_result: bool) -> _Found:

@@ -49,6 +49,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
         result_ttl_s=job.result_ttl_s,
         idempotency_key=key,
         webhook_url=hook.decode() if hook else "",
+        webhook_letters=job.webhook_letters,
         metadata=notes or b"",
     )
     await desk.admit(again)

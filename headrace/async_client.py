@@ -101,7 +101,7 @@ class AsyncClient:
         model: str,
         value: Any,
         *,
-        webhook: str | None = None,
+        webhook: str | Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
         key: str | None = None,
         job_id: str | None = None,

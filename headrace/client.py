@@ -103,7 +103,7 @@ class Client:
         model: str,
         value: Any,
         *,
-        webhook: str | None = None,
+        webhook: str | Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
         key: str | None = None,
         job_id: str | None = None,
@@ -114,7 +114,7 @@ class Client:
         Args:
             model: name, or name@version.
             value: the input.
-            webhook: URL that gets a signed POST when the job has ended.
+            webhook: URL that gets a signed POST when the job has ended; or `{"url": …, "events": …}`.
             metadata: what you call the job by, to find it again in lists.
             key: makes repeating it later safe too.
             job_id: an id of your own, instead of a key: 26 to 64 letters, digits, - or _.

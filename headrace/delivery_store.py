@@ -8,7 +8,7 @@ from headrace.errors import InvalidInput
 from headrace.jobs import Job
 from headrace.keys import Keys
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
-from headrace.webhooks import Delivery, DeliveryState, DueDelivery, new_secret
+from headrace.webhooks import Delivery, DeliveryState, DueDelivery, Earlier, new_secret
 
 log = logging.getLogger("headrace.deliveries")
 
@@ -113,16 +113,17 @@ def _claimed(reply: Reply) -> ClaimedDeliveries:
 
 
 def _due(
-    delivery_id: bytes, fence: bytes, attempts: int, url: bytes, record: Reply, output: bytes | None
+    delivery_id: bytes, fence: bytes, attempts: int, url: bytes, record: Reply, output: bytes | None, *earlier: bytes
 ) -> DueDelivery | None:
     """One row; None if the record is broken: its lease runs out, and after enough of them the script drops it."""
     member = delivery_id.decode().rpartition(":")[0]
     try:
         job = Job.from_record(member, _mapping(record))
+        before = Earlier(earlier[0].decode(), int(earlier[1]), int(earlier[2])) if earlier else None
     except (KeyError, ValueError, InvalidInput) as error:
         log.warning("the record of %s cannot be read: %r", member, error)
         return None
-    return DueDelivery(delivery_id.decode(), int(fence), attempts, url.decode(), job, output)
+    return DueDelivery(delivery_id.decode(), int(fence), attempts, url.decode(), job, output, before)
 
 
 def _delivery(delivery_id: str, url: bytes, record: Reply, due: bytes | None) -> Delivery:

@@ -1,6 +1,7 @@
 """Registered receivers of webhooks: each with a URL, events, a secret of its own, and how it has been lately. Pure."""
 
 import secrets
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -21,10 +22,27 @@ _GONE = 410
 class Event(StrEnum):
     """What can be told."""
 
+    STARTED = "job.started"
     SUCCEEDED = "job.succeeded"
     FAILED = "job.failed"
     CANCELED = "job.canceled"
     EXPIRED = "job.expired"
+
+
+#: What is told where nobody says otherwise.
+ENDS = frozenset({Event.SUCCEEDED, Event.FAILED, Event.CANCELED, Event.EXPIRED})
+#: How a record notes it. The scripts look for those of events before the end.
+_LETTERS = {Event.STARTED: "s", Event.SUCCEEDED: "S", Event.FAILED: "F", Event.CANCELED: "C", Event.EXPIRED: "X"}
+
+
+def letters_of(events: AbstractSet[Event]) -> str:
+    """What a record says of a subscription; nothing if it is the usual one."""
+    return "" if events == ENDS else "".join(sorted(_LETTERS[event] for event in events))
+
+
+def events_of(letters: str) -> AbstractSet[Event]:
+    """The subscription that a record notes."""
+    return {event for event, letter in _LETTERS.items() if letter in letters} if letters else ENDS
 
 
 class Include(StrEnum):
@@ -53,7 +71,7 @@ class EndpointRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH, description="As a job's own webhook URL.")]
-    events: Annotated[frozenset[Event], Field(min_length=1, description="What it is told.")] = frozenset(Event)
+    events: Annotated[frozenset[Event], Field(min_length=1, description="What it is told.")] = ENDS
     include: Include = Field(Include.INLINE, description="Results in the event, or only where they are.")
     description: str = Field("", max_length=200)
 

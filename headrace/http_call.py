@@ -49,7 +49,7 @@ def submit(
     value: Any,
     *,
     options: Mapping[str, Any] | None = None,
-    webhook: str | None = None,
+    webhook: str | Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     key: str | None = None,
     job_id: str | None = None,
@@ -80,7 +80,7 @@ def body_of(
     value: Any,
     *,
     options: Mapping[str, Any] | None = None,
-    webhook: str | None = None,
+    webhook: str | Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A submission as the API reads it."""
@@ -88,7 +88,7 @@ def body_of(
     if options:
         body["options"] = dict(options)
     if webhook:
-        body["webhook"] = {"url": webhook}
+        body["webhook"] = {"url": webhook} if isinstance(webhook, str) else dict(webhook)
     if metadata:
         body["metadata"] = dict(metadata)
     return body

@@ -119,7 +119,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "d": "ms, deadline for the result",
         "y": "ms, must have begun by",
         "g": "size of the batch it ran in",
-        "h": "1 if a webhook is told of its end",
+        "h": "number of the next event that a webhook is told, and letters of what else than its end",
         "p": "traceparent of the request that made it",
         "k": "workers that were lost while they held it",
         "x": "1 if its submitter noted something beside it",
@@ -162,6 +162,8 @@ class NewJob:
     request_hash: str = ""
     #: Told of the end; empty if nobody is.
     webhook_url: str = ""
+    #: What it is told, see `endpoints.letters_of`; empty for each end and nothing else.
+    webhook_letters: str = ""
     #: W3C Trace Context of the request, valid; empty if it had none.
     traceparent: str = ""
     #: What the submitter noted beside it, JSON; empty if nothing.
@@ -208,6 +210,10 @@ class Job:
     start_by_ms: int | None = None
     batch_size: int | None = None
     has_webhook: bool = False
+    #: Number of its next event; once it has ended, of its end.
+    next_seq: int = 1
+    #: As of `NewJob`.
+    webhook_letters: str = ""
     traceparent: str | None = None
     has_metadata: bool = False
     #: Ready from then on, if that is later than created.
@@ -238,6 +244,8 @@ class Job:
         if int(record.get("v") or 1) > SCHEMA_VERSION:
             raise ValueError(f"{member} has layout {record['v']}; this process knows {SCHEMA_VERSION}: upgrade it")
         tenant, _, job_id = member.partition("/")
+        hook = record.get("h") or ""
+        letters = hook.lstrip("0123456789")
 
         def optional(field: str) -> int | None:
             return int(record[field]) if record.get(field) else None
@@ -262,7 +270,9 @@ class Job:
             deadline_ms=optional("d"),
             start_by_ms=optional("y"),
             batch_size=optional("g"),
-            has_webhook=bool(record.get("h")),
+            has_webhook=bool(hook),
+            next_seq=int(hook[: len(hook) - len(letters)] or 1),
+            webhook_letters=letters,
             traceparent=record.get("p"),
             has_metadata=bool(record.get("x")),
             ready_ms=optional("o"),

@@ -93,7 +93,7 @@ class JobStore:
             *(idempotency, job.request_hash, job.webhook_url, job.traceparent, job.metadata),
             dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
             *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
-            *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or ""),
+            *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", job.webhook_letters),
         )
 
     def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:

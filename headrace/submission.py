@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.addresses import Egress
 from headrace.bounds import Bounds
 from headrace.dedupe import Dedupe, DedupeScope
-from headrace.endpoints import MARK
+from headrace.endpoints import MARK, Event
 from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
 from headrace.jobs import Job, NewJob
 from headrace.model_ref import ModelRef
@@ -51,7 +51,7 @@ class Options(BaseModel):
 
 
 class Webhook(BaseModel):
-    """Who is told of a job's end."""
+    """Who is told of a job, of its end and what else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,11 +64,16 @@ class Webhook(BaseModel):
     endpoint: str | None = Field(
         None, pattern=r"^ep_[0-9a-f]{20}$", description="A registered receiver, in place of a URL."
     )
+    events: Annotated[frozenset[Event], Field(min_length=1)] | None = Field(
+        None, description="What the URL is told: the job's end if nothing is said. An endpoint has its own."
+    )
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
         if (self.url is None) == (self.endpoint is None):
             raise ValueError("name either a url or an endpoint")
+        if self.endpoint and self.events:
+            raise ValueError("events go with a url; those of an endpoint are changed by PATCH")
         return self
 
 

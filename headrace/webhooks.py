@@ -48,7 +48,7 @@ class Delivery:
 
     @property
     def job_id(self) -> str:
-        """The job whose end it tells."""
+        """The job that it tells of."""
         return self.id.partition("/")[2].rpartition(":")[0]
 
     @classmethod
@@ -65,6 +65,15 @@ class Delivery:
         )
 
 
+class Earlier(NamedTuple):
+    """What an event before the end says: the record goes on, so it is kept by itself."""
+
+    event: str
+    at_ms: int
+    #: Of the job, that one included.
+    attempts: int
+
+
 class DueDelivery(NamedTuple):
     """A delivery that a courier has leased, with all that the event says."""
 
@@ -76,10 +85,17 @@ class DueDelivery(NamedTuple):
     job: Job
     #: Result or error document; None if there is none, or it is too long to go along.
     output: bytes | None
+    #: None if the event is the job's end.
+    earlier: Earlier | None = None
+
+    @property
+    def event(self) -> str:
+        """Its type."""
+        return self.earlier.event if self.earlier else f"job.{self.job.status}"
 
 
 def delivery_id_of(member: str, seq: int = 1) -> str:
-    """The delivery that tells event number `seq` of a job."""
+    """The delivery that tells event number `seq` of a job: its end, if no event came before."""
     return f"{member}:{seq}"
 
 

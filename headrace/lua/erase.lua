@@ -15,7 +15,7 @@ if fields[1] == 'queued' then call_off(member, fields[3] .. ':' .. fields[4], fi
 redis.pcall('ZREM', DEAD .. tenant_of(member), member)
 redis.call('DEL', INPUT .. member, OUTPUT .. member, META .. member)
 if fields[1] == 'running' or fields[1] == 'canceling' then return 'canceling' end
-if redis.call('ZSCORE', OUTBOX, member .. ':1') then return 'untold' end
+if fields[5] and redis.call('ZSCORE', OUTBOX, end_of(member, fields[5])) then return 'untold' end
 redis.call('DEL', HOOK .. member, PAST .. member, JOB .. member)
 redis.call('ZREM', INDEX .. tenant_of(member), member)
 return 'erased'

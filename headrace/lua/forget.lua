@@ -6,13 +6,14 @@
 -- ARGV     tenant, first rank, how many to look at
 -- reply    {next rank or 0 at the end, forgotten}
 -- The index is left last, so `sweep` finds what a stop half-way leaves.
-local read = reader('s')
+local read = reader('s', 'h')
 local tenant, first, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local gone = {}
 for _, member in ipairs(members) do
   local fields = read(member)
-  if fields and ENDED[fields[1]] and not redis.call('ZSCORE', OUTBOX, member .. ':1') then
+  local is_over = fields and ENDED[fields[1]]
+  if is_over and not (fields[2] and redis.call('ZSCORE', OUTBOX, end_of(member, fields[2]))) then
     redis.call('DEL', OUTPUT .. member, INPUT .. member, HOOK .. member, META .. member, PAST .. member, JOB .. member)
     gone[#gone + 1] = member
   end

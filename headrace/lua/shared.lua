@@ -148,13 +148,44 @@ local function kept_s(ttl, hook)
   return hook and ttl + HOLD_S or ttl
 end
 
--- The row that a courier works from comes before the state, so that no end goes untold; a row whose job has not ended is
--- dropped by `claim_deliveries`. One ring a call is enough.
+-- A hook is the number of the job's next event, and letters of what is told of it (`endpoints.letters_of`): s for its
+-- starts; none for its end alone.
+local function end_of(member, hook)
+  return member .. ':' .. (hook == '1' and hook or string.match(hook, '^%d+') or '1')
+end
+
+-- The rows that a courier works from come before the state, so that no end goes untold; a row that the record does not
+-- bear out is dropped by `claim_deliveries`. One ring a call is enough.
 local has_rung = false
-local function post(member, now)
+local function ring_couriers()
   if not has_rung then tell(COURIERS, 1, '*', 'r', 1) end
   has_rung = true
-  redis.call('ZADD', OUTBOX, now, member .. ':1')
+end
+
+local function post(delivery, now)
+  ring_couriers()
+  redis.call('ZADD', OUTBOX, now, delivery)
+end
+
+-- An event before the end. What it says stands beside its row, since the record goes on; the hook that this answers
+-- counts it, once it is in the record.
+local function post_early(member, hook, event, at, attempt, now)
+  local seq, letters = string.match(hook, '^(%d+)(.*)$')
+  local delivery = member .. ':' .. seq
+  redis.call('DEL', DELIVERY .. delivery)
+  redis.call('HSET', DELIVERY .. delivery, 'k', event, 'e', at, 'n', attempt)
+  redis.call('EXPIRE', DELIVERY .. delivery, HOLD_S)
+  post(delivery, now)
+  return string.format('%d', seq + 1) .. letters
+end
+
+-- Processes of an earlier release give every end the number 1, which an event before it may have: the row of the end is
+-- made up for when that one leaves the outbox.
+local function mend_end(member, now)
+  local fields = redis.pcall('HMGET', JOB .. member, 's', 'h')
+  if fields.err or not ENDED[fields[1]] or not fields[2] then return end
+  local delivery = end_of(member, fields[2])
+  if redis.call('EXISTS', DELIVERY .. delivery) == 0 then redis.call('ZADD', OUTBOX, 'NX', now, delivery) end
 end
 
 -- A dead letter: a job given up by those who ran it, not for its input or by its model's own word. It is noted before its
@@ -215,10 +246,14 @@ local function count_usage(now)
 end
 
 -- The last change of a record.
-local function finish(member, state, now, ttl, hook, ...)
-  if hook then post(member, now) end
+local function conclude(member, state, now, ttl, ...)
   redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)
-  let_go(member, state, kept_s(ttl, hook))
+  let_go(member, state, ttl)
+end
+
+local function finish(member, state, now, ttl, hook, ...)
+  if hook then post(end_of(member, hook), now) end
+  conclude(member, state, now, kept_s(ttl, hook), ...)
 end
 
 -- The end of a job that waits, wherever it does.

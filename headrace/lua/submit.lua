@@ -10,15 +10,16 @@
 --          model@version, tier, offset ms, the next higher tier's, input, attempts allowed, not before ms, start by ms,
 --          deadline ms (0 = none), idempotency key or '', request hash, URL that is told of its end or '', traceparent or '',
 --          metadata or '', digest of its dedupe key or '', that key's scope (active | window | content), s that it is
---          remembered, '1' if its submitter chose the id, s that it may run or '', s that it is kept after its end or ''
+--          remembered, '1' if its submitter chose the id, s that it may run or '', s that it is kept after its end or '',
+--          letters of what that URL is told
 -- reply    {ms now, (accepted | replayed | mismatch | full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- A row is a table of what is found out about the job whose arguments begin at `at`.
-local WIDTH, ARGV = 22, ARGV
+local WIDTH, ARGV = 23, ARGV
 local GROUP, REF, TIER, OFFSET, FLOOR, INPUT_AT, ATTEMPTS, NOT_BEFORE, START_BY, DUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, SCOPE, TWIN_S, IS_NAMED, RUN_S, KEPT_S = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21
+local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, SCOPE, TWIN_S, IS_NAMED, RUN_S, KEPT_S, TOLD = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
 local depths, was_empty, delayed, claimed_keys = {}, {}, nil, {}
@@ -125,7 +126,7 @@ local function keep(row)
     set('r', 'scheduled')
     set('o', row.not_before)
   end
-  if ARGV[at + HOOK_AT] ~= '' then set('h', 1) end
+  if ARGV[at + HOOK_AT] ~= '' then set('h', '1' .. ARGV[at + TOLD]) end
   if ARGV[at + TRACE] ~= '' then set('p', ARGV[at + TRACE]) end
   if ARGV[at + NOTES] ~= '' then set('x', 1) end
   -- A window ends though its job is open; other keys are kept alive by `sweep`.

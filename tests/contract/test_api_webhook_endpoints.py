@@ -136,6 +136,26 @@ async def test_what_it_does_not_subscribe_to_is_not_told(
 
 
 @pytest.mark.usefixtures("courier")
+async def test_one_that_subscribes_to_starts_is_told_of_them(
+    api: httpx2.AsyncClient, worker: HandWorker, receiver: Receiver
+) -> None:
+    made = await register(api, receiver.url, events=["job.started", "job.failed"])
+    answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"endpoint": made["id"]}})
+    [job] = worker.claim()
+    worker.start(job)
+
+    for _ in range(600):
+        if receiver.heard:
+            break
+        await httpx2_sleep()
+    worker.succeed(job)
+
+    assert ("delivered", "not_subscribed") == await until_over(api, answer.json()["links"]["self"])
+    [heard] = receiver.heard
+    assert "job.started" == Webhook(made["secret"]).verify(heard.body, dict(heard.headers))["type"]
+
+
+@pytest.mark.usefixtures("courier")
 async def test_a_result_is_left_to_be_fetched_where_only_links_are_wanted(
     api: httpx2.AsyncClient, worker: HandWorker, receiver: Receiver
 ) -> None:

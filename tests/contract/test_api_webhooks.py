@@ -97,10 +97,66 @@ async def test_a_url_that_webhooks_may_not_go_to_is_refused_at_once(
 
 
 async def test_an_unknown_field_is_refused_with_the_known_ones(api: httpx2.AsyncClient) -> None:
-    answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": URL, "events": []}})
+    answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": URL, "secret": "x"}})
 
     [field] = answer.json()["errors"]
-    assert (field["pointer"], field["detail"]) == ("/webhook/events", "is not known; known are url, endpoint")
+    assert (field["pointer"], field["detail"]) == ("/webhook/secret", "is not known; known are url, endpoint, events")
+
+
+async def test_a_job_says_which_events_its_url_is_told(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    webhook = {"url": URL, "events": ["job.started", "job.failed"]}
+    path = (await api.post("/v1/jobs", json={**BODY, "webhook": webhook})).json()["links"]["self"]
+    [job] = worker.claim()
+    worker.start(job)
+
+    started = courier.lease()
+    courier.settle(started, DeliveryState.DELIVERED, "http_200")
+    running = (await api.get(path)).json()["webhook"]
+    worker.succeed(job)
+    ended = courier.lease()
+    courier.settle(ended, DeliveryState.DELIVERED, "not_subscribed")
+
+    assert ("job.started", "job.succeeded") == (started.event, ended.event)
+    assert ("pending", 0) == (running["status"], running["attempts"])
+    over = (await api.get(path)).json()["webhook"]
+    assert ("delivered", "not_subscribed") == (over["status"], over["outcome"])
+    listed = (await api.get("/v1/webhook-deliveries")).json()["deliveries"]
+    assert sorted(map(event_id_of, (started.id, ended.id))) == sorted(each["id"] for each in listed)
+
+
+@pytest.mark.parametrize(
+    ("webhook", "pointer"),
+    [
+        ({"url": URL, "events": []}, "/webhook/events"),
+        ({"url": URL, "events": ["job.moved"]}, "/webhook/events/0"),
+        ({"endpoint": "ep_" + "0" * 20, "events": ["job.failed"]}, "/webhook"),
+    ],
+)
+async def test_events_that_mean_nothing_are_refused(
+    api: httpx2.AsyncClient, webhook: dict[str, Any], pointer: str
+) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "webhook": webhook})
+
+    [field] = answer.json()["errors"]
+    assert (422, pointer) == (answer.status_code, field["pointer"])
+
+
+async def test_a_retry_tells_what_the_old_job_told(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    webhook = {"url": URL, "events": ["job.started", "job.failed"]}
+    path = (await api.post("/v1/jobs", json={**BODY, "webhook": webhook})).json()["links"]["self"]
+    [job] = worker.claim()
+    worker.fail(job)
+    courier.settle(courier.lease(), DeliveryState.DELIVERED, "http_200")
+
+    await api.post(f"{path}/retry")
+    [again] = worker.claim()
+    worker.start(again)
+
+    assert "job.started" == courier.lease().event
 
 
 async def test_plain_http_is_taken_for_networks_that_are_allowed(api_with: Callable[..., Any]) -> None:

@@ -330,17 +330,24 @@ FURTHER = (
     ),
     Mutation(
         "the outbox is not filled by the script that ends a job",
-        "headrace/lua/shared.lua",
-        "  redis.call('ZADD', OUTBOX, now, member .. ':1')\n",
+        "headrace/lua/commit.lua",
+        "  call_in_pieces('ZADD', OUTBOX, told)\n",
         "",
         "tests/integration/test_scripts_deliveries.py::test_a_delivery_is_charged_an_attempt_when_it_is_leased",
     ),
     Mutation(
         "an event before its end",
         "headrace/lua/claim_deliveries.lua",
-        "elseif not ENDED[fields[1]] or (known[1]",
-        "elseif (known[1]",
+        "(seq == last and ENDED[fields[1]])",
+        "(seq == last)",
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[claim_deliveries-claiming_deliveries]",
+    ),
+    Mutation(
+        "a job that goes on is given up after its start was told",
+        "headrace/lua/settle_deliveries.lua",
+        "    if known[4] then\n",
+        "    if false then\n",
+        "tests/integration/test_scripts_deliveries.py::test_a_start_that_was_told_leaves_its_job_as_it_is",
     ),
     Mutation(
         "a new id for each attempt",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import redis
 
+from headrace.endpoints import Event, letters_of
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
@@ -46,6 +47,8 @@ class Seen(NamedTuple):
 
 #: Told of the end of each job of a ledger.
 HOOK = "https://example.com/hook"
+#: Told also of its starts.
+WITH_STARTS = letters_of(frozenset(Event))
 
 
 class Ledger:
@@ -59,7 +62,7 @@ class Ledger:
     - A job that its owner erased may be gone, or without its output, but only once it has ended.
     - What tenants had is counted once: as many jobs as were accepted, and their ends; less only where a script stopped.
     - The end of a job is in the outbox from the moment it can be seen until it is settled, and no courier gets to know
-      of it earlier, or once it is settled.
+      of it earlier, or once it is settled. So is what is told before, each event under a number of its own.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -185,7 +188,7 @@ class Ledger:
     def forget(self) -> None:
         """Forget what has ended and was told; whatever else goes missing is a broken promise."""
         ended = [member for member, seen in self._seen.items() if seen.job.status.is_terminal]
-        self._forgettable = {member for member in ended if delivery_id_of(member) in self._told}
+        self._forgettable = {member for member in ended if _end_of(self._seen[member].job) in self._told}
         for tenant in self.cell.run(self.cell.store.tenants()):
             self._attempt(partial(self.cell.forget, tenant))
 
@@ -194,7 +197,9 @@ class Ledger:
         self.cell.lapse_deliveries()
         due = self._attempt(self.cell.claim_deliveries) or []
         for delivery in due:
-            require(delivery.job.status.is_terminal, f"the end of {delivery.id} was told before it came")
+            is_end = delivery.earlier is None
+            require(not is_end or delivery.job.status.is_terminal, f"the end of {delivery.id} was told before it came")
+            require(is_end == (delivery.id == _end_of(delivery.job)), f"{delivery.id} is told under another's number")
             is_over = delivery.id in self._told - self._replayed
             require(not is_over, f"{delivery.id} was over, yet it goes out again")
         return due
@@ -209,7 +214,7 @@ class Ledger:
 
     def replay(self) -> None:
         """Ask for every end to be told again; those that have come already may go out once more."""
-        deliveries = [delivery_id_of(member) for member in self._seen]
+        deliveries = [each for seen in self._seen.values() for each in _events_of(seen.job)]
         self._replayed |= set(deliveries)
         self._attempt(lambda: self.cell.run(self.cell.deliveries.replay(deliveries, result_ttl_s=60)))
 
@@ -323,8 +328,8 @@ class Ledger:
             require(all(had[status] >= count for status, count in kept.items()), f"{kept} were counted as {had}")
 
     def _look_for_untold(self) -> None:
-        ended = [member for member, seen in self._seen.items() if seen.job.has_webhook and seen.job.status.is_terminal]
-        deliveries = [delivery_id_of(member) for member in ended]
+        jobs = [seen.job for seen in self._seen.values() if seen.job.has_webhook]
+        deliveries = [each for job in jobs for each in _events_of(job)[: None if job.status.is_terminal else -1]]
         states = [_state_of(self.cell.keys.delivery(delivery)) for delivery in deliveries]
         outbox, *settled = self.cell.run_all([_range(self.cell.keys.outbox), *states])
         for delivery, state in zip(deliveries, settled, strict=True):
@@ -348,7 +353,7 @@ class Ledger:
     def _may_be_gone(self, member: str) -> bool:
         if member not in self._erased or member not in self._known:
             return member in self._forgettable
-        is_told = delivery_id_of(member) in self._told or not self._known[member].has_webhook
+        is_told = _end_of(self._known[member]) in self._told or not self._known[member].has_webhook
         return is_told or member in self._forgettable
 
     def _is_erased(self, job: Job) -> bool:
@@ -400,6 +405,15 @@ def _is_led_to(job: Job, output: bytes | None, waiting: set[str], leases: set[st
         return output is None
     is_leased = job.worker is not None and str(Lease(job.member, job.fence)) in leases
     return is_leased or (job.status is JobStatus.QUEUED and job.member in waiting)
+
+
+def _end_of(job: Job) -> str:
+    return delivery_id_of(job.member, job.next_seq)
+
+
+def _events_of(job: Job) -> list[str]:
+    """What was told of it, its end last."""
+    return [delivery_id_of(job.member, seq) for seq in range(1, job.next_seq + 1)]
 
 
 def _leftovers(cell: Cell) -> list[str]:

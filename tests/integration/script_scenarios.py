@@ -14,7 +14,7 @@ from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState, delivery_id_of
 from tests.integration.script_cell import REF, Cell
 from tests.integration.script_faults import stopped
-from tests.integration.script_ledger import Ledger
+from tests.integration.script_ledger import WITH_STARTS, Ledger
 
 Act = Callable[[], object]
 Scenario = Callable[[Ledger], Act]
@@ -103,6 +103,15 @@ def starting(ledger: Ledger) -> Act:
     return lambda: ledger.start(leases)
 
 
+def starting_what_is_told(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_letters=WITH_STARTS)
+    ledger.submit("again", webhook_letters=WITH_STARTS, max_attempts=2)
+    ledger.submit("silent", webhook_url="")
+    ledger.fail(ledger.take(start=True))
+    leases = ledger.take()
+    return lambda: ledger.start(leases)
+
+
 def renewing(ledger: Ledger) -> Act:
     ledger.submit("a")
     ledger.submit("b")
@@ -117,6 +126,14 @@ def committing(ledger: Ledger) -> Act:
     ledger.submit("unstarted", max_attempts=1)
     leases = ledger.take(jobs=3, start=True) + ledger.take()
     ledger.cancel("default/canceled")
+    return lambda: ledger.commit(leases)
+
+
+def committing_what_was_told(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_letters=WITH_STARTS)
+    ledger.submit("b")
+    ledger.submit("silent", webhook_url="")
+    leases = ledger.take(start=True)
     return lambda: ledger.commit(leases)
 
 
@@ -294,6 +311,42 @@ def settling_deliveries(ledger: Ledger) -> Act:
     return settle
 
 
+def claiming_early_events(ledger: Ledger) -> Act:
+    for job_id in ("ended", "runs"):
+        ledger.submit(job_id, webhook_letters=WITH_STARTS)
+    ledger.take(jobs=1, start=True)
+    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
+    ledger.cell.lapse_leases()
+    ledger.reap()
+    ledger.commit(ledger.take(jobs=1, start=True))
+    ledger.take(start=True)
+    keys, redis = ledger.cell.keys, ledger.cell.redis
+    uncounted = delivery_id_of("default/runs", 2)
+    redis.hset(keys.delivery(uncounted), mapping={"k": "job.started", "e": 1, "n": 1})
+    redis.zadd(
+        keys.outbox, dict.fromkeys([delivery_id_of("default/ended"), uncounted, delivery_id_of("default/runs", 9)], 1)
+    )
+    return ledger.claim_deliveries
+
+
+def settling_early_events(ledger: Ledger) -> Act:
+    for job_id in ("ended", "runs"):
+        ledger.submit(job_id, webhook_letters=WITH_STARTS)
+    ledger.commit(ledger.take(jobs=1, start=True))
+    ledger.take(start=True)
+    due = ledger.claim_deliveries()
+    return lambda: ledger.settle(due, DeliveryState.DELIVERED)
+
+
+def replaying_early_events(ledger: Ledger) -> Act:
+    for job_id in ("ended", "runs"):
+        ledger.submit(job_id, webhook_letters=WITH_STARTS)
+    ledger.commit(ledger.take(jobs=1, start=True))
+    ledger.take(start=True)
+    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
+    return ledger.replay
+
+
 def replaying(ledger: Ledger) -> Act:
     for job_id in ("delivered", "failed"):
         ledger.submit(job_id)
@@ -341,9 +394,9 @@ SCENARIOS: dict[str, list[Scenario]] = {
         *(submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while, submitting_many),
     ],
     "claim": [claiming, claiming_what_is_stale],
-    "start": [starting],
+    "start": [starting, starting_what_is_told],
     "renew": [renewing],
-    "commit": [committing],
+    "commit": [committing, committing_what_was_told],
     "release": [releasing, releasing_for_a_reason],
     "fail": [failing, failing_with_backoff],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
@@ -354,9 +407,9 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "reap": [reaping],
     "promote": [promoting],
     "sweep": [sweeping],
-    "claim_deliveries": [claiming_deliveries],
-    "settle_deliveries": [settling_deliveries],
-    "replay_deliveries": [replaying],
+    "claim_deliveries": [claiming_deliveries, claiming_early_events],
+    "settle_deliveries": [settling_deliveries, settling_early_events],
+    "replay_deliveries": [replaying, replaying_early_events],
     "signing": [signing],
     "set_apart": [setting_apart],
     "take_token": [taking_a_token],

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
+from headrace.endpoints import Event, letters_of
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.mux import Mux
@@ -116,6 +117,30 @@ def test_each_end_is_told_once_and_its_signature_is_right(hooks: Cell, receiver:
     events = [Webhook(secret_of(hooks)).verify(heard.body, dict(heard.headers)) for heard in receiver.heard]
     assert {"job.succeeded"} == {event["type"] for event in events}
     assert all(event["data"]["job"]["result"] == {"sum": 3} for event in events)
+
+
+def test_a_start_that_is_asked_for_is_told_before_the_end_with_a_lower_number(hooks: Cell, receiver: Receiver) -> None:
+    asked = letters_of(frozenset({Event.STARTED, Event.SUCCEEDED}))
+    hooks.submit("begins", webhook_url=receiver.url, webhook_letters=asked)
+    leases = hooks.take_and_start(jobs=1)
+    wait_until(lambda: len(receiver.heard) == 1)
+    hooks.commit(leases)
+
+    wait_until(lambda: len(receiver.heard) == 2)
+
+    first, last = (Webhook(secret_of(hooks)).verify(heard.body, dict(heard.headers)) for heard in receiver.heard)
+    assert ["begins-1", "begins-2"] == [heard.headers["webhook-id"] for heard in receiver.heard]
+    assert [("job.started", 1), ("job.succeeded", 2)] == [(it["type"], it["data"]["seq"]) for it in (first, last)]
+    assert ("running", 1) == (first["data"]["job"]["status"], first["data"]["job"]["attempts"])
+
+
+def test_an_end_that_a_url_did_not_ask_for_is_not_sent(hooks: Cell, receiver: Receiver) -> None:
+    hooks.submit("unheard", webhook_url=receiver.url, webhook_letters=letters_of(frozenset({Event.FAILED})))
+
+    hooks.commit(hooks.take_and_start(jobs=1))
+    wait_until(lambda: is_over(hooks, "unheard"))
+
+    assert ("not_subscribed", []) == (delivery_of(hooks, "unheard").outcome, receiver.heard)
 
 
 def test_every_way_to_end_is_told(hooks: Cell, receiver: Receiver) -> None:

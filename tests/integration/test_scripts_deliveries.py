@@ -1,7 +1,10 @@
 """What couriers do to the outbox: leases, charges, and what stands in the records of deliveries."""
 
+from headrace.jobs import JobStatus
 from headrace.webhooks import Delivery, DeliveryState, delivery_id_of
+from tests.integration.old_scripts import OldCell
 from tests.integration.script_cell import Cell
+from tests.integration.script_ledger import WITH_STARTS
 
 DELIVERY = delivery_id_of("default/j1")
 
@@ -103,3 +106,101 @@ def test_what_has_not_ended_or_tells_nobody_is_not_replayed(cell: Cell) -> None:
     assert [False] * 4 == cell.run(cell.deliveries.replay([*names, "no delivery"], result_ttl_s=60))
 
     assert [] == cell.claim_deliveries()
+
+
+def submit_with_starts(cell: Cell, job_id: str = "j1", **fields: int) -> None:
+    cell.submit(job_id, webhook_url="https://example.com/", webhook_letters=WITH_STARTS, **fields)
+
+
+def told(cell: Cell) -> list[tuple[str, str]]:
+    """What a courier finds: event and id, in the order of their numbers."""
+    return sorted((due.id, due.event) for due in cell.claim_deliveries())
+
+
+def test_a_start_is_told_before_the_end_and_the_numbers_rise(cell: Cell) -> None:
+    submit_with_starts(cell)
+
+    leases = cell.take_and_start()
+    [started] = cell.claim_deliveries()
+    cell.commit(leases)
+    [ended] = cell.claim_deliveries()
+
+    assert ("default/j1:1", "job.started") == (started.id, started.event)
+    assert ("default/j1:2", "job.succeeded") == (ended.id, ended.event)
+
+
+def test_each_attempt_has_a_start_of_its_own(cell: Cell) -> None:
+    submit_with_starts(cell, max_attempts=2)
+
+    cell.fail(cell.take_and_start())
+    cell.fail(cell.take_and_start())
+
+    due = sorted(cell.claim_deliveries())
+    assert ["job.started", "job.started", "job.failed"] == [each.event for each in due]
+    assert [1, 2] == [each.earlier.attempts for each in due if each.earlier]
+
+
+def test_what_a_start_says_does_not_change_with_the_job(cell: Cell) -> None:
+    submit_with_starts(cell)
+    leases = cell.take_and_start()
+    begun_ms = cell.job("default/j1").started_ms
+    cell.run(cell.store.release(leases))
+    cell.take_and_start()
+
+    first, second = sorted(cell.claim_deliveries())
+
+    assert begun_ms == (first.earlier and first.earlier.at_ms)
+    assert [1, 1] == [each.earlier.attempts for each in (first, second) if each.earlier]
+
+
+def test_nobody_is_told_of_a_start_that_did_not_ask(cell: Cell) -> None:
+    cell.submit("j1", webhook_url="https://example.com/")
+    cell.submit("silent")
+
+    cell.take_and_start()
+
+    assert [] == told(cell)
+    assert 1 == cell.job("default/j1").next_seq
+
+
+def test_a_start_that_is_sent_twice_is_told_once(cell: Cell) -> None:
+    submit_with_starts(cell)
+    leases = cell.take_and_start()
+
+    cell.run(cell.store.start(leases))
+
+    assert [("default/j1:1", "job.started")] == told(cell)
+
+
+def test_a_start_that_was_told_leaves_its_job_as_it_is(cell: Cell) -> None:
+    submit_with_starts(cell)
+    leases = cell.take_and_start()
+
+    cell.settle(cell.claim_deliveries(), DeliveryState.DELIVERED)
+
+    assert -1 == cell.redis.ttl(cell.keys.job("default/j1"))
+    assert cell.redis.ttl(cell.keys.delivery(DELIVERY)) > 0
+    cell.commit(leases)
+    assert [("default/j1:2", "job.succeeded")] == told(cell)
+
+
+def test_a_start_is_replayed_while_its_job_is_kept(cell: Cell) -> None:
+    submit_with_starts(cell)
+    cell.take_and_start()
+    cell.settle(cell.claim_deliveries(), DeliveryState.FAILED)
+
+    assert [True] == cell.run(cell.deliveries.replay([DELIVERY], result_ttl_s=60))
+
+    assert [("default/j1:1", "job.started")] == told(cell)
+    assert -1 == cell.redis.ttl(cell.keys.job("default/j1"))
+
+
+def test_an_end_that_an_older_process_numbered_like_a_start_is_told_all_the_same(cell: Cell) -> None:
+    submit_with_starts(cell)
+    leases = cell.take_and_start()
+    assert "1" == OldCell(cell).commit(leases)
+
+    cell.settle(cell.claim_deliveries(), DeliveryState.DELIVERED)
+
+    assert JobStatus.SUCCEEDED is cell.status("default/j1")
+    assert [("default/j1:2", "job.succeeded")] == told(cell)

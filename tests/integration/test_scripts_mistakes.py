@@ -20,8 +20,8 @@ end
 local reply, leases = {0, 0, traces, rescues, dues, limits}, {}
 """
 
-_POST = "  if hook then post(member, now) end\n"
-_END = "  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)\n"
+_POST = "  if hook then post(end_of(member, hook), now) end\n"
+_END = "  conclude(member, state, now, kept_s(ttl, hook), ...)\n"
 _POST_FIRST, _POST_LAST = _POST + _END, _END + _POST
 
 MISTAKES = {
@@ -92,11 +92,28 @@ MISTAKES = {
         "  if type(twin) == 'string' and stands(state_of(twin), scope) then",
         "  if type(twin) == 'string' then",
     ),
-    "commit ends a job before its end is in the outbox": Mutation("commit", _POST_FIRST, _POST_LAST),
+    "commit ends a job before its end is in the outbox": Mutation(
+        "commit",
+        "  call_in_pieces('ZADD', OUTBOX, told)\n",
+        "  for i = 4, #ARGV, 5 do redis.call('HSET', JOB .. ARGV[i], 's', ARGV[i + 2]) end\n"
+        "  call_in_pieces('ZADD', OUTBOX, told)\n",
+    ),
+    "commit tells nobody of the end": Mutation("commit", "  call_in_pieces('ZADD', OUTBOX, told)\n", ""),
+    "start counts an event that nobody is told": Mutation("start", "  post(delivery, now)\n", ""),
+    "start counts an event before it is in the outbox": Mutation(
+        "start",
+        "      news = {'h', post_early(",
+        "      local number, letters = string.match(hook, '(%d+)(.*)')\n"
+        "      redis.call('HSET', JOB .. ARGV[i], 'h', number + 1 .. letters)\n"
+        "      news = {'h', post_early(",
+    ),
+    "claim_deliveries tells an event that the record has not counted": Mutation(
+        "claim_deliveries", "(seq < last and known[4])", "(seq <= last and known[4])"
+    ),
     "cancel ends a job before its end is in the outbox": Mutation("cancel", _POST_FIRST, _POST_LAST),
-    "fail tells nobody of the end": Mutation("fail", "  if hook then post(member, now) end\n", ""),
+    "fail tells nobody of the end": Mutation("fail", _POST, ""),
     "claim_deliveries looks at no state": Mutation(
-        "claim_deliveries", "elseif not ENDED[fields[1]] or (known[1]", "elseif (known[1]"
+        "claim_deliveries", "(seq == last and ENDED[fields[1]])", "(seq == last)"
     ),
     "claim_deliveries gives out what is settled": Mutation(
         "claim_deliveries", "or (known[1] and known[1] ~= 'pending')", ""
@@ -112,14 +129,14 @@ MISTAKES = {
     "settle_deliveries leaves the fence to who gave a delivery back": Mutation(
         "settle_deliveries", "known[3] - 1, 'f', next_fence(fence, now_us))", "known[3] - 1)"
     ),
-    "replay_deliveries leaves a delivery without a row": Mutation("replay_deliveries", "    post(member, now)\n", ""),
+    "replay_deliveries leaves a delivery without a row": Mutation("replay_deliveries", "    post(id, now)\n", ""),
     "erase takes the input of a job that could still run": Mutation(
         "erase",
         "if fields[1] == 'running' then redis.call('HSET', JOB .. member, 's', 'canceling') end\n",
         "",
     ),
     "erase forgets a job that somebody is to be told of": Mutation(
-        "erase", "if redis.call('ZSCORE', OUTBOX, member .. ':1') then return 'untold' end\n", ""
+        "erase", "redis.call('ZSCORE', OUTBOX, end_of(member, fields[5])) then return 'untold'", "false then return ''"
     ),
     "amend leaves the old place first": Mutation(
         "amend",

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from headrace.endpoints import (
+    ENDS,
     FAILING_S,
     MARK,
     Endpoint,
     EndpointChange,
+    EndpointRequest,
     Event,
     Health,
     Include,
     Stop,
+    events_of,
+    letters_of,
     named_endpoint,
     new_endpoint_id,
 )
@@ -108,3 +112,13 @@ def test_the_setting_comes_before_the_file(tmp_path: Path) -> None:
 
     assert "x" == box_of(Settings(data_dir=tmp_path, webhook_key=KEY)).open(SecretBox(KEY).seal("x"))
     assert isinstance(box_of(Settings(data_dir=tmp_path / "none")), OpenBox)
+
+
+@pytest.mark.parametrize("events", [ENDS, ENDS | {Event.STARTED}, {Event.STARTED, Event.FAILED}, {Event.CANCELED}])
+def test_a_subscription_is_noted_in_a_few_letters(events: frozenset[Event]) -> None:
+    assert events == events_of(letters_of(events))
+
+
+def test_the_usual_subscription_needs_no_note() -> None:
+    assert "" == letters_of(ENDS)
+    assert ENDS == EndpointRequest(url="https://example.com").events

@@ -11,7 +11,7 @@ from headrace.errors import SettingsError
 from headrace.jobs import Job, JobStatus
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
-from headrace.webhooks import DeliveryState, DueDelivery, event_id_of, key_of, new_secret
+from headrace.webhooks import DeliveryState, DueDelivery, Earlier, event_id_of, key_of, new_secret
 from workers.webhooks.event import body_of
 from workers.webhooks.messenger import retry_after_s
 from workers.webhooks.schedule import DELAYS_S, JITTER, Answer, Verdict, judge
@@ -113,6 +113,18 @@ def test_a_failed_job_tells_why() -> None:
     job = json.loads(body_of(due(JobStatus.FAILED, b'{"cause":"model","detail":"broke"}')))["data"]["job"]
 
     assert job["error"] == {"cause": "model", "detail": "broke"}
+    assert "result" not in job
+
+
+def test_a_start_says_what_was_true_then_whatever_the_job_is_now() -> None:
+    started = due()._replace(output=None, earlier=Earlier("job.started", 1_500, 1))
+
+    event = json.loads(body_of(started))
+
+    assert ("job.started", "1970-01-01T00:00:01.500Z") == (event["type"], event["timestamp"])
+    job = event["data"]["job"]
+    assert ("running", 1, None) == (job["status"], job["attempts"], job["times"]["finished"])
+    assert "1970-01-01T00:00:01.500Z" == job["times"]["started"]
     assert "result" not in job
 
 

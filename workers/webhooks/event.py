@@ -1,12 +1,13 @@
-"""The body of an event. It says the same in each attempt, because a job that has ended never changes."""
+"""The body of an event, the same in each attempt: an ended job never changes, what came before is kept by itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from headrace.jobs import Job, JobStatus
 from headrace.timestamps import rfc3339
-from headrace.webhooks import DueDelivery
+from headrace.webhooks import DueDelivery, Earlier
 
 #: Longer results are fetched by `links.result`; Standard Webhooks asks for bodies under 20 kB.
 MOST_INLINE_BYTES = 16_384
@@ -16,13 +17,20 @@ TEST_EVENT = "endpoint.test"
 
 def body_of(delivery: DueDelivery) -> bytes:
     """`{type, timestamp, data: {seq, job}}` in JSON; the job as the API shows it, with a result that is not long."""
-    job = delivery.job
+    job, at_ms = delivery.job, delivery.job.ended_ms
+    if earlier := delivery.earlier:
+        job, at_ms = _as_it_ran(job, earlier), earlier.at_ms
     event = {
-        "type": f"job.{job.status}",
-        "timestamp": rfc3339(job.ended_ms or job.created_ms),
+        "type": delivery.event,
+        "timestamp": rfc3339(at_ms or job.created_ms),
         "data": {"seq": int(delivery.id.rpartition(":")[2]), "job": _job_document(job, delivery.output)},
     }
     return orjson.dumps(event)
+
+
+def _as_it_ran(job: Job, earlier: Earlier) -> Job:
+    """The record as it was, whatever became of the job since."""
+    return replace(job, status=JobStatus.RUNNING, started_ms=earlier.at_ms, attempts=earlier.attempts, ended_ms=None)
 
 
 def test_body(endpoint_id: str, now_ms: int) -> bytes:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from headrace.delivery_store import DeliveryStore
 from headrace.endpoint_tests import EndpointTest
-from headrace.endpoints import Include, named_endpoint
+from headrace.endpoints import Include, events_of, named_endpoint
 from headrace.errors import RedisUnavailable
 from headrace.jobs import Job, JobStatus
 from headrace.mux import Mux
@@ -31,6 +31,7 @@ _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
 }
+_NOT_SUBSCRIBED = Answer("not_subscribed", HTTPStatus.NO_CONTENT)
 
 
 def receiver_of(due: DueDelivery) -> str:
@@ -81,6 +82,8 @@ class Teller:
             return await self._store_result(task_id, due.job)
         if (endpoint_id := named_endpoint(due.url)) is not None:
             return await self._tell_endpoint(endpoint_id, due)
+        if due.event not in events_of(due.job.webhook_letters):
+            return _NOT_SUBSCRIBED
         return await self._post(due.url, due, await self._keys.of(due.job.tenant))
 
     async def test(self, test: EndpointTest) -> Answer:
@@ -111,8 +114,8 @@ class Teller:
             return Answer("endpoint_deleted", HTTPStatus.GONE)
         if health.stopped is not None:
             return Answer(f"endpoint_{health.stopped}", HTTPStatus.GONE)
-        if f"job.{due.job.status}" not in endpoint.events:
-            return Answer("not_subscribed", HTTPStatus.NO_CONTENT)
+        if due.event not in endpoint.events:
+            return _NOT_SUBSCRIBED
         if endpoint.include is Include.LINK and due.job.status is JobStatus.SUCCEEDED:
             due = due._replace(output=None)
         answer = await self._post(endpoint.url, due, keys)
