@@ -116,9 +116,10 @@ NAMED = (
     ),
     Mutation(
         "outbox out of transaction",
-        "headrace/lua/shared.lua",
-        "  if hook then post(member, now) end\n  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)\n",
-        "  redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)\n  if hook then post(member, now) end\n",
+        "headrace/lua/commit.lua",
+        "  call_in_pieces('ZADD', OUTBOX, told)\n",
+        "  for i = 4, #ARGV, 5 do redis.call('HSET', JOB .. ARGV[i], 's', ARGV[i + 2]) end\n"
+        "  call_in_pieces('ZADD', OUTBOX, told)\n",
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
     ),
     Mutation(
