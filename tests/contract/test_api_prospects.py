@@ -1,9 +1,11 @@
 """How long a job will wait: position, estimate, admission by it, and what is learned from jobs that end."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from api.services import Services
@@ -11,6 +13,7 @@ from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
@@ -23,8 +26,8 @@ _GREETER = (ModelRef("greeter", 1), Tier.STANDARD)
 def speaks(connection: SyncRedis, keys: Keys) -> Callable[..., None]:
     """Makes a worker say that it serves the greeter, eight jobs in passes of two seconds, and is in one."""
 
-    def speak(*, state: ModelState = ModelState.READY, tiers: tuple[Tier, ...] = tuple(Tier)) -> None:
-        model = ModelPresence(state=state, passes=10, runs=10, jobs=80, busy_s=20.0, job_s=0.25)
+    def speak(*, state: ModelState = ModelState.READY, tiers: tuple[Tier, ...] = tuple(Tier), error: str = "") -> None:
+        model = ModelPresence(state=state, error=error, passes=10, runs=10, jobs=80, busy_s=20.0, job_s=0.25)
         worker = WorkerPresence(
             id="w1",
             worker_class="c",
@@ -91,6 +94,64 @@ async def test_what_nobody_can_run_has_a_reason_and_no_position(
 
     nothing = {"position": None, "batches_ahead": None, "eta": None}
     assert [("no_compatible_worker", nothing)] * 2 == [(one["reason"], one["queue"]) for one in (record, again)]
+
+
+@pytest.fixture
+def scales_up(connection: SyncRedis, keys: Keys, settings: Settings) -> Callable[..., None]:
+    """Makes the scheduler say that it wants two workers, whose starts take 20 s."""
+    name = next(iter(settings.worker_classes))
+
+    def decide(*, ran: bool = True, at_ms: int = 1) -> None:
+        none = dict.fromkeys(("wanted", "min_workers", "ready", "starting", "draining", "jobs"), 0)
+        row = {"worker_class": name, "count": 2, "max_workers": 2, "backlog_s": 0, "arriving": 0, "cold_start_s": 20}
+        report = {"at_ms": at_ms, "scheduler": "s", "classes": [{**none, **row, "reasons": []}]}
+        connection.client.set(keys.scaling, orjson.dumps(report))
+        if ran:
+            connection.client.hset(keys.queue("greeter@1:standard"), mapping={"ended": 10, "run_ms": 20_000})
+
+    return decide
+
+
+async def test_while_workers_are_on_their_way_a_job_is_told_when_it_will_end(
+    api: httpx2.AsyncClient, scales_up: Callable[..., None]
+) -> None:
+    scales_up()
+    records = [await submitted(api) for _ in range(3)]
+    again = (await api.get(records[2]["links"]["self"])).json()
+    strict = await api.post("/v1/jobs", json={**BODY, "options": {"admission": "strict", "deadline": 10}})
+    queues = (await api.get("/v1/queues")).json()["queues"]
+
+    # 20 s, then two jobs of 2 s by two workers, then its own.
+    queue = again["queue"]
+    created, finish = (datetime.fromisoformat(text) for text in (again["times"]["created"], queue["eta"]["finish_p50"]))
+    assert ("worker_starting", [0, 1, 2]) == (again["reason"], [one["queue"]["position"] for one in records])
+    assert "scaling up: 2 workers of class on-demand on the way, ready in about 20 s" == again["reason_detail"]
+    assert (queue["eta"]["basis"], queue["eta"]["confidence"], queue["batches_ahead"]) == ("cold_start", "low", None)
+    assert 24 <= (finish - created).total_seconds() < 60
+    assert (strict.status_code, strict.json()["code"]) == (409, "deadline_unattainable")
+    assert ["worker_starting"] == [queue["reason"] for queue in queues if queue["depth"]]
+
+
+async def test_of_a_model_that_was_never_run_only_the_start_is_told(
+    api: httpx2.AsyncClient, scales_up: Callable[..., None]
+) -> None:
+    scales_up(ran=False)
+
+    record = await submitted(api)
+
+    assert ("worker_starting", 0, None) == (record["reason"], record["queue"]["position"], record["queue"]["eta"])
+    assert "ready in about 20 s" in record["reason_detail"]
+
+
+async def test_a_model_that_cannot_be_loaded_is_not_waited_for(
+    api: httpx2.AsyncClient, scales_up: Callable[..., None], speaks: Callable[..., None]
+) -> None:
+    scales_up()
+    speaks(state=ModelState.FAILED, error="no such file")
+
+    record = await submitted(api)
+
+    assert ("no_compatible_worker", None) == (record["reason"], record["queue"]["position"])
 
 
 async def test_a_position_counts_nothing_of_a_tier_that_nobody_serves(
