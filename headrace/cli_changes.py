@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, pair, parse, print_json, print_table
+from headrace.cli_jobs import LOOKING, AsJson, MoreOptions, Url, option, pair, parse, print_json, print_table
 from headrace.client import Client
 from headrace.tiers import Tier
 
@@ -70,11 +70,14 @@ def estimate(
     value: Annotated[str, typer.Argument(metavar="INPUT", help="JSON", show_default=False)],
     tier: Annotated[Tier, typer.Option(help="How urgent it would be.")] = Tier.STANDARD,
     deadline: Deadline = None,
+    more: MoreOptions = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
     """Say what would become of an input; nothing is stored."""
-    options = {"tier": tier} if deadline is None else {"tier": tier, "deadline": _moment(deadline)}
+    options = {"tier": tier, **dict(map(option, more or ()))}
+    if deadline is not None:
+        options["deadline"] = _moment(deadline)
     with Client(url or None, patience=LOOKING) as client:
         document = client.estimate(model, parse(value, "INPUT"), **options)
     if as_json:

@@ -25,6 +25,12 @@ from headrace.window import DEFAULT_WINDOW, in_window
 Url = Annotated[str, typer.Option("--url", help="Where the API is.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print records as JSON, one a line.")]
 TimeoutS = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up waiting then.")]
+MoreOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="Any other of the API's: run_timeout_s=30; may be given often."
+    ),
+]
 Outcome: TypeAlias = JobRecord | HeadraceError
 
 #: Whoever looks wants to know at once that nobody answers; whoever submits or waits may sit out a restart.
@@ -55,12 +61,7 @@ def submit(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What you call it by; may be given often.")
     ] = None,
-    more: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option", metavar="NAME=VALUE", help="Any other of the API's: run_timeout_s=30; may be given often."
-        ),
-    ] = None,
+    more: MoreOptions = None,
     timeout_s: TimeoutS = None,
     as_json: AsJson = False,
     url: Url = "",

@@ -118,7 +118,7 @@ class Client:
             metadata: what you call the job by, to find it again in lists.
             key: makes repeating it later safe too.
             job_id: an id of your own, instead of a key: 26 to 64 letters, digits, - or _.
-            options: the API's: tier, deadline, …
+            options: the API's: tier, deadline, run_timeout_s, result_ttl_s, dedupe, …
         """
         call = http_call.submit(
             model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id

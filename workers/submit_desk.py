@@ -58,6 +58,10 @@ class SubmitDesk:
         if body.webhook is not None:
             problem = "is not taken here: the end of the job is the task's result; drop it, or submit over HTTP"
             raise invalid_fields([FieldError("/webhook", problem, "webhook_not_taken")])
+        if wants_result and body.options.dedupe is not None:
+            # The end of an earlier job is told to the task that made it, and whoever came second would wait for ever.
+            problem = "is not taken where the result is wanted: send with ignore_result=True, or submit over HTTP"
+            raise invalid_fields([FieldError("/options/dedupe", problem, "dedupe_not_taken")])
         job_id = self._new_id(DEFAULT_TENANT)
         version = self._version_for(body.model, job_id)
         version.check(body.input)

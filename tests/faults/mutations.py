@@ -20,6 +20,7 @@ _CARE = "tests/integration/test_scripts_care.py"
 _SUBMIT = "tests/integration/test_scripts_submit.py"
 _INJECTED = "tests/integration/test_scripts_injected.py"
 _HASTEN = "tests/integration/test_scripts_hasten.py"
+_ENDING = "tests/integration/test_scripts_ending.py"
 _ENGINE = "tests/integration/test_engine.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
@@ -412,6 +413,55 @@ FURTHER = (
         "        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))\n",
         "        _data_bytes()\n",
         "tests/unit/test_memory_cap.py::test_after_the_load_memory_is_free_again",
+    ),
+    Mutation(
+        "a job over its limit takes its mates along",
+        "workers/executor.py",
+        "if self.running and self._forsaken.issuperset(self.running):",
+        "if self.running and self._forsaken:",
+        "tests/integration/test_run_limits.py::test_a_job_over_its_limit_fails_and_its_mates_run_on",
+    ),
+    Mutation(
+        "nobody is over a limit",
+        "workers/held_jobs.py",
+        "self.running and now - self.began_s > limit_s",
+        "self.running and now < self.began_s",
+        "tests/unit/test_held_jobs.py::test_a_job_is_overdue_once_its_pass_took_longer_than_it_may",
+    ),
+    Mutation(
+        "every job is kept as long as others",
+        "headrace/lua/commit.lua",
+        "local ttl = fields and fields[14] or ARGV[1]",
+        "local ttl = ARGV[1]",
+        f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded]",
+    ),
+    Mutation(
+        "a window closes with its job",
+        "headrace/lua/submit.lua",
+        "  if scope == 'window' then return ENDED[state] ~= nil end\n",
+        "",
+        "tests/contract/test_api_dedupe.py::test_within_its_window_a_job_stands_for_others_however_it_ended",
+    ),
+    Mutation(
+        "what came to no result stands for the same content",
+        "headrace/lua/submit.lua",
+        "(scope == 'content' and state == 'succeeded')",
+        "scope == 'content'",
+        "tests/contract/test_api_dedupe.py::test_what_came_to_no_result_is_done_anew",
+    ),
+    Mutation(
+        "what never began was an attempt",
+        "headrace/lua/reap.lua",
+        "    if state == 'running' then note_attempt(",
+        "    if state then note_attempt(",
+        "tests/integration/test_scripts_past.py::test_what_never_began_was_no_attempt",
+    ),
+    Mutation(
+        "a worker on its way takes a whole start whatever its age",
+        "headrace/cold_start.py",
+        "max(row.cold_start_s - age_s, _LEAST * row.cold_start_s)",
+        "row.cold_start_s",
+        "tests/unit/test_cold_start.py::test_one_that_has_begun_takes_what_is_left_of_it",
     ),
 )
 
