@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from bench import (
+    backlog,
     balance,
+    cold_start,
     drain,
     durability,
     embed,
@@ -32,7 +34,9 @@ from bench.venv import VenvFailed
 
 #: Every benchmark: a module with `add_options` and `run`, whose docstring says what it measures.
 BENCHES: dict[str, ModuleType] = {
+    "backlog": backlog,
     "balance": balance,
+    "cold_start": cold_start,
     "drain": drain,
     "durability": durability,
     "embed": embed,

@@ -1,9 +1,9 @@
-"""`backlog`: how well the work that waits, and comes meanwhile, is known by counting jobs, and by knowing each one's cost.
+"""`backlog`: how well the work that waits, and comes meanwhile, is known by counting jobs, and by each one's cost.
 
 The scheduler takes depth times the mean job that workers measure. Were each job's cost known when it is accepted, its
-sum would be exact for what waits; what arrives until another worker is ready is a forecast either way. Here both are held
-against what came: at moments of a trace a number of jobs waits, the mean is that of the jobs before them, and the rate
-that of the last minute. `by_count` and `by_sum` are the mean errors, as a share of the work that there was in the end.
+sum would be exact for what waits; what arrives until another worker is ready is a forecast either way. Here both are
+held against what came: at moments of a trace a number of jobs waits, the mean is that of the jobs before them, and the
+rate that of the last minute. `by_count` and `by_sum` are the mean errors, as a share of the work that there was.
 """
 
 import argparse

@@ -58,6 +58,12 @@ class WorkerClass(BaseModel):
     scale_down_window_s: float = Field(
         60.0, ge=0, description="how long fewer workers must have been enough before some are drained"
     )
+    warm_spares: int = Field(
+        0, ge=0, description="processes of `headrace up` with everything imported, of which the next workers are made"
+    )
+    warm_imports: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")], ...] = Field(
+        ("torch",), description="modules that the models' process of a spare has imported, if they are there"
+    )
     is_spot: bool = Field(False, description="its machines may be taken away, or not be had: others then stand in")
     zone: str = Field("", description="where its machines are; a zone that makes trouble is left alone for a while")
     threads: int = Field(1, ge=1, description="CPU threads of the model's process")

@@ -9,7 +9,7 @@ and one of the `rules` (those of others are `baseline_rules`; `named_rules` find
 `wake` hears the first job of a queue that nobody serves.
 `python -m scheduler.simulate` runs the same policy over a trace (`simulation/`).
 `python -m scheduler.up` owns every process of a one-machine system: `system` (what it is made of), `service` (API,
-scheduler, server), `wishes`, `reconciler` and `backends/` (workers), `data_folder` (one owner at a time), on top of
-`processes`, `restart`, `console` and `stop_signal`. `embedded_server` is the Redis that it brings.
+scheduler, server), `wishes`, `reconciler` and `backends/` (workers and spares), `data_folder` (one owner at a time), on
+top of `processes`, `restart`, `console` and `stop_signal`. `embedded_server` is the Redis that it brings.
 `python -m scheduler.owner` carries the same wishes out where workers are containers or pods.
 """

@@ -34,15 +34,24 @@ class Process:
         command: program and arguments.
         environment: added to ours, of which only the settings are left out.
         sink: gets its output.
+        stdin: `subprocess.PIPE` for one that is told something later.
     """
 
-    def __init__(self, *, name: str, command: Sequence[str], environment: Mapping[str, str], sink: Sink) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        sink: Sink,
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
         self.name = name
         self._sink = sink
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**_inherited(), **_PYTHON, **environment},
@@ -68,6 +77,21 @@ class Process:
             # Something it left behind may hold the pipe open, so do not wait for the end for ever.
             self._reader.join(0.5)
         return list(self._tail)
+
+    def tell(self, line: str) -> bool:
+        """Write the only line of its standard input; False if it has ended."""
+        assert self._process.stdin is not None
+        try:
+            with self._process.stdin as pipe:
+                pipe.write(line.encode() + b"\n")
+        except OSError:
+            return False
+        return self.status is None
+
+    def dismiss(self) -> None:
+        """Tell it nothing."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def terminate(self) -> None:
         """Ask it to end."""

@@ -14,7 +14,8 @@ from headrace.redis_op import RedisOp
 from headrace.settings import Settings, as_environment
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import COURIER_CLASS
-from scheduler.backends.process import ProcessBackend, worker_command
+from scheduler.backends.process import ProcessBackend, spare_processes, worker_command
+from scheduler.backends.spares import Spares
 from scheduler.console import Console
 from scheduler.embedded_server import EmbeddedServer, answers
 from scheduler.processes import python_module
@@ -75,8 +76,10 @@ class System:
         # Not one of the scaled classes: one courier serves thousands of events a minute, and none is never right.
         self._courier = service("courier", worker_command(COURIER_CLASS, f"courier-{secrets.token_hex(2)}"))
         self._flower = service("flower", python_module("deploy.flower")) if with_flower else None
+        spares = {name: kind.warm_spares for name, kind in settings.worker_classes.items()}
+        self._spares = Spares(counts=spares, make=spare_processes(environment=environment, sink=console.line))
         self._reconciler = Reconciler(
-            backend=ProcessBackend(environment=environment, sink=console.line),
+            backend=ProcessBackend(environment=environment, sink=console.line, spares=self._spares),
             drain_limit_s=settings.shutdown_grace_s + _WORKER_MARGIN_S,
         )
         self._wishes = Wishes(keys=self._keys, connection=self._connection)
@@ -142,6 +145,7 @@ class System:
             self._look()
             self._next_look_at = now + _LOOK_S
         self._reconciler.step(self._wanted, now, self._wishes.seen)
+        self._spares.step()
 
     def _look(self) -> None:
         self._wishes.look()
@@ -152,6 +156,7 @@ class System:
 
     def _end(self) -> None:
         """End all in the order in which they need each other; a second request to stop ends what is left at once."""
+        self._spares.close()
         if self._flower:
             self._end_service(self._flower, _FLOWER_GRACE_S)
         for api in self._apis:

@@ -10,6 +10,7 @@ import workers.control  # noqa: F401 - registers the commands
 from headrace.settings import Settings, get_settings
 from headrace.webhooks import COURIER_CLASS
 from workers.requests import JOB_TASK
+from workers.spare import Wake
 from workers.step import JobStep
 from workers.submit_task import add_submit_task
 from workers.webhooks.step import CourierStep
@@ -20,8 +21,8 @@ PLAIN_QUEUE = "headrace.plain"
 COURIER_QUEUE = "headrace.courier"
 
 
-def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
-    """Build the application for a worker of one class."""
+def make_app(settings: Settings, *, worker_class: str = "on-demand", wake: Wake | None = None) -> Celery:
+    """Build the application for a worker of one class; `wake` is what a spare was told."""
     app = Celery("headrace", broker=settings.redis_url, backend=settings.redis_url)
     app.conf.update(
         # Results of the jobs that Celery producers submit; other plain tasks store none unless they say so.
@@ -48,7 +49,7 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand") -> Celery:
         },
     )
     # Not in the configuration, which `inspect conf` shows to everybody.
-    app.headrace_settings, app.headrace_worker_class = settings, worker_class
+    app.headrace_settings, app.headrace_worker_class, app.headrace_wake = settings, worker_class, wake
     app.steps["consumer"].add(CourierStep if worker_class == COURIER_CLASS else JobStep)
     app.task(name=JOB_TASK)(_job)
     add_submit_task(app, settings)

@@ -48,6 +48,8 @@ class Catalog:
         self._kind = kind
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
+        #: True once it was looked for the first time, with success or without.
+        self.has_looked = False
         #: What to serve, as `name@version`; replaced as a whole, so any thread may read it.
         self.wanted: frozenset[str] = frozenset()
         #: What each of them will probably need, and those whose authors want a process of their own; replaced
@@ -77,6 +79,7 @@ class Catalog:
                 log.warning("cannot see what to serve: %s", error)
             except Exception:
                 log.exception("the catalog goes on after an error")
+            self.has_looked = True
             self._stopping.wait(self._poll_s)
         redis.close()
 

@@ -1,6 +1,8 @@
 """The child: the only process that runs models.
 
-    python -m workers.child DOWN UP MARKS REGISTRY SIGNERS CACHE CACHE_BYTES LOAD_BYTES DEVICE LEVEL FORM
+    python -m workers.child DOWN UP MARKS REGISTRY SIGNERS CACHE CACHE_BYTES LOAD_BYTES DEVICE LEVEL FORM [AHEAD]
+
+With AHEAD, names of modules with commas between, it was started before anybody needs it: it imports these and waits.
 
 Four threads. The reader takes messages from the parent at all times (`inbox`), so that the parent's writes never wait
 for a forward pass. The main thread loads models, forms each batch when it becomes free, from everything that has
@@ -11,6 +13,7 @@ the main thread does both itself: an idle child hands nothing from thread to thr
 
 import ctypes
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -31,7 +34,7 @@ from headrace.logs import LogStyle
 from registry.registry import Registry
 from workers.batcher import Batch
 from workers.finisher import Ended, Finisher
-from workers.frames import Frame, PassReport, encode
+from workers.frames import Frame, Message, PassReport, encode
 from workers.inbox import Inbox, Load, Unload, Wanted
 from workers.loaded_models import LoadedModels, not_loaded
 from workers.memory_meter import MemoryMeter
@@ -213,14 +216,35 @@ class Child:
         self._up.write(encode(kind, *fields))
 
 
+def _read_message(down: BinaryIO) -> Message | None:
+    """The next message, None once the parent has closed the pipe."""
+    if len(head := down.read(4)) < 4:
+        return None
+    (length,) = struct.unpack(">I", head)
+    body = down.read(length)
+    return None if len(body) < length else msgpack.unpackb(body)
+
+
 def _read_forever(down: BinaryIO, inbox: Inbox) -> None:
     """Feed the inbox until the parent closes the pipe, then end the process: nobody is left to work for."""
-    while len(head := down.read(4)) == 4:
-        (length,) = struct.unpack(">I", head)
-        if len(body := down.read(length)) < length:
-            break
-        inbox.put(msgpack.unpackb(body))
+    while (message := _read_message(down)) is not None:
+        inbox.put(message)
     os._exit(0)
+
+
+def _wait_ahead(modules: str, down: BinaryIO) -> None:
+    """Import what will be needed, and wait for the word to begin; nothing may have touched a device until then."""
+    for name in filter(None, modules.split(",")):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            log.info("%s is not imported ahead: %s", name, error)
+    message = _read_message(down)
+    if message is None:
+        sys.exit(0)
+    _, devices = message
+    if devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
 
 
 def main(arguments: list[str]) -> None:
@@ -234,6 +258,9 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
     logs.configure(LogStyle(level, form), service="model")
+    pipe = os.fdopen(down, "rb")
+    for modules in arguments[11:]:
+        _wait_ahead(modules, pipe)
     registry = Registry(url=registry_url, signers=tuple(filter(None, signers.split(","))))
     models = LoadedModels(
         registry=registry,
@@ -245,7 +272,7 @@ def main(arguments: list[str]) -> None:
     memory = MemoryMeter(device)
     child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks), memory=memory)
     # A model's load may leave no memory for anything else: without its reader this process would be deaf for ever.
-    start_vital("reader", partial(_read_forever, os.fdopen(down, "rb"), child.inbox))
+    start_vital("reader", partial(_read_forever, pipe, child.inbox))
     child.serve()
 
 

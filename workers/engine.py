@@ -25,6 +25,7 @@ from headrace.store_records import ClaimedJob
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell
 from workers.catalog import Catalog
+from workers.child_process import ChildProcess, child_arguments
 from workers.children import Children
 from workers.claim_policy import ClaimPolicy
 from workers.claimer import Claimer, ClaimTerms, Sent
@@ -48,6 +49,7 @@ from workers.wire import Wire
 log = logging.getLogger("headrace.engine")
 
 _TICK_S = 0.5
+_FIRST_TICK_S = 0.05
 _FLUSH_S = 5.0
 #: In this time a message to the child, and its answer, have arrived.
 _HEARD_S = 0.3
@@ -74,10 +76,14 @@ class JobEngine:
         settings: of this process.
         identity: of this worker.
         view: told what happens to the jobs.
+        ahead: a child that was started ahead; None if the first one is still to be started.
     """
 
-    def __init__(self, *, settings: Settings, identity: WorkerIdentity, view: JobView) -> None:
+    def __init__(
+        self, *, settings: Settings, identity: WorkerIdentity, view: JobView, ahead: ChildProcess | None = None
+    ) -> None:
         self._settings = settings
+        self._ahead = ahead
         self._identity = identity
         self._store = JobStore(Keys(cell=settings.cell))
         self._loop: NestedLoop | None = None
@@ -117,10 +123,9 @@ class JobEngine:
         limits = ExecutorLimits(
             forward_s=settings.forward_limit_s, load_s=settings.load_limit_s, threads=worker_class.threads
         )
-        registry = (settings.registry_location, ",".join(settings.signers), str(settings.model_cache_dir))
-        memory = (str(settings.cache_max_bytes), str(settings.load_memory_bytes))
-        arguments = (*registry, *memory, worker_class.device, settings.log_level, settings.log_format)
-        return Executor(arguments=arguments, limits=limits)
+        # The first one is that of the child that most versions share.
+        ahead, self._ahead = self._ahead, None
+        return Executor(arguments=child_arguments(settings, worker_class), limits=limits, ahead=ahead)
 
     def _make_residency(self) -> Residency:
         worker_class = self._identity.worker_class
@@ -217,7 +222,8 @@ class JobEngine:
         self._look.look(self.offer.groups(self._path.models.refs(), self._identity.worker_class.tiers))
         self._claimer.look()
         if self._loop is not None:
-            self._loop.call_later(_TICK_S, self._tick)
+            # A child that was ready before it is known what to load should not wait for the next regular look.
+            self._loop.call_later(_TICK_S if self._catalog.has_looked else _FIRST_TICK_S, self._tick)
 
     def _fence(self) -> None:
         """Begin nothing under leases that are lost, nor, without word from Redis, under those that may be over."""

@@ -1,28 +1,25 @@
 """Executor: the parent's end of the child process. Spawns it, talks to it, notices its death and its hanging."""
 
-import fcntl
 import logging
 import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from headrace.settings import child_environment
 from workers.backoff import Backoff
+from workers.child_process import ChildProcess, start_child
 from workers.frames import Decoder, Frame, Message, PassReport, encode
 from workers.loop import Loop
 from workers.outbox import Outbox
 from workers.residency import Footprint
-from workers.stage_marks import Stage, make_marks
+from workers.stage_marks import Stage
 
 log = logging.getLogger("headrace.executor")
 
-_PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
 #: A child that lived shorter than this counts as failing to start.
 _SETTLED_S = 10.0
@@ -74,13 +71,15 @@ class Executor:
     Args:
         arguments: command line of `workers.child` after the descriptors of the pipes and the marks.
         limits: time limits; past them the child is killed with everything it started.
+        ahead: a child that was started ahead, to be the first one.
     """
 
     #: Told of everything; set before the first spawn.
     listener: ExecutorListener
 
-    def __init__(self, *, arguments: Sequence[str], limits: ExecutorLimits) -> None:
+    def __init__(self, *, arguments: Sequence[str], limits: ExecutorLimits, ahead: ChildProcess | None = None) -> None:
         self._arguments = arguments
+        self._ahead = ahead
         self.limits = limits
         self._loop: Loop | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,22 +111,10 @@ class Executor:
 
     def spawn(self) -> None:
         """Start a child."""
-        down_read, self._down = os.pipe()
-        self._up, up_write = os.pipe()
-        for fd in (self._down, self._up):
-            os.set_blocking(fd, False)
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        marks_fd, self._marks = make_marks()
-        fds = (down_read, up_write, marks_fd)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "workers.child", *map(str, fds), *self._arguments],
-            pass_fds=fds,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env=child_environment(threads=self.limits.threads),
-        )
-        for fd in fds:
-            os.close(fd)
+        child, self._ahead = self._ahead, None
+        if child is None or not child.begin():
+            child = start_child(self._arguments, threads=self.limits.threads)
+        self._process, self._down, self._up, self._marks = child.process, child.down, child.up, child.marks
         self._pidfd = os.pidfd_open(self._process.pid)
         self._outbox = Outbox(self._down)
         self._decoder = Decoder()

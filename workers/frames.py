@@ -5,6 +5,7 @@ Down, parent to child:
     JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads], …]]   run these, each by itself if `alone`
     DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
+    BEGIN   [devices]                               to a child that was started ahead: its CUDA_VISIBLE_DEVICES or nil
     UNLOAD  [ref]                                   free the memory of a version of which no job is here
 Up, child to parent:
     HELLO   [pid]                                   ready for work
@@ -38,6 +39,7 @@ class Frame(IntEnum):
     FINISH = 2
     DROP = 3
     UNLOAD = 4
+    BEGIN = 5
     HELLO = 10
     LOADED = 11
     REFUSED = 12

@@ -36,7 +36,8 @@ def identity_of(app: Any, *, node: str) -> WorkerIdentity:
         class_name=name,
         worker_class=class_of(settings, name),
         node=node.partition("@")[0],
-        started_ms=_process_started_ms(),
+        # A spare becomes a worker when it is told so, however long it has been there.
+        started_ms=app.headrace_wake.at_ms if app.headrace_wake else _process_started_ms(),
     )
 
 

@@ -14,6 +14,7 @@ from headrace.webhooks import COURIER_CLASS
 from workers.app import COURIER_QUEUE, PLAIN_QUEUE, make_app
 from workers.device_lease import leased_device
 from workers.identity import class_of
+from workers.spare import wait_as_spare
 
 
 def launch() -> None:
@@ -23,6 +24,9 @@ def launch() -> None:
         "--worker-class", default="on-demand", help="a class of the settings (worker_classes), or courier"
     )
     parser.add_argument("--name", default="worker", help="node name; unique on this host")
+    parser.add_argument(
+        "--spare", action="store_true", help="import everything, then wait for a line on standard input: the node name"
+    )
     options = parser.parse_args()
     try:
         settings = get_settings()
@@ -35,12 +39,13 @@ def launch() -> None:
     setup_logging.connect(_leave_logging_alone)
     # Celery warns root against pickle; this worker accepts JSON only, and containers run as whom they like.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    app = make_app(settings, worker_class=options.worker_class)
+    wake = wait_as_spare(settings, class_of(settings, options.worker_class)) if options.spare else None
+    app = make_app(settings, worker_class=options.worker_class, wake=wake)
     # One thread for plain tasks: the models run in a process of their own. Gossip and mingle would make each worker
     # talk to every other for nothing.
     queue = COURIER_QUEUE if options.worker_class == COURIER_CLASS else PLAIN_QUEUE
     arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", "1", "--queues", queue]
-    arguments += ["--hostname", f"{options.name}@%h", "--without-gossip", "--without-mingle"]
+    arguments += ["--hostname", f"{wake.node if wake else options.name}@%h", "--without-gossip", "--without-mingle"]
     with leased_device(settings, options.worker_class):
         app.worker_main([*arguments, "--loglevel", settings.log_level])
 

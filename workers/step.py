@@ -13,6 +13,7 @@ from celery.worker.consumer.tasks import Tasks
 
 from headrace.settings import Settings
 from workers.celery_view import CeleryView
+from workers.child_process import ChildProcess
 from workers.engine import JobEngine
 from workers.identity import identity_of
 from workers.job_events import JobEvents
@@ -44,6 +45,7 @@ class JobStep(bootsteps.StartStopStep):
                 settings=consumer.app.headrace_settings,
                 identity=identity_of(consumer.app, node=consumer.hostname),
                 view=worker.headrace_view,
+                ahead=_child_ahead(consumer.app),
             )
             worker.headrace_engine.start()
             worker.headrace_watch = _watch(worker.headrace_engine, consumer.app.headrace_settings)
@@ -74,6 +76,11 @@ class JobStep(bootsteps.StartStopStep):
         del worker.headrace_engine
 
     terminate = stop
+
+
+def _child_ahead(app: Any) -> ChildProcess | None:
+    """The child that this process has ready if it was a spare."""
+    return app.headrace_wake.child if app.headrace_wake else None
 
 
 def _watch(engine: JobEngine, settings: Settings) -> PreemptionWatch | None:

@@ -2,9 +2,11 @@
 
 import itertools
 import secrets
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.backends.port import BackendState, BackendWorker
+from scheduler.backends.spares import Spares
 from scheduler.processes import Process, Sink, describe_status, python_module
 
 #: Makes the command of a worker from its class and node name.
@@ -14,6 +16,16 @@ CommandOf = Callable[[str, str], Sequence[str]]
 def worker_command(worker_class: str, name: str) -> list[str]:
     """How a worker is started."""
     return python_module("workers", "--worker-class", worker_class, "--name", name)
+
+
+def spare_processes(*, environment: Mapping[str, str], sink: Sink) -> Callable[[str, str], Process]:
+    """How the process of a spare is made, from its class and what its lines begin with."""
+
+    def make(worker_class: str, name: str) -> Process:
+        command = python_module("workers", "--worker-class", worker_class, "--spare")
+        return Process(name=name, command=command, environment=environment, sink=sink, stdin=subprocess.PIPE)
+
+    return make
 
 
 class _Worker:
@@ -47,6 +59,7 @@ class ProcessBackend:
         environment: the settings, for the workers.
         sink: gets the workers' output.
         command_of: how a worker is started.
+        spares: processes that can become workers; None if there are none.
     """
 
     def __init__(
@@ -55,10 +68,12 @@ class ProcessBackend:
         environment: Mapping[str, str],
         sink: Sink,
         command_of: CommandOf = worker_command,
+        spares: Spares | None = None,
     ) -> None:
         self._environment = environment
         self._sink = sink
         self._command_of = command_of
+        self._spares = spares
         self._workers: dict[str, _Worker] = {}
         self._numbers = itertools.count(1)
 
@@ -71,14 +86,12 @@ class ProcessBackend:
         return views
 
     def start(self, worker_class: str, slot: int) -> BackendWorker:
-        """Start a worker of a class."""
+        """Start a worker of a class, if there is one as what a spare becomes."""
         name = f"{worker_class}-{slot}-{secrets.token_hex(2)}"
-        process = Process(
-            name=name,
-            command=self._command_of(worker_class, name),
-            environment=self._environment,
-            sink=self._sink,
-        )
+        process = self._spares.take(worker_class, name) if self._spares else None
+        if process is None:
+            command = self._command_of(worker_class, name)
+            process = Process(name=name, command=command, environment=self._environment, sink=self._sink)
         worker = _Worker(process=process, worker_class=worker_class, slot=slot, number=next(self._numbers))
         self._workers[name] = worker
         return worker.view()

@@ -19,7 +19,7 @@ from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry
-from tests.e2e.test_up import CHECKOUT, Up, environment, wait_for
+from tests.e2e.test_up import CHECKOUT, Up, environment, processes_of, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -35,6 +35,14 @@ JOBS = {Tier.PRIORITY: 20, Tier.STANDARD: 150, Tier.SPOT: 150}
 GONE = {
     "on-demand": WorkerClass(tiers=(Tier.PRIORITY, Tier.STANDARD)),
     "spot": WorkerClass(tiers=(Tier.SPOT,), min_workers=0, max_workers=0, is_spot=True),
+}
+
+
+#: One worker, another when there is work, and one that has begun.
+WARM = {
+    "on-demand": WorkerClass(
+        max_workers=2, wait_objective_s=2, scale_down_window_s=30, warm_spares=1, warm_imports=("numpy",)
+    )
 }
 
 
@@ -108,6 +116,21 @@ def test_a_job_with_a_deadline_is_done_in_time_though_no_spot_machine_comes(tmp_
         assert (JobStatus.SUCCEEDED, "standard") == (record.status, record.document["tier"])
         assert ["accepted", "ready", "hastened", "claimed"] == steps[:4]
         assert (JobStatus.QUEUED, "spot") == (patient.record().status, patient.record().document["tier"])
+
+
+def test_the_next_worker_is_made_of_a_warm_spare_and_no_process_is_left_at_the_end(tmp_path: Path) -> None:
+    with running(tmp_path, WARM) as up:
+        wait_for(lambda: ready_workers(up) == {"on-demand": 1}, "the first worker")
+        wait_for(lambda: len(up.pids_of("--spare")) == 1, "the spare")
+        [spare] = up.pids_of("--spare")
+
+        jobs = [up.client.submit("sleep", "x") for _ in range(120)]
+        wait_for(lambda: ready_workers(up) == {"on-demand": 2}, "the second worker")
+
+        assert spare in pids(up)
+        assert {JobStatus.SUCCEEDED} == {job.wait(timeout_s=60).status for job in jobs}
+        assert 0 == up.end()
+        assert [] == processes_of(tmp_path)
 
 
 def ready_workers(up: Up) -> dict[str, int]:

@@ -180,6 +180,19 @@ def test_webhooks_compare_a_courier_with_the_bare_client(capsys: pytest.CaptureF
     assert {"drain_slowdown_at_100_per_s", "commit_hook_redis_us_per_job"} <= set(figures)
 
 
+def test_backlog_compares_counting_jobs_with_knowing_their_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["backlog"], capsys)["figures"]
+
+    assert 0 < figures["by_sum_1000"] < figures["by_count_1000"] < 1
+    assert 0 < figures["by_count_10"] < 1
+
+
+def test_cold_start_compares_a_fresh_process_with_a_spare(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = _smoke(["cold_start"], capsys)["figures"]
+
+    assert min(figures["cold_total_s"], figures["warm_total_s"], figures["warm_to_cold"]) > 0
+
+
 def _smoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     code = main([*arguments, "--smoke", "--json"])
 
