@@ -18,12 +18,16 @@ class Fit:
         self._catalog = catalog
         self._classes = classes
 
-    def nowhere(self, ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -> str:
-        """Why no class can run jobs of a version and tier; empty if one can, or that cannot be told from here."""
+    def nowhere(self, ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence], outgrown_bytes: int = 0) -> str:
+        """Why no class can run jobs of a version and tier; empty if one can, or that cannot be told from here.
+
+        Those that have outgrown so many bytes of memory need more.
+        """
         model = self._catalog.known(ref.name)
         served = None if model is None else model.versions.get(ref.version)
         # Workers of other classes than ours: whoever set them up has other settings.
         are_known = all(worker.worker_class in self._classes for worker in workers)
         if served is None or not are_known:
             return ""
-        return worker_fit.nowhere(self._classes, ref.name, tier, Needs.of(served.manifest.options))
+        needs = Needs.of(served.manifest.options)._replace(outgrown_bytes=outgrown_bytes)
+        return worker_fit.nowhere(self._classes, ref.name, tier, needs)

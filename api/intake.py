@@ -8,7 +8,7 @@ from api.presences import Presences
 from headrace.admission import Admission, Coming, Sight
 from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
 from headrace.jobs import NewJob
-from headrace.keys import split_group
+from headrace.keys import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp
@@ -89,7 +89,8 @@ class Intake:
             if self._is_fresh():
                 return
             run, store = self._mux.run, self._store
-            groups = await run(store.groups())
+            # What has outgrown a size of workers is few, and others do it.
+            groups = [group for group in await run(store.groups()) if not outgrown_of(group)]
             depths = await run(store.depths(groups)) if groups else []
             counts = await asyncio.gather(*(run(store.counts(group)) for group in groups))
             report = await run(RedisOp(parse_report, ("GET", store.keys.scaling)))

@@ -23,14 +23,15 @@ _DECIDES_S = 30.0
 #: Reasons that starting another worker could change.
 _NOBODY_YET = (Reason.NO_COMPATIBLE_WORKER, Reason.WORKER_STARTING)
 
-#: Answers why no worker class can run jobs of a version and tier, given the workers that live; empty if one can.
 #: Answers which workers are on their way that will run a version, given those that live.
 Coming: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence]], ColdStart | None]
-Nowhere: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence]], str]
+#: Answers why no worker class can run jobs of a version and tier that have outgrown so many bytes of memory, given the
+#: workers that live; empty if one can.
+Nowhere: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence], int], str]
 
 
 class Roster:
-    """The workers at one moment."""
+    """The workers at one moment; with `outgrown_bytes` those that have more memory."""
 
     def __init__(
         self,
@@ -38,12 +39,24 @@ class Roster:
         *,
         nowhere: Nowhere = lambda *_: "",
         coming: Coming = lambda *_: None,
+        outgrown_bytes: int = 0,
     ) -> None:
         self.workers = tuple(workers)
         self._nowhere = nowhere
         self._coming = coming
+        self._outgrown_bytes = outgrown_bytes
+        self._larger: dict[int, Roster] = {}
         self._waits: dict[tuple[ModelRef, Tier], tuple[Reason, str]] = {}
         self._paces: dict[tuple[ModelRef, Tier], Pace | None] = {}
+
+    def beyond(self, outgrown_bytes: int) -> "Roster":
+        """Those of the workers that jobs are for which have outgrown so many bytes of memory."""
+        if not outgrown_bytes:
+            return self
+        if outgrown_bytes not in self._larger:
+            larger = [worker for worker in self.workers if not 0 < worker.memory_bytes <= outgrown_bytes]
+            self._larger[outgrown_bytes] = Roster(larger, nowhere=self._nowhere, outgrown_bytes=outgrown_bytes)
+        return self._larger[outgrown_bytes]
 
     def pace(self, ref: ModelRef, tier: Tier) -> Pace | None:
         """How fast a version is served; None if nobody is ready, or has run a pass."""
@@ -59,8 +72,11 @@ class Roster:
 
     def _explain(self, ref: ModelRef, tier: Tier) -> tuple[Reason, str]:
         reason, detail = explain_wait(ref, tier, self.workers)
-        if reason in _NOBODY_YET and (why := self._nowhere(ref, tier, self.workers)):
+        if reason in _NOBODY_YET and (why := self._nowhere(ref, tier, self.workers, self._outgrown_bytes)):
             return Reason.NO_COMPATIBLE_WORKER, why
+        if self._outgrown_bytes:
+            detail = f"it has outgrown {self._outgrown_bytes / 1e6:,.0f} MB of memory{detail and f'; {detail}'}"
+            return reason, detail
         cold = self.cold_start(ref, tier)
         if cold is None or (detail and reason is Reason.MODEL_LOADING) or self._is_refused(ref):
             return reason, detail

@@ -13,7 +13,7 @@ from api.estimates import Waiting
 from api.presences import Presences, Roster
 from headrace.eta import Basis, Estimate, Forecaster
 from headrace.jobs import Job, JobStatus, Reason
-from headrace.keys import group_of
+from headrace.keys import group_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.store import JobStore
@@ -62,13 +62,15 @@ class Prospects:
         known = self._known_reason(job)
         if known is not None:
             return known
-        roster = await self._presences.roster()
+        roster = (await self._presences.roster()).beyond(job.outgrown_bytes)
         reason, detail = roster.explain(job.ref, job.tier)
         if reason in _NOWHERE:
-            return Waiting(job.reason or reason, detail)
-        place = await self._place(roster, job.tenant, job.ref, job.tier, job.score)
+            return Waiting(reason if job.outgrown_bytes else job.reason or reason, detail)
+        group = group_of(job.ref, job.tier, job.outgrown_bytes)
+        place = await self._place(roster, job.tenant, group, job.score)
         estimate = await self._estimate(roster, job.ref, job.tier, place.ahead)
-        return Waiting(job.reason or reason, "" if job.reason else detail, place.ahead, self._shown(job.ref, estimate))
+        is_told = bool(job.reason) and not job.outgrown_bytes
+        return Waiting(job.reason or reason, "" if is_told else detail, place.ahead, self._shown(job.ref, estimate))
 
     async def of_new(self, job: Job, *, depth: int, score: float) -> Waiting:
         """The same of a job that was stored a moment ago behind `depth` others of its tenant."""
@@ -91,7 +93,7 @@ class Prospects:
         reason, detail = roster.explain(ref, tier)
         if reason in _NOWHERE:
             return Waiting(reason, detail), None
-        place = await self._place(roster, tenant, ref, tier, score)
+        place = await self._place(roster, tenant, group_of(ref, tier), score)
         estimate = self._shown(ref, await self._estimate(roster, ref, tier, place.ahead))
         return Waiting(reason, detail, place.ahead, estimate), place
 
@@ -120,16 +122,17 @@ class Prospects:
             return Waiting(job.reason)
         return None
 
-    async def _place(self, roster: Roster, tenant: str, ref: ModelRef, tier: Tier, score: float) -> Place:
+    async def _place(self, roster: Roster, tenant: str, group: str, score: float) -> Place:
         # Tiers that nobody serves are before nobody.
+        ref, tier = split_group(group)
         others = [group_of(ref, other) for other in Tier if other is not tier and roster.serving(ref, other)]
-        return await self._run(self._store.place(tenant, group_of(ref, tier), score, others))
+        return await self._run(self._store.place(tenant, group, score, others))
 
     async def _others_before(self, roster: Roster, job: Job, score: float) -> int:
         key, now = (job.tenant, group_of(job.ref, job.tier)), self._monotonic()
         read_at, others = self._others.get(key, (float("-inf"), 0))
         if now - read_at > _FRESH_S:
-            place = await self._place(roster, job.tenant, job.ref, job.tier, score)
+            place = await self._place(roster, job.tenant, group_of(job.ref, job.tier), score)
             others = place.ahead - place.own
             self._others[key] = (now, others)
         return others

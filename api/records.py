@@ -78,6 +78,7 @@ def timeline_document(job: Job, past: Sequence[PastAttempt] = ()) -> dict[str, A
         "attempts": job.attempts,
         "earlier_attempts": list(map(_past_attempt, past)),
         "workers_lost": job.rescues,
+        "outgrown_bytes": job.outgrown_bytes or None,
         "batch_size": job.batch_size,
         "worker": job.worker,
         "model": {"name": job.ref.name, "version": job.ref.version},

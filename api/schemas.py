@@ -247,6 +247,9 @@ class Timeline(_Shape):
         " failures are counted in `attempts`."
     )
     workers_lost: int = Field(description="Workers that were lost while they held it.")
+    outgrown_bytes: int | None = Field(
+        description="Memory of a worker on which it ran out, so that larger ones run it."
+    )
     batch_size: int | None
     worker: str | None
     model: ModelVersion
@@ -338,10 +341,11 @@ class WarmModel(_Shape):
 
 
 class Queue(_Shape):
-    """What waits for one model version in one tier."""
+    """What waits for one model version in one tier, and there for a worker with more memory than some."""
 
     model: ModelVersion
     tier: Tier
+    outgrown_bytes: int | None = Field(description="Memory that these jobs have outgrown; null for most.")
     depth: int = Field(description="Jobs ready to run.")
     oldest_age_ms: int | None = Field(description="Age of the one that is served next.")
     running: int = Field(description="Jobs in a forward pass.")
@@ -371,6 +375,7 @@ class WorkerRecord(_Shape):
     child_pid: int | None
     device: str
     tiers: list[Tier]
+    memory_bytes: int = Field(description="That its models may use; 0: all there is.")
     state: WorkerState
     models: dict[str, ModelPresence]
     groups: dict[str, GroupLoad] = Field(description="What it holds, by `name@version:tier`.")

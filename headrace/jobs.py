@@ -74,6 +74,8 @@ class Reason(StrEnum):
     RETRY_BACKOFF = "retry_backoff"
     WORKER_LOST = "worker_lost"
     PREEMPTED = "preempted"
+    #: It ran out of memory, alone, on a smaller worker than it now waits for.
+    NEEDS_LARGER_WORKER = "needs_larger_worker"
     #: Every worker that could run it was told to leave its queue alone.
     QUEUE_PAUSED = "queue_paused"
 
@@ -126,6 +128,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "u": "digest of its dedupe key",
         "i": "fingerprint of its request, if its submitter chose the id",
         "j": "virtual ms that its tenant was charged when it was claimed",
+        "B": "bytes of memory that it has outgrown: only workers with more claim it",
         "M": "ms of its worker's time that its last pass took for it",
         "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
         "L": "s that its forward pass may take, if that was bounded for it",
@@ -228,6 +231,8 @@ class Job:
     run_timeout_s: float | None = None
     #: Seconds that record and result are kept after its end, if that was asked for.
     result_ttl_s: int | None = None
+    #: Memory of a worker that it has outgrown, so that only larger ones claim it; 0 for most.
+    outgrown_bytes: int = 0
 
     @property
     def member(self) -> str:
@@ -281,6 +286,7 @@ class Job:
             hastened_ms=optional("H"),
             run_timeout_s=float(record["L"]) if record.get("L") else None,
             result_ttl_s=optional("T"),
+            outgrown_bytes=optional("B") or 0,
         )
 
 

@@ -83,6 +83,8 @@ class WorkerPresence(BaseModel):
     child_pid: int | None = None
     device: str
     tiers: tuple[Tier, ...]
+    #: That its models may use; 0: nobody says, or all that there is.
+    memory_bytes: int = 0
     state: WorkerState
     #: By `name@version`.
     models: dict[str, ModelPresence] = {}

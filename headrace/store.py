@@ -127,16 +127,21 @@ class JobStore:
         args = self._keyed(result_ttl_s, ran_ms, _parts(outcomes), *rows)
         return RedisOp(read_commit_answers, args, load_script("commit"))
 
-    def release(self, leases: Sequence[Lease], *, reason: Reason | None = None) -> RedisOp[int]:
-        """Give jobs back to their old places without charging an attempt, and say why; answers how many."""
-        args = self._keyed(reason or "", *_flat(leases))
+    def release(
+        self, leases: Sequence[Lease], *, reason: Reason | None = None, outgrown_bytes: int = 0
+    ) -> RedisOp[int]:
+        """Give jobs back to their old places without charging an attempt, and say why; answers how many.
+
+        Those that have outgrown so many bytes of memory are for larger workers from now on.
+        """
+        args = self._keyed(reason or "", outgrown_bytes or "", *_flat(leases))
         return RedisOp(int, args, load_script("release"))
 
     def fail(self, failures: Sequence[Failure], *, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
         """End attempts without a result: the job waits for its next one, or fails when none is left."""
         rows: list[Argument] = []
-        for (member, fence), cause, backoff_ms, body in failures:
-            rows += (member, fence, cause, backoff_ms, body)
+        for (member, fence), cause, backoff_ms, body, outgrown_bytes in failures:
+            rows += (member, fence, cause, backoff_ms, body, outgrown_bytes or "")
         args = self._keyed(result_ttl_s, *rows)
         return RedisOp(read_commit_answers, args, load_script("fail"))
 

@@ -125,6 +125,8 @@ class Failure(NamedTuple):
     cause: Cause
     backoff_ms: int
     body: bytes
+    #: Memory of the worker, if that was too little for the job alone: larger ones have its other attempts.
+    outgrown_bytes: int = 0
 
 
 class Reaped(NamedTuple):

@@ -15,6 +15,8 @@ class Needs(NamedTuple):
     device: str = "any"
     memory_bytes: int = 0
     labels: tuple[str, ...] = ()
+    #: Memory that some of its jobs have outgrown, when they alone are looked at.
+    outgrown_bytes: int = 0
 
     @classmethod
     def of(cls, options: ModelOptions) -> "Needs":
@@ -32,6 +34,8 @@ def misfit(kind: WorkerClass, needs: Needs) -> str:
         return f"runs on cuda only, and the device is {kind.device}"
     if 0 < kind.memory_bytes < needs.memory_bytes:
         return f"needs {needs.memory_bytes / 1e6:,.0f} MB, and there are {kind.memory_bytes / 1e6:,.0f} MB"
+    if 0 < kind.memory_bytes <= needs.outgrown_bytes:
+        return f"has outgrown {needs.outgrown_bytes / 1e6:,.0f} MB, and there are {kind.memory_bytes / 1e6:,.0f} MB"
     if missing := sorted(set(needs.labels).difference(kind.labels)):
         return f"needs a worker with the label {' and '.join(missing)}"
     return ""
@@ -40,6 +44,13 @@ def misfit(kind: WorkerClass, needs: Needs) -> str:
 def serves(kind: WorkerClass, model: str, tier: Tier, needs: Needs = NOTHING) -> bool:
     """Tell whether workers of a class take jobs of a model and tier, and can run them."""
     return tier in kind.tiers and any(fnmatchcase(model, name) for name in kind.models) and not misfit(kind, needs)
+
+
+def has_larger(classes: Mapping[str, WorkerClass], size_bytes: int, model: str, tier: Tier, needs: Needs) -> bool:
+    """Tell whether a class with more memory than this could run a version's jobs of a tier."""
+    needs = needs._replace(outgrown_bytes=size_bytes)
+    larger = (kind for kind in classes.values() if kind.max_workers > 0)
+    return size_bytes > 0 and any(serves(kind, model, tier, needs) for kind in larger)
 
 
 def nowhere(classes: Mapping[str, WorkerClass], model: str, tier: Tier, needs: Needs) -> str:

@@ -59,7 +59,7 @@ class DeadlineRisk:
 def _hastening(queue: QueueLoad, tier: Tier, demand: Demand, spot: ClassLoad, refuge: ClassLoad) -> Hastening:
     pass_s = refuge.pass_of(queue.ref)
     return Hastening(
-        group=group_of(queue.ref, queue.tier),
+        group=group_of(queue.ref, queue.tier, queue.needs.outgrown_bytes),
         tier=tier,
         waiting=queue.waiting,
         each_ms=1000 * demand.backlog_s / queue.waiting / max(1, spot.ready),

@@ -4,7 +4,7 @@ Each is explained in docs/metrics.md. Two schedulers show the same numbers of th
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 
 import redis
@@ -20,10 +20,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from headrace.errors import RedisUnavailable
-from headrace.keys import split_group
+from headrace.keys import outgrown_of, split_group
 from headrace.presence import WorkerState
 from headrace.settings import WorkerClass
 from headrace.store import JobStore
+from headrace.store_records import QueueDepth
 from headrace.sync_redis import SyncRedis
 from scheduler.fleet import Fleet, read_fleet
 from scheduler.loop import Scheduler
@@ -118,18 +119,28 @@ def _objectives(classes: dict[str, WorkerClass]) -> Metric:
 def _queues(fleet: Fleet) -> Iterator[Metric]:
     depth = GaugeMetricFamily("headrace_queue_depth", "Jobs that wait for a worker.", labels=_QUEUE)
     oldest = GaugeMetricFamily("headrace_queue_oldest_age_seconds", "Age of the next job.", labels=_QUEUE)
-    for queue in fleet.depths:
-        depth.add_metric(_labels(queue.group), queue.depth)
-        oldest.add_metric(_labels(queue.group), queue.oldest_age_ms / 1000)
+    for (ref, tier), waiting in _by_model_and_tier(fleet.depths).items():
+        depth.add_metric([ref, tier], sum(queue.depth for queue in waiting))
+        oldest.add_metric([ref, tier], max(queue.oldest_age_ms for queue in waiting) / 1000)
     yield from (depth, oldest)
     accepted = CounterMetricFamily("headrace_jobs_accepted", "Jobs accepted.", labels=_QUEUE)
     wait = SummaryMetricFamily("headrace_job_wait_seconds", "From ready to the forward pass.", labels=_QUEUE)
     service = SummaryMetricFamily("headrace_job_service_seconds", "Shares in forward passes.", labels=_QUEUE)
-    for group, count in fleet.counts.items():
+    # What a job does that has outgrown a size is counted with the others.
+    for group, count in ((group, count) for group, count in fleet.counts.items() if not outgrown_of(group)):
         accepted.add_metric(_labels(group), count.arrived)
         wait.add_metric(_labels(group), count.ended, count.wait_ms / 1000)
         service.add_metric(_labels(group), count.ended, count.run_ms / 1000)
     yield from (accepted, wait, service)
+
+
+def _by_model_and_tier(depths: Iterable[QueueDepth]) -> dict[tuple[str, str], list[QueueDepth]]:
+    """Queues with those beside them that hold what has outgrown a size of workers."""
+    found: dict[tuple[str, str], list[QueueDepth]] = {}
+    for queue in depths:
+        ref, tier = _labels(queue.group)
+        found.setdefault((ref, tier), []).append(queue)
+    return found
 
 
 def _labels(group: str) -> list[str]:

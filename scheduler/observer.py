@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from headrace.keys import split_group
+from headrace.keys import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
@@ -82,7 +82,8 @@ class Observer:
         ref, tier = split_group(depth.group)
         held = sum(worker.groups[depth.group].held for worker in workers if depth.group in worker.groups)
         oldest_age_s = depth.oldest_age_ms / 1000 if depth.depth else 0.0
-        return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived, self._needs(ref), oldest_age_s)
+        needs = self._needs(ref)._replace(outgrown_bytes=outgrown_of(depth.group))
+        return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived, needs, oldest_age_s)
 
     def _tau_s(self, name: str, kind: WorkerClass) -> float:
         return level_tau_s(self._starts.cold_start_s(name), kind.wait_objective_s, kind.scale_down_window_s)

@@ -32,7 +32,7 @@ def unserved(seen: Observation, counts: Mapping[str, int], classes: Mapping[str,
     for queue in seen.queues:
         source = Source.of(queue)
         if any(serves(kind, source) for kind in idle) and not any(serves(kind, source) for kind in busy):
-            found.append(group_of(queue.ref, queue.tier))
+            found.append(group_of(queue.ref, queue.tier, queue.needs.outgrown_bytes))
     return tuple(found)
 
 

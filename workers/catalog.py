@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from headrace.errors import HeadraceError
-from headrace.keys import split_group
+from headrace.keys import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.settings import WorkerClass
 from headrace.store import JobStore
@@ -56,6 +56,10 @@ class Catalog:
         #: likewise, and before, as far as it can be read.
         self.footprints: Mapping[str, Footprint] = {}
         self.apart: frozenset[str] = frozenset()
+        #: What each of them needs of a worker, by its author.
+        self.needs: Mapping[str, Needs] = {}
+        #: Sizes of workers that jobs have outgrown, in bytes of memory.
+        self.outgrown: frozenset[int] = frozenset()
         #: Why those of them that this worker cannot run are not for it.
         self.misfits: Mapping[str, str] = {}
 
@@ -101,12 +105,14 @@ class Catalog:
                 continue
             size_bytes = manifest.options.memory_bytes or int(_OVER_FILES * manifest.size_bytes)
             self.footprints = {**self.footprints, ref: Footprint(size_bytes)}
-            if why := misfit(self._kind, Needs.of(manifest.options)):
+            self.needs = {**self.needs, ref: Needs.of(manifest.options)}
+            if why := misfit(self._kind, self.needs[ref]):
                 self.misfits = {**self.misfits, ref: f"it {why}"}
             if manifest.options.isolation == "own":
                 self.apart |= {ref}
 
     def _waited_for(self, redis: SyncRedis) -> set[str]:
         groups = [group for group in redis.run(self._store.groups()) if self._serves(group.partition("@")[0])]
+        self.outgrown = frozenset(filter(None, map(outgrown_of, groups)))
         depths = redis.run(self._store.depths(groups)) if groups else []
         return {str(split_group(depth.group)[0]) for depth in depths if depth.depth}

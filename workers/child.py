@@ -95,8 +95,8 @@ class Child:
                 self._up.flush()
                 task = self.inbox.wait(limits)
             match task:
-                case Load(ref, state):
-                    self._load(ref, state)
+                case Load():
+                    self._load(task)
                 case Unload(ref):
                     self._unload(ref)
                 case Wanted(ref, jobs):
@@ -104,14 +104,15 @@ class Child:
                 case Batch():
                     self._run(task)
 
-    def _load(self, ref: str, state: bytes) -> None:
+    def _load(self, task: Load) -> None:
         failpoint("child.before_load")
+        ref = task.ref
         if self._models.get(ref) is not None:
             # It was suspended. Beside its former self it would need twice the memory, and seem to need none.
             self._let_go(ref)
         began, before_bytes = time.monotonic(), self._memory.used_bytes()
         self._memory.reset_peak()
-        if refusal := self._attempt(ref, state):
+        if refusal := self._attempt(task):
             # What the failed load has left goes first, and its former self is gone already.
             self._memory.give_back()
             return self._say(Frame.REFUSED, ref, refusal, self._memory.used_bytes())
@@ -123,14 +124,14 @@ class Child:
         most = self._models.limits[ref].max_batch
         return self._say(Frame.LOADED, ref, most, (size_bytes, extra_bytes, took_s), used_bytes)
 
-    def _attempt(self, ref: str, state: bytes) -> str:
+    def _attempt(self, task: Load) -> str:
         """Load a version; answers why that failed, empty if it did not."""
         try:
-            self._models.load(ref, state)
+            self._models.load(task.ref, task.state).spares = task.spares
         except HeadraceError as error:
             return error.detail
         except Exception as error:
-            log.exception("%s cannot be loaded", ref)
+            log.exception("%s cannot be loaded", task.ref)
             return f"{type(error).__name__}: {error}"
         return ""
 

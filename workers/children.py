@@ -97,8 +97,8 @@ class Children:
 
     # --- talking down
 
-    def load(self, ref: str, state: bytes) -> None:
-        """Have a version loaded in its process; `may_load` it."""
+    def load(self, ref: str, state: bytes, *, spares: bool = False) -> None:
+        """Have a version loaded in its process; `may_load` it. `spares` as for `Executor.load`."""
         if ref in self.separation and ref not in self._own:
             log.info("%s runs in a process of its own", ref)
             own = self._own[ref] = self._make()
@@ -106,7 +106,7 @@ class Children:
             if self._loop is not None:
                 own.attach(self._loop)
             own.spawn()
-        self._of(ref).load(ref, state)
+        self._of(ref).load(ref, state, spares=spares)
 
     def unload(self, ref: str) -> None:
         """Have a version unloaded of which no job is with its process; an own process ends."""

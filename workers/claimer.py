@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.failpoints import failpoint
+from headrace.keys import split_group
 from headrace.store import JobStore
 from headrace.store_records import Claimed, ClaimedJob
 from headrace.tiers import Tier
@@ -81,7 +82,7 @@ class Claimer:
         """Claim from these groups from now on."""
         if groups != self._groups:
             self._groups = groups
-            self._urgent = tuple(group for group in groups if group.endswith(f":{Tier.PRIORITY}"))
+            self._urgent = tuple(group for group in groups if split_group(group)[1] is Tier.PRIORITY)
             if self._bell.is_parked and self._wire.is_open:
                 self._wire.send(self._bell.wake_op(), lambda _: None, self._claim_failed)
 

@@ -10,18 +10,20 @@ import math
 import os
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from headrace import worker_fit
 from headrace.failpoints import failpoint
-from headrace.keys import Keys
+from headrace.keys import Keys, split_group
 from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
 from headrace.presence import ModelPresence, WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
 from headrace.store_records import ClaimedJob
+from headrace.worker_fit import Needs
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell
 from workers.catalog import Catalog
@@ -40,6 +42,7 @@ from workers.loop import Loop, SelectorLoop
 from workers.metrics import WorkerCollector, WorkerFigures, render_of
 from workers.nested_loop import NestedLoop
 from workers.offer import Offer
+from workers.passing_on import PassingOn
 from workers.residency import Residency
 from workers.separation import Separation
 from workers.start_stages import start_stages
@@ -150,9 +153,27 @@ class JobEngine:
             policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
             residency=self._make_residency(),
             costs=costs,
+            passing_on=self._make_passing_on(),
             view=view,
         )
         return JobPath(parts=parts, on_room=lambda: self._look_again(), on_models=self._models_changed)
+
+    def _make_passing_on(self) -> PassingOn:
+        worker_class, classes = self._identity.worker_class, self._settings.worker_classes
+
+        def has_larger(group: str) -> bool:
+            ref, tier = split_group(group)
+            needs = self._catalog.needs.get(str(ref), Needs())
+            return worker_fit.has_larger(classes, worker_class.memory_bytes, ref.name, tier, needs)
+
+        return PassingOn(
+            wire=self.wire,
+            store=self._store,
+            size_bytes=worker_class.memory_bytes,
+            tiers=worker_class.tiers,
+            has_larger=has_larger,
+            result_ttl_s=self._settings.result_ttl_s,
+        )
 
     def _make_claimer(self) -> Claimer:
         terms = ClaimTerms(worker=self._identity.id, lease_ms=self._settings.lease_ms)
@@ -219,7 +240,8 @@ class JobEngine:
         self._path.expect(self._catalog.footprints, self._catalog.misfits)
         self._children.separation.declare(self._catalog.apart)
         self._path.want(self._catalog.wanted)
-        self._look.look(self.offer.groups(self._path.models.refs(), self._identity.worker_class.tiers))
+        self._look.look(self._groups(self._path.models.refs()))
+        self._serve()
         self._claimer.look()
         if self._loop is not None:
             # A child that was ready before it is known what to load should not wait for the next regular look.
@@ -259,7 +281,14 @@ class JobEngine:
         """Claim for what is ready, stays, and has room for more."""
         path = self._path
         refs = path.models.ready().keys() - path.residency.leaving - path.crowded
-        self._claimer.serve(self.offer.groups(sorted(refs), self._identity.worker_class.tiers))
+        self._claimer.serve(self._groups(sorted(refs)))
+
+    def _groups(self, refs: Iterable[str]) -> tuple[str, ...]:
+        """What jobs of these versions wait in that this worker may run, also those that smaller ones could not."""
+        size_bytes = self._identity.worker_class.memory_bytes or math.inf
+        groups = self.offer.groups(refs, self._identity.worker_class.tiers)
+        smaller = [outgrown for outgrown in sorted(self._catalog.outgrown) if outgrown < size_bytes]
+        return (*groups, *(f"{group}>{outgrown}" for group in groups for outgrown in smaller))
 
     def _take(self, claimed: list[tuple[ClaimedJob, str]], sent: Sent) -> None:
         self._path.take(claimed, sent)
@@ -286,6 +315,7 @@ class JobEngine:
             child_pid=self._children.pid,
             device=self._identity.worker_class.device,
             tiers=self._identity.worker_class.tiers,
+            memory_bytes=self._identity.worker_class.memory_bytes,
             state=self._state,
             models=self._models(),
             paused=self.offer.paused(path.models.ready(), self._identity.worker_class.tiers),

@@ -91,7 +91,7 @@ class Executor:
         self.is_ready = False
         self.running: list[int] = []
         self.loading: str | None = None
-        self._to_load: list[tuple[str, bytes]] = []
+        self._to_load: list[tuple[str, bytes, bool]] = []
         #: Versions that it was asked to load and has not lost since.
         self._entrusted: set[str] = set()
         self._pass_deadline = self._load_deadline = math.inf
@@ -192,18 +192,21 @@ class Executor:
 
     # --- talking down
 
-    def load(self, ref: str, state: bytes = b"") -> None:
-        """Have a model version loaded after those that were asked for before; `state` is what others learned of it."""
+    def load(self, ref: str, state: bytes = b"", *, spares: bool = False) -> None:
+        """Have a model version loaded after those that were asked for before; `state` is what others learned of it.
+
+        With `spares` jobs come back unrun that cost as much as one that ran out of memory alone.
+        """
         self._entrusted.add(ref)
-        self._to_load.append((ref, state))
+        self._to_load.append((ref, state, spares))
         self._load_next()
 
     def _load_next(self) -> None:
         if self.loading is None and self._to_load and self.is_ready:
-            self.loading, state = self._to_load.pop(0)
+            self.loading, state, spares = self._to_load.pop(0)
             # The child may be in a pass; it loads as soon as that ends.
             self._load_deadline = time.monotonic() + self.limits.forward_s + self.limits.load_s
-            self._say(Frame.LOAD, self.loading, state)
+            self._say(Frame.LOAD, self.loading, state, spares)
 
     def unload(self, ref: str) -> None:
         """Have a model version unloaded of which the child has no job."""

@@ -21,6 +21,10 @@ class ItemResult(NamedTuple):
     body: bytes
 
 
+#: The end of an item that was not run, because it costs as much as one that ran out of memory alone: nothing failed.
+SPARED = ItemResult(ok=False, cause=None, body=b"")
+
+
 def attempt(step: Callable[[Any], Any], value: Any) -> Any:
     """Apply a step to one item; if it raises, answer how the item failed."""
     try:

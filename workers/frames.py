@@ -1,7 +1,8 @@
 """The language of the pipe between parent and child: four bytes of length, then a msgpack list led by its kind.
 
 Down, parent to child:
-    LOAD    [ref, state]                            fetch, verify and load a model version; what is known of its speed
+    LOAD    [ref, state, spares]                    fetch, verify and load a model version; what is known of its speed;
+                                                    whether jobs come back unrun that would run out of memory
     JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads], …]]   run these, each by itself if `alone`
     DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
@@ -13,7 +14,8 @@ Up, child to parent:
     UNLOADED [ref, used_bytes]
     REFUSED [ref, error, used_bytes]                could not be loaded; what all use now
     STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
-    DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`
+    DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`; a failure
+                                                    without a cause was not run, for want of memory
     LEARNED [ref, state]                            what is known of a version's speed by now
 The results of one pass may come after the next one has begun. Deadlines are monotonic seconds, of this machine.
 Inputs and results stay bytes throughout; nothing is ever pickled.

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from headrace.jobs import Lease
+from headrace.keys import split_group
 from headrace.presence import GroupLoad
 from headrace.store_records import ClaimedJob
 from headrace.tiers import Tier
@@ -55,8 +56,8 @@ class HeldJob:
 
 @cache
 def _parts(group: str) -> tuple[str, int]:
-    ref, _, tier = group.rpartition(":")
-    return ref, list(Tier).index(Tier(tier))
+    ref, tier = split_group(group)
+    return str(ref), list(Tier).index(tier)
 
 
 class HeldJobs:

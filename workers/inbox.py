@@ -20,6 +20,8 @@ class Load(NamedTuple):
 
     ref: str
     state: bytes
+    #: True if jobs that would run out of memory are spared that.
+    spares: bool = False
 
 
 class Unload(NamedTuple):
@@ -62,8 +64,8 @@ class Inbox:
             match message:
                 case [Frame.JOBS, ref, alone, rows] if not self._finishing:
                     self._add(ref, list(map(WaitingJob._make, rows)), alone=alone)
-                case [Frame.LOAD, ref, state]:
-                    self._loads.append(Load(ref, state))
+                case [Frame.LOAD, ref, state, spares]:
+                    self._loads.append(Load(ref, state, spares))
                 case [Frame.UNLOAD, ref]:
                     self._loads.append(Unload(ref))
                 case [Frame.DROP, slots]:

@@ -58,6 +58,7 @@ class Isolation:
             # The usual way; a failure on it is the first pass of the search.
             found = self._pass(list(items))
             if not isinstance(found, ItemResult):
+                self.limit.items_passed(max(costs or (1.0,)))
                 return Isolated(list(found), 1)
             failure = found
         return self._search(items, costs or [1.0] * len(items), failure)
@@ -137,6 +138,7 @@ class _Search:
         """A part has run; without a cause it went through."""
         if cause is None:
             self._limit.passed(self._cost(part), len(part))
+            self._limit.items_passed(max(self._costs[part.start : part.stop]))
         elif cause is Cause.OOM:
             self._ran_out_of_memory(part)
         if cause is not None and len(part) > 1:
@@ -150,7 +152,12 @@ class _Search:
             self._too_large_alone.add(part.start)
 
     def conclude(self) -> None:
-        """Learn from the passes that were too large, unless one item alone explains them: it says nothing of others."""
+        """Learn from the passes that were too large, unless one item alone explains them: it says nothing of others.
+
+        Not of smaller ones, that is.
+        """
+        for place in self._too_large_alone:
+            self._limit.item_failed(self._costs[place])
         if (cost := self._unexplained()) < math.inf:
             self._limit.failed(cost)
 

@@ -24,6 +24,7 @@ from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
+from workers.passing_on import PassingOn, TooLarge
 from workers.residency import NOTHING, Footprint, Residency
 from workers.run_limits import RunLimits
 from workers.served_models import ServedModels
@@ -47,6 +48,7 @@ class PathParts:
     policy: ClaimPolicy
     residency: Residency
     costs: CostStates
+    passing_on: PassingOn
     view: JobView
 
 
@@ -71,6 +73,7 @@ class JobPath:
         self._circuit = Circuit()
         self.clock = ForwardClock()
         self.costs = parts.costs
+        self._passing_on = parts.passing_on
         self.trial = Trial(
             wire=self._wire,
             store=self._store,
@@ -172,14 +175,19 @@ class JobPath:
         took_s = report.took_s
         untold = self._starts.ended(slots[0])
         idle = self.clock.ended(slots[0], took_s=took_s)
-        jobs, outcomes, errors = [], [], []
+        jobs, outcomes, errors, too_large = [], [], [], []
         for slot, (ok, cause, body), part_ms in zip(slots, results, report.parts_ms(len(slots)), strict=True):
             held = self.held.remove(slot)
-            if held is not None:
+            if held is not None and self._passing_on.concerns(held, ok=ok, cause=cause):
+                too_large.append(TooLarge(held, body if cause else None))
+            elif held is not None:
                 jobs.append(held)
                 status = JobStatus.SUCCEEDED if ok else JobStatus.FAILED
                 outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body, part_ms))
                 errors.append(None if ok else body.decode())
+        if too_large:
+            self._passing_on.pass_on(too_large)
+            self._view.dropped([held for held, _ in too_large])
         if jobs:
             self._committer.commit(outcomes, took_s=took_s)
             self._learn(idle)
@@ -251,7 +259,7 @@ class JobPath:
             self._children.unload(ref)
         for ref in plan.load:
             self.models.begin_load(ref)
-            self._children.load(ref, self.costs[ref])
+            self._children.load(ref, self.costs[ref], spares=self._passing_on.can_all(ref))
         if plan != NOTHING or closed != self.residency.leaving:
             self._on_models()
 

@@ -1,5 +1,7 @@
 """OomLimit: the largest batch, by cost, that a device's memory has room for, learnt from the passes that failed.
 
+Beside it, the largest item that has room alone: what is larger is only run here if no larger worker can.
+
 Pure. The cost of a batch is what the batcher calls it: items times the largest of their costs.
 """
 
@@ -29,12 +31,16 @@ class OomLimit:
         self.cost = math.inf
         self._failed_at = math.inf
         self._clean = 0
+        #: Cost from which on an item is too large even alone, and of the largest one that was not. This is not told to
+        #: other workers: theirs may be larger, or smaller.
+        self.alone = math.inf
+        self._largest = 0.0
         self._device: DeviceMark | None = None
 
     def be_on(self, device: DeviceMark) -> None:
         """The model runs on this device now; what was learnt on another one is forgotten."""
         if self._device is not None and not self._device.is_like(device):
-            self.lift()
+            self._forget()
         self._device = device
 
     def allows(self, cost: float) -> bool:
@@ -46,6 +52,17 @@ class OomLimit:
         self._failed_at = float(cost)
         self.cost = _BACK_OFF * cost
         self._clean = 0
+
+    def item_failed(self, cost: float) -> None:
+        """An item ran out of memory alone. If larger ones went through, it was not for its cost."""
+        if cost > self._largest:
+            self.alone = min(self.alone, float(cost))
+
+    def items_passed(self, largest: float) -> None:
+        """Items of this cost at most went through, so that such are not too large."""
+        self._largest = max(self._largest, largest)
+        if largest >= self.alone:
+            self.alone = math.inf
 
     def passed(self, cost: float, items: int) -> None:
         """A pass went through."""
@@ -66,6 +83,10 @@ class OomLimit:
         """Forget everything that failed."""
         self.cost = self._failed_at = math.inf
         self._clean = 0
+
+    def _forget(self) -> None:
+        self.lift()
+        self.alone, self._largest = math.inf, 0.0
 
     def to_bytes(self) -> bytes:
         """Write it down for the next worker; empty if there is no limit."""

@@ -25,7 +25,7 @@ from workers.collate import collate, split
 from workers.compiled import Compiled
 from workers.device_copy import device_copy
 from workers.device_mark import device_mark
-from workers.failures import ItemResult, attempt, failed
+from workers.failures import SPARED, ItemResult, attempt, failed
 from workers.finite import refuse_not_finite
 from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
@@ -63,7 +63,7 @@ class Runtime:
     """A loaded model. `max_batch` is the most inputs that `forward` should be given.
 
     `is_sized` says that the author tells costs; else every item costs 1. `overlap` tells if stages run side by side,
-    `memory` is what is known of its limit.
+    `memory` is what is known of its limit, `spares` whether items that are beyond it even alone are not run.
     """
 
     def __init__(self, *, model: Model, manifest: Manifest, device: str, memory: OomLimit) -> None:
@@ -76,6 +76,7 @@ class Runtime:
         #: What `stage` and `finish` take here.
         self.staging, self.finishing = StageTime(thread_s=_PREPARER_S), StageTime(thread_s=_FINISHER_S)
         self.memory = memory
+        self.spares = False
         self._model = model
         self._device = device
         self._copy = device_copy(device)
@@ -149,6 +150,8 @@ class Runtime:
         Raises:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
         """
+        if self.spares and self.is_sized and self.memory.alone < math.inf:
+            batch = [self._spared(staged) for staged in batch]
         good = [staged for staged in batch if type(staged) is Staged]
         items, costs = map(list, zip(*good, strict=True)) if good else ([], [])
         isolated = self._isolation.run(items, costs)
@@ -159,6 +162,10 @@ class Runtime:
         padded = len(costs) * max(costs, default=0.0)
         told = [staged.cost if type(staged) is Staged else 0.0 for staged in batch] if self.is_sized else ()
         return Forwarded(rows, padded, len(costs), isolated.runs, padded - sum(costs), told)
+
+    def _spared(self, staged: Staged | ItemResult) -> Staged | ItemResult:
+        """The item, unless it would run out of memory even alone."""
+        return SPARED if type(staged) is Staged and staged.cost >= self.memory.alone else staged
 
     def finish(self, row: Any) -> ItemResult:
         """Make one row a result, or answer how its item failed."""

@@ -13,7 +13,7 @@ from api.records import worker_document
 from api.schemas import DesiredWorkers, QueueList, Scaling, WorkerList
 from api.services import Services, services_of
 from headrace.errors import Unavailable
-from headrace.keys import group_of, split_group
+from headrace.keys import group_of, outgrown_of, split_group
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingChange, ScalingReport
 from headrace.store_records import QueueCounts, QueueDepth
@@ -40,7 +40,10 @@ async def list_queues(request: Request) -> Response:
     roster = await services.presences.roster()
     shown = [queue for queue in depths if queue.depth or queue.group in released or roster.load(queue.group).held]
     counts = await gather(*(services.mux.run(services.store.counts(queue.group)) for queue in shown))
-    queues = [_document(queue, count, roster) for queue, count in zip(shown, counts, strict=True)]
+    queues = [
+        _document(queue, count, roster.beyond(outgrown_of(queue.group)))
+        for queue, count in zip(shown, counts, strict=True)
+    ]
     return Response(orjson.dumps({"queues": queues}), media_type="application/json")
 
 
@@ -98,6 +101,7 @@ def _document(queue: QueueDepth, counts: QueueCounts, roster: Roster) -> dict[st
     return {
         "model": {"name": ref.name, "version": ref.version},
         "tier": tier,
+        "outgrown_bytes": outgrown_of(queue.group) or None,
         "depth": queue.depth,
         "oldest_age_ms": queue.oldest_age_ms if queue.depth else None,
         "running": load.running,

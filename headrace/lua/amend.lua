@@ -8,15 +8,15 @@
 --          would go}, or false
 -- A job enters the set it goes to before it leaves the one it comes from, so a stop between leaves it in both: whoever meets
 -- it where it does not belong takes it out.
-local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y')
+local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y', 'B')
 local member, cap, tier, due, notes = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[7], ARGV[8]
 local fields = read(member)
 if not fields then return false end
 if fields[1] ~= 'queued' then return {fields[1], 0} end
 if fields[2] then return {'held', 0} end
 if fields[4] ~= ARGV[3] then return {'changed', 0} end
-local before = fields[3] .. ':' .. fields[4]
-local group = fields[3] .. ':' .. tier
+local before = group_of(fields[3], fields[4], fields[9])
+local group = group_of(fields[3], tier, fields[9])
 local depth = redis.call('ZCARD', READY .. group .. ':' .. tenant_of(member))
 if group ~= before and depth >= cap then return {'full', depth} end
 

@@ -4,7 +4,7 @@
 --          USAGE_DAYS
 -- ARGV     member, ttl s
 -- reply    the state now, or false if there is no such job
-local read = reader('s', 'f', 'm', 't', 'h', 'T')
+local read = reader('s', 'f', 'm', 't', 'h', 'T', 'B')
 local member, ttl, now = ARGV[1], ARGV[2], now_ms()
 local fields = read(member)
 if not fields then return false end
@@ -13,5 +13,5 @@ if fields[1] == 'running' then
   return 'canceling'
 end
 if fields[1] ~= 'queued' then return fields[1] end
-call_off(member, fields[3] .. ':' .. fields[4], fields[2], now, fields[6] or ttl, fields[5])
+call_off(member, group_of(fields[3], fields[4], fields[7]), fields[2], now, fields[6] or ttl, fields[5])
 return 'canceled'

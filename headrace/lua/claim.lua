@@ -55,7 +55,7 @@ local function set_prices(group, queues)
     names[k + 2] = 'ms:' .. queue.tenant
     tenants[k] = queue.tenant
   end
-  local counts, weights = redis.pcall('HMGET', QUEUE .. group, unpack(names)), redis.pcall('HMGET', WEIGHTS, unpack(tenants))
+  local counts, weights = redis.pcall('HMGET', QUEUE .. counted_in(group), unpack(names)), redis.pcall('HMGET', WEIGHTS, unpack(tenants))
   local run_ms, ended = tonumber(counts[1] or nil), tonumber(counts[2] or nil)
   local mean_ms = run_ms and ended and ended > 0 and run_ms / ended
   for k, queue in ipairs(queues) do
@@ -94,7 +94,7 @@ end
 
 local urgent = {}
 for _, source in ipairs(sources) do
-  if string.find(source.group, ':priority$') then urgent[#urgent + 1] = source end
+  if string.find(source.group, ':priority>?%d*$') then urgent[#urgent + 1] = source end
 end
 local function next_job(count)
   if count < lane and #urgent > 0 then

@@ -4,7 +4,7 @@
 --          OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     at most, ttl s
 -- reply    how many were looked at (as many as `at most`: call again)
-local read = reader('s', 'f', 'a', 'm', 't', 'd', 'y', 'h', 'T')
+local read = reader('s', 'f', 'a', 'm', 't', 'd', 'y', 'h', 'T', 'B')
 local now, words = now_ms(), {}
 local due = redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
@@ -14,7 +14,7 @@ for _, member in ipairs(due) do
   local unbegun = fields and fields[7] and tonumber(fields[7]) <= now and state == 'queued' and fields[3] == '0'
   if (state == 'queued' or state == 'running') and (late or unbegun) then
     finish(member, 'expired', now, fields[9] or ARGV[2], fields[8], 'c', 'deadline')
-    leave_ready(fields[4] .. ':' .. fields[5], member)
+    leave_ready(group_of(fields[4], fields[5], fields[10]), member)
     redis.call('ZREM', DELAYED, member)
     redis.call('ZREM', LEASES, member .. '#' .. fields[2])
     note_usage(tenant_of(member), fields[4] .. ':' .. fields[5], 'expired', 1)

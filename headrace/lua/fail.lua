@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
 -- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
 -- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
---          PAST<m> (an attempt noted), EVENTS, STATS, QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up,
---          USAGE with USAGE_DAYS
--- ARGV     ttl s, (member, fence, cause, back-off ms, error document)*
+--          PAST<m> (an attempt noted), EVENTS, STATS, QUEUE<group> hash (failures counted), GROUPS, OUTBOX with COURIERS,
+--          DEAD<tenant> zset of jobs given up, USAGE with USAGE_DAYS
+-- ARGV     ttl s, (member, fence, cause, back-off ms, error document, bytes of memory that the job has outgrown or '')*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T', 'b', 'g')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T', 'b', 'g', 'B')
 local now, now_us = now_ms()
 local answers, words = {}, {}
-for i = 2, #ARGV, 5 do
+for i = 2, #ARGV, 6 do
   local member, fence, cause, backoff, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
+  local outgrown = ARGV[i + 5] ~= '' and ARGV[i + 5]
   local fields = read(member)
   local state, ours = fields and fields[1], fields and fields[2] == fence
   local answer, ttl = '0', fields and fields[10] or ARGV[1]
@@ -31,13 +32,16 @@ for i = 2, #ARGV, 5 do
       redis.call('ZREM', DEADLINES, member)
       words[#words + 1] = member .. ' failed'
     else
+      local group = group_of(fields[6], fields[7], outgrown or fields[13])
+      if outgrown then redis.call('ZADD', GROUPS, now, group) end
       if backoff > 0 then
         redis.call('ZADD', DELAYED, now + backoff, member)
       else
-        enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
+        enter_ready(group, member, fields[8])
       end
-      local reason = backoff > 0 and 'retry_backoff' or ''
-      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '', 'j', '')
+      local reason = backoff > 0 and 'retry_backoff' or outgrown and 'needs_larger_worker' or ''
+      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '', 'j', '',
+        unpack(outgrown and {'B', outgrown} or {}))
       local was_told = state == 'running'
       note_attempt(member, fields[5], was_told and fields[11], now, was_told and fields[12], cause)
     end

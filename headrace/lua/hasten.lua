@@ -9,7 +9,7 @@
 -- reply    {jobs moved, near deadlines to pass over next time}
 -- Only from one tier to another, never back, and in the order of service no job is put before those that come before its
 -- latest start. A job enters the set it goes to before it leaves the one it comes from, as in `amend`.
-local read = reader('s', 'w', 'm', 't', 'd', 'z')
+local read = reader('s', 'w', 'm', 't', 'd', 'z', 'B')
 local first, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now, routes = now_ms(), {}
 for i = 5, #ARGV, 6 do
@@ -26,7 +26,7 @@ local function risk_ms(member, group, route)
 end
 
 local function move(member, fields, before, route)
-  local after = fields[3] .. ':' .. route.tier
+  local after = group_of(fields[3], route.tier, fields[7])
   local score = string.format('%.3f', math.min(fields[6], math.max(now, fields[5] - route.least_ms)))
   redis.call('ZADD', GROUPS, now, after)
   redis.pcall('HINCRBY', QUEUE .. after, 'arrived', 1)
@@ -42,7 +42,7 @@ for _, member in ipairs(due) do
   looked = looked + 1
   local fields = read(member)
   local waits = fields and fields[1] == 'queued' and not fields[2] and fields[5]
-  local group = waits and fields[3] .. ':' .. fields[4]
+  local group = waits and group_of(fields[3], fields[4], fields[7])
   local route = group and routes[group]
   local left = route and fields[5] - now
   local risk = route and left >= route.least_ms and risk_ms(member, group, route)

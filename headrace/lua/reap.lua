@@ -7,7 +7,7 @@
 --          USAGE with USAGE_DAYS
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T', 'b', 'g')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T', 'b', 'g', 'B')
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
@@ -35,11 +35,12 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
     words[#words + 1] = member .. ' failed'
     ended = ended + 1
   elseif state == 'running' or state == 'queued' then
-    enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])
+    local group = group_of(fields[6], fields[7], fields[15])
+    enter_ready(group, member, fields[8])
     redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'r', 'worker_lost', 'w', '', 'l', '',
       'k', (fields[10] or 0) + 1, 'j', '')
     if state == 'running' then note_attempt(member, fields[5], fields[13], now, fields[14], 'worker_lost') end
-    charge(fields[6] .. ':' .. fields[7], tenant_of(member), -(fields[11] or 0))
+    charge(group, tenant_of(member), -(fields[11] or 0))
     requeued = requeued + 1
   end
   redis.call('ZREM', LEASES, lease)

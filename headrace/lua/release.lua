@@ -1,26 +1,33 @@
 #!lua flags=allow-oom
 -- release: give held jobs back to their old places, charging nothing (shutdown, preemption). The fence changes, so whatever
 -- the giver still sends is refused.
--- touches  JOB<m> (state, fence, worker, reason if there is one), READY, TURN, PAID (refunded), BELL, LEASES,
---          PAST<m> (an attempt noted), STATS
--- ARGV     reason or '', (member, fence)*
+-- touches  JOB<m> (state, fence, worker, reason and outgrown memory if there are), READY, TURN, PAID (refunded), BELL, LEASES,
+--          GROUPS, PAST<m> (an attempt noted), STATS
+-- ARGV     reason or '', bytes of memory that the jobs have outgrown or '', (member, fence)*
 -- reply    how many went back
-local read = reader('s', 'f', 'a', 'w', 'm', 't', 'z', 'j', 'b', 'g')
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'z', 'j', 'b', 'g', 'B')
 local now, now_us = now_ms()
-local why = ARGV[1] ~= '' and {'r', ARGV[1]} or {}
+local outgrown = ARGV[2] ~= '' and ARGV[2]
+local changes = ARGV[1] ~= '' and {'r', ARGV[1]} or {}
+if outgrown then
+  changes[#changes + 1] = 'B'
+  changes[#changes + 1] = outgrown
+end
 local released = 0
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   local member, fence = ARGV[i], ARGV[i + 1]
   local fields = read(member)
   if fields and fields[2] == fence and fields[4] and (fields[1] == 'queued' or fields[1] == 'running') then
     local attempts = fields[1] == 'running' and fields[3] - 1 or fields[3]
-    enter_ready(fields[5] .. ':' .. fields[6], member, fields[7])
+    local group = group_of(fields[5], fields[6], outgrown or fields[11])
+    if outgrown then redis.call('ZADD', GROUPS, now, group) end
+    enter_ready(group, member, fields[7])
     redis.call('HSET', JOB .. member, 's', 'queued', 'f', next_fence(fence, now_us), 'a', attempts, 'w', '', 'l', '',
-      'j', '', unpack(why))
+      'j', '', unpack(changes))
     if fields[1] == 'running' then
       note_attempt(member, fields[4], fields[9], now, fields[10], ARGV[1] ~= '' and ARGV[1] or 'given_back')
     end
-    charge(fields[5] .. ':' .. fields[6], tenant_of(member), -(fields[8] or 0))
+    charge(group_of(fields[5], fields[6], fields[11]), tenant_of(member), -(fields[8] or 0))
     redis.call('ZREM', LEASES, member .. '#' .. fence)
     released = released + 1
   end

@@ -1,5 +1,6 @@
 -- Shared functions, put before the body of every script. The capital names are key families: `headrace.keys` spells them.
--- A member is tenant/id; a group is name@version:tier. A job is held while a worker's name is in its field w.
+-- A member is tenant/id; a group is name@version:tier, with >bytes behind it for jobs that have outgrown workers with no more
+-- memory than that. A job is held while a worker's name is in its field w.
 --
 -- A script may stop between any two writes, and nothing is rolled back. So a job enters the set it goes to before it leaves
 -- the one it comes from, and each change of a record is one HSET: an entry that the record does not bear out is dropped by
@@ -15,6 +16,16 @@ local function next_fence(fence, now_us)
   return string.format('%.0f', math.max(tonumber(fence) + 1, now_us))
 end
 
+-- Where a job waits. What has outgrown a worker's memory waits apart, so that no worker of that size meets it.
+local function group_of(ref, tier, outgrown)
+  return ref .. ':' .. tier .. (outgrown and '>' .. outgrown or '')
+end
+
+-- Where the counts of a group are: jobs that have outgrown a size cost their tenant what others do.
+local function counted_in(group)
+  return string.match(group, '^[^>]*')
+end
+
 local function tenant_of(member)
   return string.match(member, '^(.-)/')
 end
@@ -23,9 +34,9 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
-  k = true, j = true, L = true, T = true, g = true}
+  k = true, j = true, L = true, T = true, g = true, B = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, L = true, T = true, g = true}
+  i = true, u = true, x = true, j = true, L = true, T = true, g = true, B = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.

@@ -6,7 +6,7 @@
 --          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
-local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u', 'T')
+local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u', 'T', 'B')
 local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
@@ -26,7 +26,7 @@ local function mend_deadline(member, fields)
 end
 
 local function mend_place(member, fields)
-  local lease, group = member .. '#' .. fields[2], fields[3] .. ':' .. fields[4]
+  local lease, group = member .. '#' .. fields[2], group_of(fields[3], fields[4], fields[12])
   if redis.call('ZSCORE', LEASES, lease) then return 0 end
   if fields[1] ~= 'queued' then
     redis.call('ZADD', LEASES, now, lease) -- `reap` takes it from here

@@ -21,7 +21,7 @@ from api.__main__ import make_server
 from api.app import create_app
 from api.services import Services
 from headrace.errors import FieldError
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.jobs import Cause, JobStatus, Reason, error_document
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument
@@ -67,6 +67,11 @@ class HandWorker:
     def start(self, job: ClaimedJob) -> None:
         """Begin a job's forward pass."""
         assert self._run(self._store.start([job.lease])) == [True]
+
+    def pass_on(self, job: ClaimedJob, *, outgrown_bytes: int) -> None:
+        """Leave a job to workers with more memory."""
+        reason = Reason.NEEDS_LARGER_WORKER
+        self._run(self._store.release([job.lease], reason=reason, outgrown_bytes=outgrown_bytes))
 
     def succeed(self, job: ClaimedJob, result: bytes = b'"done"') -> CommitAnswer:
         """End a job with a result."""

@@ -13,7 +13,7 @@ from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
-from headrace.settings import Settings
+from headrace.settings import Settings, WorkerClass
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
@@ -26,7 +26,13 @@ _GREETER = (ModelRef("greeter", 1), Tier.STANDARD)
 def speaks(connection: SyncRedis, keys: Keys) -> Callable[..., None]:
     """Makes a worker say that it serves the greeter, eight jobs in passes of two seconds, and is in one."""
 
-    def speak(*, state: ModelState = ModelState.READY, tiers: tuple[Tier, ...] = tuple(Tier), error: str = "") -> None:
+    def speak(
+        *,
+        state: ModelState = ModelState.READY,
+        tiers: tuple[Tier, ...] = tuple(Tier),
+        error: str = "",
+        memory_bytes: int = 0,
+    ) -> None:
         model = ModelPresence(state=state, error=error, passes=10, runs=10, jobs=80, busy_s=20.0, job_s=0.25)
         worker = WorkerPresence(
             id="w1",
@@ -35,6 +41,7 @@ def speaks(connection: SyncRedis, keys: Keys) -> Callable[..., None]:
             pid=1,
             device="cpu",
             tiers=tiers,
+            memory_bytes=memory_bytes,
             state=WorkerState.READY,
             models={"greeter@1": model},
             started_ms=0,
@@ -251,3 +258,53 @@ async def test_estimates_that_are_mostly_wrong_are_not_shown(
     queue = (await submitted(api))["queue"]
 
     assert (queue["position"], queue["batches_ahead"], queue["eta"]) == (1, None, None)
+
+
+SMALL, LARGE = WorkerClass(memory_bytes=4_000_000_000), WorkerClass(memory_bytes=9_000_000_000)
+
+
+async def test_a_job_that_has_outgrown_the_workers_that_live_waits_for_a_larger_one_and_says_so(
+    api_with: Callable[..., Any], worker: HandWorker, speaks: Callable[..., None]
+) -> None:
+    async with api_with(worker_classes={"c": SMALL, "large": LARGE}) as api:
+        speaks(memory_bytes=SMALL.memory_bytes)
+        record = await submitted(api)
+        worker.pass_on(worker.claim()[0], outgrown_bytes=SMALL.memory_bytes)
+
+        again = (await api.get(record["links"]["self"])).json()
+        timeline = (await api.get(f"{record['links']['self']}/timeline")).json()
+        rows = (await api.get("/v1/queues")).json()["queues"]
+
+    assert ("queued", "no_compatible_worker") == (again["status"], again["reason"])
+    assert "it has outgrown 4,000 MB of memory; no worker of tier standard is running" == again["reason_detail"]
+    assert SMALL.memory_bytes == timeline["outgrown_bytes"]
+    assert [1] == [row["depth"] for row in rows if row["outgrown_bytes"] == SMALL.memory_bytes]
+
+
+async def test_once_a_larger_worker_lives_the_reason_and_the_place_are_those_of_its_queue(
+    api_with: Callable[..., Any], worker: HandWorker, speaks: Callable[..., None]
+) -> None:
+    async with api_with(worker_classes={"c": LARGE}) as api:
+        speaks(memory_bytes=LARGE.memory_bytes)
+        record = await submitted(api)
+        worker.pass_on(worker.claim()[0], outgrown_bytes=SMALL.memory_bytes)
+        await submitted(api)
+
+        again = (await api.get(record["links"]["self"])).json()
+
+    assert ("needs_larger_worker", 0) == (again["reason"], again["queue"]["position"])
+
+
+async def test_a_job_that_has_outgrown_every_class_says_at_once_that_none_can_run_it(
+    api_with: Callable[..., Any], worker: HandWorker
+) -> None:
+    async with api_with(worker_classes={"small": SMALL}) as api:
+        record = await submitted(api)
+        worker.pass_on(worker.claim()[0], outgrown_bytes=SMALL.memory_bytes)
+
+        again = (await api.get(record["links"]["self"])).json()
+
+    assert "no_compatible_worker" == again["reason"]
+    assert (
+        "no worker class can run it: small: it has outgrown 4,000 MB, and there are 4,000 MB" == again["reason_detail"]
+    )

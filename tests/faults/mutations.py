@@ -21,6 +21,7 @@ _SUBMIT = "tests/integration/test_scripts_submit.py"
 _INJECTED = "tests/integration/test_scripts_injected.py"
 _HASTEN = "tests/integration/test_scripts_hasten.py"
 _ENDING = "tests/integration/test_scripts_ending.py"
+_OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
@@ -90,7 +91,7 @@ NAMED = (
     Mutation(
         "ready lost",
         "headrace/lua/reap.lua",
-        "    enter_ready(fields[6] .. ':' .. fields[7], member, fields[8])\n",
+        "    enter_ready(group, member, fields[8])\n",
         "",
         f"{_CARE}::test_a_claimed_job_of_a_silent_worker_takes_its_old_place_and_is_charged_nothing",
     ),
@@ -233,9 +234,23 @@ FURTHER = (
         f"{_FAIR}::test_coming_and_going_saves_nothing_up",
     ),
     Mutation(
+        "what ran out of memory comes back to workers of the same size",
+        "headrace/lua/fail.lua",
+        "      local group = group_of(fields[6], fields[7], outgrown or fields[10])\n",
+        "      local group = group_of(fields[6], fields[7])\n",
+        f"{_OUTGROWN}::test_others_pass_it_by_and_a_larger_worker_takes_it_first",
+    ),
+    Mutation(
+        "what is reaped forgets that it needs a larger worker",
+        "headrace/lua/reap.lua",
+        "group_of(fields[6], fields[7], fields[12])",
+        "group_of(fields[6], fields[7])",
+        f"{_OUTGROWN}::test_however_it_comes_back_it_stays_with_larger_workers",
+    ),
+    Mutation(
         "what was not run is paid",
         "headrace/lua/release.lua",
-        "    charge(fields[5] .. ':' .. fields[6], tenant_of(member), -(fields[8] or 0))\n",
+        "    charge(group_of(fields[5], fields[6], fields[9]), tenant_of(member), -(fields[8] or 0))\n",
         "",
         f"{_FAIR}::test_what_was_not_run_is_not_paid",
     ),

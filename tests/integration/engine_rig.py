@@ -47,7 +47,15 @@ class EngineRig:
     """One engine, and the submitter and reader beside it."""
 
     def __init__(
-        self, worker_class: WorkerClass | None = None, /, *, url: str, keys: Keys, folder: Path, **settings: float
+        self,
+        worker_class: WorkerClass | None = None,
+        name: str = "on-demand",
+        /,
+        *,
+        url: str,
+        keys: Keys,
+        folder: Path,
+        **settings: object,
     ) -> None:
         self.settings = Settings.model_validate(
             {"redis_url": url, "cell": keys.cell, "data_dir": folder, "lease_ms": 3000, "registry_poll_s": 0.1}
@@ -59,7 +67,7 @@ class EngineRig:
         self.keys = keys
         self.loop = SelectorLoop()
         self.worker_class = worker_class or WorkerClass()
-        identity = WorkerIdentity(id=f"w-{keys.cell}", class_name="on-demand", worker_class=self.worker_class)
+        identity = WorkerIdentity(id=f"{name}-{keys.cell}", class_name=name, worker_class=self.worker_class)
         self.engine = JobEngine(settings=self.settings, identity=identity, view=NoView())
 
     def push(self, name: str = "obedient", source: str = SOURCE) -> ModelRef:

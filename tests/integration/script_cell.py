@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 REF: Final = ModelRef("m", 1)
 GROUPS: Final = tuple(group_of(REF, tier) for tier in Tier)
+#: Memory that some jobs have outgrown, and all groups with those of such jobs.
+OUTGROWN: Final = 4_000_000_000
+ALL_GROUPS: Final = (*GROUPS, *(group_of(REF, tier, OUTGROWN) for tier in Tier))
 STANDARD: Final = group_of(REF, Tier.STANDARD)
 SPOT: Final = group_of(REF, Tier.SPOT)
 TTL_S: Final = 600
@@ -98,8 +101,8 @@ class Cell:
         return self.run(self.store.claim(worker=worker, groups=groups, size=size, lease_ms=60_000))
 
     def take(self, *, worker: str = "w1", jobs: int = 10) -> list[Lease]:
-        """Claim; answers the leases."""
-        return [job.lease for job in self.claim(worker=worker, jobs=jobs).jobs]
+        """Claim as a worker of any size would; answers the leases."""
+        return [job.lease for job in self.claim(worker=worker, groups=ALL_GROUPS, jobs=jobs).jobs]
 
     def take_and_start(self, *, worker: str = "w1", jobs: int = 10) -> list[Lease]:
         """Claim and begin the forward pass."""
@@ -115,9 +118,10 @@ class Cell:
         outcomes = [Outcome(lease, status, cause, body) for lease in leases]
         return self.run(self.store.commit(outcomes, ran_ms=7, result_ttl_s=TTL_S))
 
-    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0) -> list[CommitAnswer]:
+    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0, outgrown_bytes: int = 0) -> list[CommitAnswer]:
         """End attempts without a result."""
-        failures = [Failure(lease, Cause.MODEL, backoff_ms, b'{"cause":"model"}') for lease in leases]
+        body = b'{"cause":"model"}'
+        failures = [Failure(lease, Cause.MODEL, backoff_ms, body, outgrown_bytes) for lease in leases]
         return self.run(self.store.fail(failures, result_ttl_s=TTL_S))
 
     def cancel(self, member: str) -> JobStatus | None:

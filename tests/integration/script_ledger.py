@@ -15,7 +15,7 @@ from headrace.store_records import Amendment, CommitAnswer, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.tenant_store import Rate, TenantStore
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
-from tests.integration.script_cell import GROUPS, TTL_S, Cell, new_job, usage_totals
+from tests.integration.script_cell import ALL_GROUPS, GROUPS, TTL_S, Cell, new_job, usage_totals
 from tests.integration.script_faults import INJECTED
 
 T = TypeVar("T")
@@ -133,13 +133,14 @@ class Ledger:
             if answer is CommitAnswer.KEPT and lease.member in self._seen:
                 require(self._seen[lease.member].output == body, f"the result of {lease.member} is another's")
 
-    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0) -> None:
+    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0, outgrown_bytes: int = 0) -> None:
         """End attempts without a result."""
-        self._settle(leases, lambda: self.cell.fail(leases, backoff_ms=backoff_ms))
+        self._settle(leases, lambda: self.cell.fail(leases, backoff_ms=backoff_ms, outgrown_bytes=outgrown_bytes))
 
-    def release(self, leases: Sequence[Lease], *, reason: Reason | None = None) -> None:
+    def release(self, leases: Sequence[Lease], *, reason: Reason | None = None, outgrown_bytes: int = 0) -> None:
         """Give jobs back."""
-        self._attempt(lambda: self.cell.run(self.cell.store.release(leases, reason=reason)))
+        release = self.cell.store.release(leases, reason=reason, outgrown_bytes=outgrown_bytes)
+        self._attempt(lambda: self.cell.run(release))
 
     def cancel(self, member: str) -> None:
         """Cancel a job."""
@@ -363,17 +364,17 @@ class Ledger:
         """Everything about all jobs in one round trip."""
         store, keys = self.cell.store, self.cell.keys
         tenants = sorted({member.partition("/")[0] for member in members})
-        queues = [(group, tenant) for group in GROUPS for tenant in tenants]
+        queues = [(group, tenant) for group in ALL_GROUPS for tenant in tenants]
         ops: list[RedisOp[Any]] = [store.read(member) for member in members]
         ops += [store.output(member) for member in members]
-        ops += [_range(keys.leases), _range(keys.delayed), *(_range(keys.turn(group)) for group in GROUPS)]
+        ops += [_range(keys.leases), _range(keys.delayed), *(_range(keys.turn(group)) for group in ALL_GROUPS)]
         ops += [_range(keys.ready(group, tenant)) for group, tenant in queues]
         answers = self.cell.run_all(ops)
 
         count = len(members)
         jobs, outputs, (leases, delayed, *rest) = answers[:count], answers[count : 2 * count], answers[2 * count :]
-        turns = dict(zip(GROUPS, rest, strict=False))
-        heads = zip(queues, rest[len(GROUPS) :], strict=True)
+        turns = dict(zip(ALL_GROUPS, rest, strict=False))
+        heads = zip(queues, rest[len(ALL_GROUPS) :], strict=True)
         waiting = {m for (group, tenant), ready in heads if tenant in turns[group] for m in ready} | delayed
         for member, job in zip(members, jobs, strict=True):
             require(job or self._may_be_gone(member), f"{member} was accepted and is gone")
@@ -398,7 +399,7 @@ def _state_of(key: str) -> RedisOp[str]:
 
 
 def _is_led_to(job: Job, output: bytes | None, waiting: set[str], leases: set[str]) -> bool:
-    assert group_of(job.ref, job.tier) in GROUPS
+    assert group_of(job.ref, job.tier) in ALL_GROUPS
     if job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
         return output is not None
     if job.status.is_terminal:

@@ -12,7 +12,7 @@ from headrace.store_records import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState, delivery_id_of
-from tests.integration.script_cell import REF, Cell
+from tests.integration.script_cell import OUTGROWN, REF, Cell
 from tests.integration.script_faults import stopped
 from tests.integration.script_ledger import WITH_STARTS, Ledger
 
@@ -152,6 +152,13 @@ def releasing_for_a_reason(ledger: Ledger) -> Act:
     return lambda: ledger.release(leases, reason=Reason.PREEMPTED)
 
 
+def releasing_to_larger_workers(ledger: Ledger) -> Act:
+    ledger.submit("running")
+    ledger.submit("claimed")
+    leases = ledger.take(jobs=1, start=True) + ledger.take()
+    return lambda: ledger.release(leases, outgrown_bytes=OUTGROWN)
+
+
 def failing(ledger: Ledger) -> Act:
     ledger.submit("last", max_attempts=1, deadline_ms=ledger.cell.now_ms() + 60_000)
     ledger.submit("again", max_attempts=2)
@@ -160,6 +167,14 @@ def failing(ledger: Ledger) -> Act:
     leases = ledger.take(jobs=3, start=True) + ledger.take()
     ledger.cancel("default/canceled")
     return lambda: ledger.fail(leases)
+
+
+def failing_for_a_larger_worker(ledger: Ledger) -> Act:
+    ledger.submit("last", max_attempts=1)
+    ledger.submit("again")
+    ledger.submit("unstarted")
+    leases = ledger.take(jobs=2, start=True) + ledger.take()
+    return lambda: ledger.fail(leases, outgrown_bytes=OUTGROWN)
 
 
 def failing_with_backoff(ledger: Ledger) -> Act:
@@ -397,8 +412,8 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "start": [starting, starting_what_is_told],
     "renew": [renewing],
     "commit": [committing, committing_what_was_told],
-    "release": [releasing, releasing_for_a_reason],
-    "fail": [failing, failing_with_backoff],
+    "release": [releasing, releasing_for_a_reason, releasing_to_larger_workers],
+    "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
     "erase": [erasing_what_waits, erasing_what_runs, erasing_what_has_ended],
     "amend": [amending_what_waits, amending_what_is_delayed],

@@ -22,7 +22,7 @@ from headrace.tiers import Tier
 from scheduler import fleet
 from scheduler.loop import Scheduler
 from scheduler.metrics import STATS, SchedulerCollector
-from tests.integration.script_cell import REF, Cell
+from tests.integration.script_cell import OUTGROWN, REF, Cell
 from workers.frames import PassReport
 from workers.metrics import CourierCollector, WorkerCollector, WorkerFigures
 from workers.tally import Tally
@@ -158,6 +158,19 @@ def test_the_scheduler_shows_what_waits_and_what_was_done(scheduler: SchedulerCo
     assert seen[f"headrace_job_service_seconds_sum{queue}"] == 1.5
     assert seen["headrace_redis_up"] == 1
     assert seen["headrace_redis_memory_bytes"] > 100_000
+
+
+def test_what_has_outgrown_a_size_of_workers_is_shown_with_the_others_of_its_queue(
+    scheduler: SchedulerCollector, cell: Cell
+) -> None:
+    cell.submit("a")
+    cell.fail(cell.take_and_start(), outgrown_bytes=OUTGROWN)
+    cell.submit("b")
+
+    seen = values(scheduler)
+
+    queue = f"{{{REF}}}{{standard}}"
+    assert (seen[f"headrace_queue_depth{queue}"], seen[f"headrace_jobs_accepted_total{queue}"]) == (2, 2)
 
 
 def test_the_scheduler_shows_workers_objectives_and_incidents(

@@ -215,9 +215,9 @@ def test_suspects_are_told_from_others(rig: Rig) -> None:
 
 def test_a_load_comes_before_everything_and_nothing_comes_after_the_end(rig: Rig) -> None:
     rig.put("a")
-    rig.inbox.put([Frame.LOAD, "other@3", b"state"])
+    rig.inbox.put([Frame.LOAD, "other@3", b"state", True])
 
-    assert Load("other@3", b"state") == rig.inbox.take(rig.models.limits)
+    assert Load("other@3", b"state", spares=True) == rig.inbox.take(rig.models.limits)
     assert rig.inbox.has_more
     rig.inbox.put([Frame.FINISH])
     rig.put("b", first_slot=1)
@@ -293,7 +293,7 @@ def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
 
     monkeypatch.setattr(rig.models, "load", noting)
 
-    child._load(REF, b"")
+    child._load(Load(REF, b""))
 
     assert [None] == beside
     assert {} == vars(rig.runtime)
@@ -307,7 +307,7 @@ def test_a_version_that_cannot_be_loaded_anew_is_gone_and_the_parent_is_told_wha
     child = Child(up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
     monkeypatch.setattr(Runtime, "load", classmethod(lambda *_, **__: 1 / 0))
 
-    child._load(REF, b"")
+    child._load(Load(REF, b""))
 
     [[kind, ref, error, used_bytes]] = rig.told()
     assert (Frame.REFUSED, REF, "ZeroDivisionError: division by zero") == (kind, ref, error)

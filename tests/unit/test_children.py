@@ -15,6 +15,7 @@ from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits, ExecutorListener
 from workers.job_path import JobPath, PathParts
 from workers.loop import SelectorLoop
+from workers.passing_on import PassingOn
 from workers.residency import NOTHING, Footprint, Plan, Residency
 from workers.separation import Separation
 from workers.view import NoView
@@ -50,6 +51,9 @@ class Worker:
             policy=ClaimPolicy(lead_s=0.0, most_bytes=MB),
             residency=self.residency,
             costs=CostStates(wire=wire, keys=store.keys, device="cpu", on_answer=lambda: None),
+            passing_on=PassingOn(
+                wire=wire, store=store, size_bytes=0, tiers=(), has_larger=lambda _: False, result_ttl_s=60
+            ),
             view=NoView(),
         )
         self.path = JobPath(parts=parts, on_room=lambda: None, on_models=lambda: None)

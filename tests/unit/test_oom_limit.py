@@ -118,3 +118,43 @@ def test_the_processor_has_a_mark() -> None:
 def test_what_is_no_limit_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"limit|JSON|expected|EOF|unexpected"):
         OomLimit.from_bytes(raw)
+
+
+# --- one item alone
+
+
+def test_what_costs_as_much_as_an_item_that_failed_alone_is_too_large() -> None:
+    limit = OomLimit()
+
+    limit.item_failed(50)
+    limit.item_failed(70)
+
+    assert 50 == limit.alone
+
+
+def test_an_item_that_fails_though_larger_ones_went_through_says_nothing_of_others() -> None:
+    limit = OomLimit()
+    limit.items_passed(60)
+
+    limit.item_failed(50)
+
+    assert math.inf == limit.alone
+
+
+def test_one_as_large_that_goes_through_shows_that_it_was_not_for_its_cost() -> None:
+    limit = OomLimit()
+    limit.item_failed(50)
+
+    limit.items_passed(50)
+
+    assert math.inf == limit.alone
+
+
+def test_what_is_too_large_alone_is_forgotten_on_another_device() -> None:
+    limit = OomLimit()
+    limit.be_on(GPU)
+    limit.item_failed(50)
+
+    limit.be_on(GPU._replace(memory_bytes=160 * GIB))
+
+    assert math.inf == limit.alone

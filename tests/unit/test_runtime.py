@@ -303,3 +303,35 @@ def test_the_runtime_imports_neither_torch_nor_numpy() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert shown.stdout.strip() == "[]"
+
+
+GREEDY = """
+class M(Model, max_batch=4):
+    def cost(self, item: int): return item
+    def forward(self, batch: list[int]) -> list[int]:
+        if max(batch) > 5: raise MemoryError
+        return batch
+"""
+
+
+def test_what_would_run_out_of_memory_is_spared_that_if_another_worker_can_run_it(load: Load) -> None:
+    runtime = load(GREEDY)
+    runtime.spares = True
+
+    assert [1, "<oom>", 2] == ends(runtime, 1, 7, 2)
+    assert ["<None>", 3, "<oom>"] == ends(runtime, 8, 3, 6)
+    assert ["<None>", "<None>"] == ends(runtime, 8, 6)
+
+
+def test_where_nobody_else_can_run_it_it_is_tried(load: Load) -> None:
+    runtime = load(GREEDY)
+
+    assert ["<oom>", "<oom>"] == ends(runtime, 7, 7)
+
+
+def test_items_without_costs_of_their_own_are_never_spared(load: Load) -> None:
+    runtime = load(GREEDY.replace("    def cost(self, item: int): return item\n", ""))
+    runtime.spares = True
+
+    assert ["<oom>"] == ends(runtime, 7)
+    assert [1] == ends(runtime, 1)

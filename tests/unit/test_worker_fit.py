@@ -5,7 +5,7 @@ import pytest
 from headrace.model_ref import ModelRef
 from headrace.settings import WorkerClass
 from headrace.tiers import Tier
-from headrace.worker_fit import NOTHING, Needs, misfit, nowhere
+from headrace.worker_fit import NOTHING, Needs, has_larger, misfit, nowhere
 from scheduler.demand import Source, demands, home_of
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 
@@ -21,6 +21,8 @@ CLASSES = {"large": LARGE, "small": SMALL}
         (NOTHING, ""),
         (Needs(memory_bytes=4 * GB), ""),
         (Needs(memory_bytes=5 * GB), "needs 5,000 MB, and there are 4,000 MB"),
+        (Needs(outgrown_bytes=3 * GB), ""),
+        (Needs(outgrown_bytes=4 * GB), "has outgrown 4,000 MB, and there are 4,000 MB"),
         (Needs(device="cuda"), "runs on cuda only, and the device is cpu"),
         (Needs(labels=("nvlink", "eu")), "needs a worker with the label eu and nvlink"),
     ],
@@ -41,6 +43,8 @@ def test_a_class_without_a_limit_takes_any_size() -> None:
         (Needs(device="cuda"), "large"),
         (Needs(labels=("nvlink",)), "large"),
         (Needs(memory_bytes=500 * GB), None),
+        (Needs(outgrown_bytes=4 * GB), "large"),
+        (Needs(outgrown_bytes=60 * GB), None),
     ],
 )
 def test_the_cheapest_class_that_a_model_fits_is_scaled_for_it(needs: Needs, home: str | None) -> None:
@@ -64,3 +68,23 @@ def test_what_no_class_can_run_has_a_reason_for_each_and_what_one_can_has_none()
     )
     assert "" == nowhere(CLASSES, "cat", Tier.STANDARD, Needs(device="cuda"))
     assert "" == nowhere({}, "cat", Tier.STANDARD, Needs(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "changes", "is_there"),
+    [
+        (4 * GB, {}, True),
+        (60 * GB, {}, False),
+        (0, {}, False),
+        (4 * GB, {"models": ("dog",)}, False),
+        (4 * GB, {"tiers": (Tier.SPOT,)}, False),
+        (4 * GB, {"min_workers": 0, "max_workers": 0}, False),
+        (4 * GB, {"memory_bytes": 0}, True),
+    ],
+)
+def test_a_job_is_passed_on_only_to_a_larger_class_that_would_run_it(
+    size_bytes: int, changes: dict[str, object], is_there: bool
+) -> None:
+    classes = {"small": SMALL, "large": LARGE.model_copy(update=changes)}
+
+    assert is_there == has_larger(classes, size_bytes, "cat", Tier.STANDARD, NOTHING)

@@ -1,0 +1,144 @@
+"""Jobs that have outgrown a size of workers: only larger ones claim them, whatever else becomes of them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from headrace.jobs import JobStatus, Reason
+from headrace.keys import group_of
+from headrace.store_records import CommitAnswer, Swept
+from headrace.tiers import Tier
+from tests.integration.script_cell import ALL_GROUPS, GROUPS, OUTGROWN, REF, Cell
+
+MEMBER = "default/j1"
+LARGER = group_of(REF, Tier.STANDARD, OUTGROWN)
+
+
+@pytest.fixture
+def outgrown(cell: Cell) -> Cell:
+    """A job that ran out of memory once waits, and an ordinary one behind it."""
+    cell.submit("j1")
+    cell.fail(cell.take_and_start(), outgrown_bytes=OUTGROWN)
+    cell.submit("j2")
+    return cell
+
+
+def claimed(cell: Cell, *groups: str) -> list[str]:
+    return [job.member for job in cell.claim(groups=groups).jobs]
+
+
+def test_a_job_that_ran_out_of_memory_is_charged_and_waits_for_a_larger_worker(outgrown: Cell) -> None:
+    job = outgrown.job(MEMBER)
+
+    assert (JobStatus.QUEUED, 1, OUTGROWN) == (job.status, job.attempts, job.outgrown_bytes)
+    assert Reason.NEEDS_LARGER_WORKER == job.reason
+    assert (["default/j2"], [MEMBER]) == (outgrown.ready(), outgrown.ready(LARGER))
+
+
+def test_others_pass_it_by_and_a_larger_worker_takes_it_first(outgrown: Cell) -> None:
+    assert ["default/j2"] == claimed(outgrown, *GROUPS)
+
+    outgrown.submit("j3")
+
+    assert [MEMBER, "default/j3"] == claimed(outgrown, *ALL_GROUPS)
+
+
+def test_larger_workers_are_rung_for(cell: Cell) -> None:
+    cell.submit("j1")
+
+    cell.fail(cell.take_and_start(), outgrown_bytes=OUTGROWN)
+
+    assert 1 == cell.rings(LARGER)
+    assert LARGER in cell.run(cell.store.groups())
+
+
+def test_without_an_attempt_left_it_has_failed(cell: Cell) -> None:
+    cell.submit("j1", max_attempts=1)
+
+    assert [CommitAnswer.KEPT] == cell.fail(cell.take_and_start(), outgrown_bytes=OUTGROWN)
+
+    assert JobStatus.FAILED is cell.status(MEMBER)
+    assert [] == claimed(cell, *ALL_GROUPS)
+
+
+def test_what_was_not_run_is_given_to_larger_workers_uncharged(cell: Cell) -> None:
+    cell.submit("j1")
+
+    cell.run(cell.store.release(cell.take(), reason=Reason.NEEDS_LARGER_WORKER, outgrown_bytes=OUTGROWN))
+
+    job = cell.job(MEMBER)
+    assert (0, OUTGROWN, "needs_larger_worker") == (job.attempts, job.outgrown_bytes, job.reason)
+    assert [] == claimed(cell, *GROUPS)
+    assert [MEMBER] == claimed(cell, *ALL_GROUPS)
+
+
+def given_back(cell: Cell) -> None:
+    cell.run(cell.store.release(cell.take(jobs=1)))
+
+
+def reaped(cell: Cell) -> None:
+    cell.take(jobs=1)
+    cell.lapse_leases()
+    cell.reap()
+
+
+def failed_otherwise(cell: Cell) -> None:
+    cell.fail(cell.take(jobs=1))
+
+
+def tried_again_later(cell: Cell) -> None:
+    cell.fail(cell.take(jobs=1), backoff_ms=60_000)
+    cell.lapse_delays()
+    cell.run(cell.store.promote(limit=10))
+
+
+def lost_from_the_set(cell: Cell) -> None:
+    cell.redis.delete(cell.keys.ready(LARGER, "default"), cell.keys.turn(LARGER))
+    assert Swept(0, 0, 1) == cell.sweep()
+
+
+@pytest.mark.parametrize("happens", [given_back, reaped, failed_otherwise, tried_again_later, lost_from_the_set])
+def test_however_it_comes_back_it_stays_with_larger_workers(outgrown: Cell, happens: Callable[[Cell], None]) -> None:
+    happens(outgrown)
+
+    assert (["default/j2"], [MEMBER]) == (outgrown.ready(), outgrown.ready(LARGER))
+    assert Swept(0, 0, 0) == outgrown.sweep()
+
+
+def canceled(cell: Cell) -> None:
+    assert JobStatus.CANCELED is cell.cancel(MEMBER)
+
+
+def erased(cell: Cell) -> None:
+    assert "erased" == cell.erase(MEMBER)
+
+
+def expired(cell: Cell) -> None:
+    cell.amend(MEMBER, deadline_ms=cell.now_ms() + 60_000)
+    cell.pass_deadlines(MEMBER)
+    cell.expire()
+
+
+@pytest.mark.parametrize("happens", [canceled, erased, expired])
+def test_its_end_leaves_nothing_behind(outgrown: Cell, happens: Callable[[Cell], None]) -> None:
+    happens(outgrown)
+
+    assert 0 == outgrown.redis.exists(outgrown.keys.ready(LARGER, "default"), outgrown.keys.turn(LARGER))
+    assert ["default/j2"] == claimed(outgrown, *ALL_GROUPS)
+
+
+def test_in_another_tier_it_still_waits_for_a_larger_worker(outgrown: Cell) -> None:
+    assert "amended" == outgrown.amend(MEMBER, tier=Tier.SPOT)
+
+    assert ([], [MEMBER]) == (outgrown.ready(LARGER), outgrown.ready(group_of(REF, Tier.SPOT, OUTGROWN)))
+
+
+def test_what_is_urgent_keeps_its_lane_on_larger_workers(cell: Cell) -> None:
+    cell.submit_many(8, tier=Tier.STANDARD)
+    cell.submit("urgent", tier=Tier.PRIORITY)
+    cell.fail(cell.take_and_start(jobs=1), outgrown_bytes=OUTGROWN)
+    cell.redis.zadd(cell.keys.ready(group_of(REF, Tier.PRIORITY, OUTGROWN), "default"), {"default/urgent": 1e15})
+
+    found = [job.member for job in cell.claim(groups=ALL_GROUPS, jobs=4).jobs]
+
+    assert "default/urgent" == found[0]
