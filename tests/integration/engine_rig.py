@@ -49,7 +49,7 @@ class EngineRig:
     def __init__(
         self,
         worker_class: WorkerClass | None = None,
-        name: str = "on-demand",
+        name: str = "w",
         /,
         *,
         url: str,
@@ -67,7 +67,7 @@ class EngineRig:
         self.keys = keys
         self.loop = SelectorLoop()
         self.worker_class = worker_class or WorkerClass()
-        identity = WorkerIdentity(id=f"{name}-{keys.cell}", class_name=name, worker_class=self.worker_class)
+        identity = WorkerIdentity(id=f"{name}-{keys.cell}", class_name="on-demand", worker_class=self.worker_class)
         self.engine = JobEngine(settings=self.settings, identity=identity, view=NoView())
 
     def push(self, name: str = "obedient", source: str = SOURCE) -> ModelRef:

@@ -44,11 +44,12 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
     cell.run(cell.store.promote(limit=1))
     at_risk = Hastening(group_of(LONGEST_MODEL, Tier.SPOT), Tier.PRIORITY, 1, 0.0, far, 0.0)
     cell.run(cell.store.hasten([at_risk], cursor=0, limit=10, most=10))
-    groups = [group_of(LONGEST_MODEL, Tier.PRIORITY)]
+    outgrown = 10**15
+    groups = [group_of(LONGEST_MODEL, Tier.PRIORITY), group_of(LONGEST_MODEL, Tier.PRIORITY, outgrown)]
 
     leases = [lease.lease for lease in cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9).jobs]
     cell.run(cell.store.start(leases))
-    cell.run(cell.store.fail([Failure(leases[0], Cause.MODEL, 0, b"{}")], result_ttl_s=TTL_S))
+    cell.run(cell.store.fail([Failure(leases[0], Cause.OOM, 0, b"{}", outgrown)], result_ttl_s=TTL_S))
     cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9)
     cell.lapse_leases()
     cell.reap()
