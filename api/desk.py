@@ -18,6 +18,7 @@ from headrace.endpoints import ENDS, Event, letters_of
 from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound, JobNotWaiting
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
+from headrace.model_moves import ModelMove, read_moves
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.server_clock import ServerClock, ask_time
@@ -418,6 +419,13 @@ class JobDesk:
     async def past(self, job: Job) -> list[PastAttempt]:
         """Its attempts that came to no result."""
         return await self._run(self._store.past(job.member))
+
+    async def moves(self, job: Job) -> list[ModelMove]:
+        """What was loaded and unloaded for it while it waited."""
+        first_ms, last_ms = job.ready_ms or job.created_ms, job.started_ms or job.ended_ms
+        is_over = last_ms is not None and (job.claimed_ms is None or last_ms >= job.claimed_ms)
+        op = read_moves(self._store.keys, str(job.ref), first_ms=first_ms, last_ms=last_ms if is_over else None)
+        return await self._run(op)
 
     async def browse(self, score: float, after: str, *, limit: int) -> list[Browsed]:
         """The tenant's jobs that came at `score` or earlier, the newest first; with `after` those after that job."""

@@ -1,18 +1,23 @@
 """How callers see a job, a queue, a worker and a model."""
 
-from collections.abc import Sequence
-from typing import Any
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import orjson
 
 from api.estimates import Waiting, queue_document
 from headrace.api_keys import ApiKey
 from headrace.jobs import ERROR_CODES, Job, JobStatus, NewJob, Reason
+from headrace.model_moves import ModelMove
 from headrace.presence import WorkerPresence
 from headrace.store_records import PastAttempt
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
 from registry.served import ServedModel
+
+#: When (Unix milliseconds), what, and a sentence about it if there is one.
+_Step: TypeAlias = tuple[int, str, str | None]
 
 
 def job_document(
@@ -53,10 +58,13 @@ def job_document(
     return document
 
 
-def timeline_document(job: Job, past: Sequence[PastAttempt] = ()) -> dict[str, Any]:
-    """What happened to a job and when, and what it cost: its last attempt, and those before that came to no result."""
+def timeline_document(job: Job, past: Sequence[PastAttempt] = (), moves: Sequence[ModelMove] = ()) -> dict[str, Any]:
+    """What happened to a job and when, and what it cost: its last attempt, and those before that came to no result.
+
+    Between its own steps stand the loads that it waited for.
+    """
     ready_ms = job.ready_ms or job.created_ms
-    steps = [
+    steps: list[tuple[str, int | None]] = [
         ("accepted", job.created_ms),
         ("ready", ready_ms),
         ("hastened", job.hastened_ms),
@@ -67,7 +75,7 @@ def timeline_document(job: Job, past: Sequence[PastAttempt] = ()) -> dict[str, A
     return {
         "id": job.id,
         "status": job.status,
-        "steps": [{"step": name, "at": rfc3339(at_ms)} for name, at_ms in steps if at_ms is not None],
+        "steps": _steps(steps, moves),
         "waits": {
             "scheduled_ms": ready_ms - job.created_ms,
             "queue_ms": _between(ready_ms, job.claimed_ms or job.started_ms),
@@ -84,6 +92,20 @@ def timeline_document(job: Job, past: Sequence[PastAttempt] = ()) -> dict[str, A
         "model": {"name": job.ref.name, "version": job.ref.version},
         "tier": job.tier,
     }
+
+
+def _steps(own: Iterable[tuple[str, int | None]], moves: Iterable[ModelMove]) -> list[dict[str, Any]]:
+    """All steps in their order."""
+    of_job: list[_Step] = [(at_ms, name, None) for name, at_ms in own if at_ms is not None]
+    of_model: list[_Step] = [(move.at_ms, move.kind, move.sentence) for move in moves]
+    both = heapq.merge(of_job, of_model, key=_moment)
+    return [{"step": name, "at": rfc3339(at_ms), "detail": detail} for at_ms, name, detail in both]
+
+
+def _moment(step: _Step) -> tuple[int, int]:
+    """When it was; in one millisecond a load comes after its job's arrival and before its claim."""
+    at_ms, name, detail = step
+    return at_ms, 0 if name in ("accepted", "ready") else 1 if detail else 2
 
 
 def _past_attempt(attempt: PastAttempt) -> dict[str, Any]:

@@ -209,9 +209,11 @@ class TimelineStep(_Shape):
 
     step: str = Field(
         description="`accepted`, `ready`, `hastened` (moved from the spot tier for its deadline), `claimed`, `started`,"
-        " or the state that it ended in."
+        " or the state that it ended in; of its model version while it waited `model_loading`, `model_loaded`,"
+        " `model_refused`, `model_unloaded`."
     )
     at: AwareDatetime
+    detail: str | None = Field(description="A sentence about what was loaded or unloaded, and on which worker.")
 
 
 class TimelineWaits(_Shape):

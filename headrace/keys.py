@@ -249,6 +249,10 @@ class Keys:
         """String: what was learned of a version's speed on a type of device (JSON), gone when nobody runs it."""
         return f"{self.prefix}costs:{ref}:{device_type}"
 
+    def model_moves(self, ref: str) -> str:
+        """Stream: what workers loaded and unloaded of a version, or for it, gone after a day."""
+        return f"{self.prefix}moves:{ref}"
+
     @property
     def warm(self) -> str:
         """Sorted set: model versions that somebody wants loaded, jobs or not, by when that ends (ms)."""

@@ -11,7 +11,7 @@ and Flower see of it, `control` what remote control does to it (`offer`: which j
 process.
 `submit_task` (with `submit_desk`) takes jobs from Celery producers, and `task_results` tells them the ends.
 `residency` decides which models stay loaded where they do not all fit (`model_choice`: which of the others is worth a
-load, `eviction`: which makes way for it, `backlog_look`: what waits for them).
+load, `eviction`: which makes way for it, `backlog_look`: what waits for them, `move_log`: tells what it did).
 `device_lease` gives each worker a GPU of its own (`devices`: of which ones).
 `preemption` looks for the notice that the machine is taken away, and `grace` says how long a pass may still take.
 `start_stages` tells where the time of a start went.

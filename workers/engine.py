@@ -40,6 +40,7 @@ from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
 from workers.loop import Loop, SelectorLoop
 from workers.metrics import WorkerCollector, WorkerFigures, render_of
+from workers.move_log import MoveLog
 from workers.nested_loop import NestedLoop
 from workers.offer import Offer
 from workers.passing_on import PassingOn
@@ -154,6 +155,7 @@ class JobEngine:
             residency=self._make_residency(),
             costs=costs,
             passing_on=self._make_passing_on(),
+            moves=MoveLog(wire=self.wire, keys=self._store.keys, worker=self._identity.id),
             view=view,
         )
         return JobPath(parts=parts, on_room=lambda: self._look_again(), on_models=self._models_changed)

@@ -24,6 +24,7 @@ from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
+from workers.move_log import MoveLog
 from workers.passing_on import PassingOn, TooLarge
 from workers.residency import NOTHING, Footprint, Residency
 from workers.run_limits import RunLimits
@@ -49,6 +50,7 @@ class PathParts:
     residency: Residency
     costs: CostStates
     passing_on: PassingOn
+    moves: MoveLog
     view: JobView
 
 
@@ -73,7 +75,7 @@ class JobPath:
         self._circuit = Circuit()
         self.clock = ForwardClock()
         self.costs = parts.costs
-        self._passing_on = parts.passing_on
+        self._passing_on, self._moves = parts.passing_on, parts.moves
         self.trial = Trial(
             wire=self._wire,
             store=self._store,
@@ -259,6 +261,7 @@ class JobPath:
             self._children.unload(ref)
         for ref in plan.load:
             self.models.begin_load(ref)
+            self._moves.loading(ref)
             self._children.load(ref, self.costs[ref], spares=self._passing_on.can_all(ref))
         if plan != NOTHING or closed != self.residency.leaving:
             self._on_models()
@@ -274,6 +277,7 @@ class JobPath:
         log.info("%s made way for others; the models use %.0f MB", ref, used_bytes / 1e6)
         self.residency.unloaded(ref, used_bytes=used_bytes, process=self._children.process_of(ref))
         self.tally.of(ref).unloads += 1
+        self._moves.made_way(ref, self.residency.coming or "")
         self.load_due()
 
     def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
@@ -282,6 +286,7 @@ class JobPath:
         process = self._children.process_of(ref)
         self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic(), process=process)
         self.tally.of(ref).load_s.add(footprint.load_s)
+        self._moves.loaded(ref, footprint.load_s)
         waiting = [held for held in self.held.all() if held.ref == ref]
         self._send([held for held in waiting if held.slot not in self.held.suspects])
         self.trial.proceed()
@@ -290,6 +295,7 @@ class JobPath:
     def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
         """A version cannot run here: give back what waits for it."""
         log.error("%s cannot be loaded: %s", ref, error)
+        self._moves.refused(ref, error)
         self.models.refused(ref, error, time.monotonic())
         process = self._children.process_of(ref)
         self.residency.refused(ref, used_bytes=used_bytes, now=time.monotonic(), process=process)

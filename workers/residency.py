@@ -58,7 +58,7 @@ class Residency:
         self._job_s: dict[str, float] = {}
         self._asked: frozenset[str] = frozenset()
         #: For whom room is made, and who makes it.
-        self._coming: str | None = None
+        self.coming: str | None = None
         self.leaving: set[str] = set()
         #: What was ordered and has not happened yet.
         self._moving: set[str] = set()
@@ -96,7 +96,7 @@ class Residency:
         self._footprints[ref] = footprint
         self._used[process] = used_bytes
         self._eviction.loaded(ref, size_bytes=footprint.size_bytes, load_s=footprint.load_s, now=now)
-        self._coming = None if self._coming == ref else self._coming
+        self.coming = None if self.coming == ref else self.coming
         self._moving.discard(ref)
         self._rest(footprint.load_s, now)
 
@@ -114,7 +114,7 @@ class Residency:
         self._used[process] = used_bytes
         self.leaving.discard(ref)
         self._eviction.gone(ref)
-        self._coming = None if self._coming == ref else self._coming
+        self.coming = None if self.coming == ref else self.coming
         self._moving.discard(ref)
         self._rest(self.footprint(ref).load_s, now)
 
@@ -130,7 +130,7 @@ class Residency:
             self.leaving.discard(ref)
             self._moving.discard(ref)
             self._known.discard(ref)
-        self._coming = None if self._coming in refs else self._coming
+        self.coming = None if self.coming in refs else self.coming
         self._rests_until = -math.inf
 
     # --- what to do
@@ -189,7 +189,7 @@ class Residency:
         return self._work_s(ref) >= KAPPA * self.footprint(ref).load_s
 
     def _order(self, candidate: Candidate) -> tuple[bool, tuple[bool, float, float]]:
-        return candidate.ref != self._coming, candidate.order
+        return candidate.ref != self.coming, candidate.order
 
     def _admit(self, candidate: Candidate, busy: Collection[str], now: float) -> Plan | None:
         """Load it, make room for it, or None: others may be looked at."""
@@ -206,7 +206,7 @@ class Residency:
         if victims is None:
             # Whoever can wait no longer waits for those that may not go yet; others would take the room meanwhile.
             return NOTHING if candidate.must_come else None
-        self._coming, self.leaving = ref, set(victims)
+        self.coming, self.leaving = ref, set(victims)
         return self._let_go(busy)
 
     def _let_go(self, busy: Collection[str]) -> Plan:

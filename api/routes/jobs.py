@@ -176,7 +176,7 @@ async def timeline(request: Request, job_id: str) -> Response:
     """Show when a job was accepted, ready, claimed, started and ended, and what it took of its worker's time."""
     desk = desk_of(request)
     job = (await desk.see(job_id)).job
-    return _json(timeline_document(job, await desk.past(job)))
+    return _json(timeline_document(job, await desk.past(job), await desk.moves(job)))
 
 
 def _preference(request: Request) -> Preference:

@@ -8,6 +8,7 @@ import pytest
 
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
+from headrace.model_moves import ModelMove, MoveKind, note_move
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.store import JobStore
@@ -216,6 +217,33 @@ async def test_a_listed_job_tells_as_much_as_one_that_is_looked_at(api: httpx2.A
     listed = {job["links"]["self"]: job for job in (await api.get("/v1/jobs")).json()["jobs"]}
 
     assert [(await api.get(path)).json() for path in paths] == [listed[path] for path in paths]
+
+
+async def test_a_timeline_shows_what_was_loaded_while_the_job_waited_and_nothing_later(
+    api: httpx2.AsyncClient, worker: HandWorker, connection: SyncRedis, keys: Keys
+) -> None:
+    def note(kind: MoveKind, **more: Any) -> None:
+        connection.run_all(note_move(keys, "greeter@1", ModelMove(kind, "greeter@1", "w", **more)))
+
+    connection.client.xadd(keys.model_moves("greeter@1"), {"e": "garbage"}, id="1-1")
+    path = await submitted(api)
+    note(MoveKind.REFUSED, detail="no room")
+    note(MoveKind.LOADING)
+    note(MoveKind.LOADED, took_s=2.14)
+    [job] = worker.claim()
+    worker.start(job)
+    worker.succeed(job, b'"hello"')
+    connection.client.xadd(keys.model_moves("greeter@1"), {"e": "model_loading", "r": "late"}, id=f"{1 << 42}-1")
+
+    steps = (await api.get(f"{path}/timeline")).json()["steps"]
+
+    waited = ["model_refused", "model_loading", "model_loaded"]
+    assert ["accepted", "ready", *waited, "claimed", "started", "succeeded"] == [step["step"] for step in steps]
+    assert [
+        "greeter@1 could not be loaded on worker w: no room",
+        "loading greeter@1 on worker w",
+        "loaded greeter@1 on worker w: 2.1 s",
+    ] == [step["detail"] for step in steps if step["detail"]]
 
 
 async def test_a_timeline_tells_what_a_job_waited_for_and_what_it_cost(

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
+from headrace.model_moves import MoveKind, read_moves
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState
 from headrace.settings import WorkerClass
@@ -164,3 +165,26 @@ def test_a_model_that_asks_for_what_the_class_has_not_is_not_loaded_and_says_so(
     rig.run_until(lambda: rig.engine.presence().models[ref].state is ModelState.FAILED)
 
     assert "it needs a worker with the label nvlink" == rig.engine.presence().models[ref].error
+
+
+def test_what_was_loaded_and_unloaded_is_told_to_the_jobs_that_waited_for_it(start: Start) -> None:
+    rig = start(1)
+    refs = [str(rig.push(f"large-{i}", LARGE)) for i in range(2)]
+    rig.start()
+    rig.run_until(lambda: len(loaded(rig)) == 1)
+    [first] = loaded(rig)
+    [other] = {*refs} - {first}
+
+    [member] = rig.submit("a", ref=ModelRef.parse(other))
+    rig.finish(member)
+
+    created_ms, worker = rig.job(member).created_ms, rig.engine.presence().id
+    waited = read_moves(rig.keys, other, first_ms=created_ms, last_ms=rig.job(member).claimed_ms)
+    made_way, loading, is_loaded = rig.redis.run(waited)
+    assert f"{first} made way for {other} on worker {worker}" == made_way.sentence
+    assert f"loading {other} on worker {worker}" == loading.sentence
+    assert is_loaded.sentence.startswith(f"loaded {other} on worker {worker}: ")
+    of_first = rig.redis.run(read_moves(rig.keys, first, first_ms=0, last_ms=None))
+    kinds = [MoveKind.LOADING, MoveKind.LOADED, MoveKind.UNLOADED]
+    assert kinds == [move.kind for move in of_first]
+    assert 0 < rig.redis.client.ttl(rig.keys.model_moves(other)) <= 86_400

@@ -15,6 +15,7 @@ from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits, ExecutorListener
 from workers.job_path import JobPath, PathParts
 from workers.loop import SelectorLoop
+from workers.move_log import MoveLog
 from workers.passing_on import PassingOn
 from workers.residency import NOTHING, Footprint, Plan, Residency
 from workers.separation import Separation
@@ -42,7 +43,8 @@ class Worker:
         self.made: list[Unspawned] = []
         self.children = Children(make=self._make, separation=Separation())
         self.residency = Residency(budget_bytes=100 * MB)
-        wire, store = cast("Wire", None), JobStore(Keys(cell="unit"))
+        wire = Wire(url="redis://127.0.0.1:1", on_lost=lambda _: None)
+        store = JobStore(Keys(cell="unit"))
         parts = PathParts(
             wire=wire,
             store=store,
@@ -54,6 +56,7 @@ class Worker:
             passing_on=PassingOn(
                 wire=wire, store=store, size_bytes=0, tiers=(), has_larger=lambda _: False, result_ttl_s=60
             ),
+            moves=MoveLog(wire=wire, keys=store.keys, worker="w"),
             view=NoView(),
         )
         self.path = JobPath(parts=parts, on_room=lambda: None, on_models=lambda: None)

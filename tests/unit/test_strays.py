@@ -20,6 +20,7 @@ OF_ONE_JOB = {
         "delivery",
         "device",
         "costs",
+        "model_moves",
         "usage",
     ),
 }
