@@ -46,7 +46,7 @@ faults: setup  ## kill, freeze and cut off processes at every step (about 20 min
 	@$(BIN)/python -m pytest tests/faults -m faults
 
 fuzz: setup  ## ten minutes of requests made up from the OpenAPI document (SECONDS=600)
-	@$(BIN)/python -m pytest tests/contract/test_api_fuzzed.py --fuzz-time=$(or $(SECONDS),600)
+	@$(BIN)/python -m pytest tests/contract/test_api_fuzzed.py -rP --fuzz-time=$(or $(SECONDS),600)
 
 canary: setup  ## the tests of Celery's side against the newest Celery that pip finds; allowed to fail, loudly
 	@$(PYTHON) -m venv --clear $(CANARY)

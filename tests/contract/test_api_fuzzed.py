@@ -28,6 +28,8 @@ from tests.contract.keyring import Keyring
 _SEED = 1
 _EXAMPLES = 75
 _LIMIT_S = 420
+#: The seed, how many requests there were, and what came of them.
+_SUMMARY_LINES = 25
 
 
 @pytest.fixture
@@ -98,5 +100,6 @@ def test_no_made_up_request_is_answered_with_a_fault_or_against_the_document(
         timeout=fuzz_time_s + _LIMIT_S,
     )
 
+    print(*done.stdout.splitlines()[-_SUMMARY_LINES:], sep="\n")  # noqa: T201 - what `make fuzz` shows
     assert done.returncode == 0, "\n".join(line[:800] for line in (done.stdout + done.stderr).splitlines())
     assert "Authentication failed" not in done.stdout, "the key was refused"
