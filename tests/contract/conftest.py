@@ -101,6 +101,7 @@ class Contract:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
+        self._validators: dict[str, Any] = {}
         self._paths = {re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + r"\Z"): path for path in document["paths"]}
 
     async def check(self, response: httpx2.Response) -> None:
@@ -118,8 +119,14 @@ class Contract:
         content = documented["content"][response.headers["content-type"].removesuffix("; charset=utf-8")]
         if "json" not in response.headers["content-type"]:
             return
-        schema = {"components": self._document["components"], **content["schema"]}
-        jsonschema_rs.validator_for(schema).validate(response.json())
+        self._validator(content["schema"]).validate(response.json())
+
+    def _validator(self, schema: dict[str, Any]) -> Any:
+        key = orjson.dumps(schema).decode()
+        if key not in self._validators:
+            whole = {"components": self._document["components"], **schema}
+            self._validators[key] = jsonschema_rs.validator_for(whole)
+        return self._validators[key]
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
         for pattern, template in self._paths.items():
@@ -159,9 +166,19 @@ async def started(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
+_contracts: list[Contract] = []
+
+
+def contract_of(app: FastAPI) -> Contract:
+    """What all applications hold to. To describe one takes longer than most tests do, so it is done once."""
+    if not _contracts:
+        _contracts.append(Contract(app.openapi()))
+    return _contracts[0]
+
+
 @asynccontextmanager
 async def calling(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    contract = Contract(app.openapi())
+    contract = contract_of(app)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app),
         base_url="http://api",
