@@ -18,6 +18,8 @@ from headrace.settings import WorkerClass
 from headrace.tiers import Tier
 
 _FRESH_S = 1.0
+#: While there is nobody, somebody may be on the way any moment.
+_EMPTY_S = 0.2
 #: A scheduler that has decided nothing for so long adds no workers.
 _DECIDES_S = 30.0
 #: Reasons that starting another worker could change.
@@ -101,7 +103,7 @@ class Roster:
 
 
 class Presences:
-    """Reads the roster when it is older than a second; who asks meanwhile shares the reading."""
+    """Reads the roster when it is older than a second, or empty; who asks meanwhile shares the reading."""
 
     def __init__(self, *, mux: Mux, keys: Keys, nowhere: Nowhere, classes: Mapping[str, WorkerClass]) -> None:
         self._mux = mux
@@ -130,7 +132,8 @@ class Presences:
         return self._roster
 
     def _is_fresh(self) -> bool:
-        return time.monotonic() - self._read_at < _FRESH_S
+        fresh_s = _FRESH_S if self._roster.workers else _EMPTY_S
+        return time.monotonic() - self._read_at < fresh_s
 
     async def _read_report(self) -> ScalingReport | None:
         """The scheduler's last decision; None if it decides no more, or never did."""
