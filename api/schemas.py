@@ -136,6 +136,27 @@ class DeliveryList(_Shape):
     deliveries: list[WebhookDelivery]
 
 
+class ListenedEvent(_Shape):
+    """An event as its receiver gets it, and how far its delivery was then."""
+
+    id: str = Field(description="Its `webhook-id`.")
+    type: str
+    url: str
+    status: DeliveryState
+    attempts: int
+    outcome: str | None
+    headers: dict[str, str] = Field(description="Of an attempt; one of the signatures is by the listener's secret.")
+    body: str
+
+
+class ListenedEvents(_Shape):
+    """Events that couriers began to tell."""
+
+    cursor: str = Field(description="`after` of the next request.")
+    secret: str = Field(description="Signs for listeners, beside the secrets that sign for receivers.")
+    events: list[ListenedEvent]
+
+
 class EndpointRecord(_Shape):
     """A registered receiver of webhooks."""
 

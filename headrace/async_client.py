@@ -251,6 +251,10 @@ class AsyncClient:
         """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
         return await self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
 
+    async def webhook_events(self, *, after: str | None = None, wait_s: float = 0, limit: int = 50) -> dict[str, Any]:
+        """What couriers began to tell after a `cursor`, each with `headers` and `body`; without one, where to begin."""
+        return await self._call(endpoint_calls.listen(after=after, wait_s=wait_s, limit=limit))
+
     async def webhook_endpoints(self) -> list[dict[str, Any]]:
         """The registered receivers of webhooks, the oldest first."""
         return await self._call(endpoint_calls.listing())

@@ -1,31 +1,25 @@
 """The commands about webhooks: what was delivered (from the API), and the secret that signs (from Redis)."""
 
-import itertools
-import threading
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
 import typer
 
+from headrace import cli_listen
 from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
+from headrace.cli_listen import Tenant, signing_secrets
+from headrace.cli_redis import RedisUrl
 from headrace.client import Client
-from headrace.delivery_store import DeliveryStore
 from headrace.endpoints import Event, Include
 from headrace.errors import InvalidInput
 from headrace.ids import DEFAULT_TENANT
-from headrace.keys import Keys
-from headrace.running import find_running
-from headrace.settings import get_settings
-from headrace.sync_redis import SyncRedis
-from headrace.webhook_listener import Arrival, listener
-from headrace.webhooks import ROTATION_S, DeliveryState, key_of
+from headrace.webhooks import ROTATION_S, DeliveryState
 
 app = typer.Typer(no_args_is_help=True, help="Who was told of the ends of jobs, and the secret that signs it.")
+cli_listen.add_commands(app)
 
 EndpointId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
-Tenant = Annotated[str, typer.Option(help="Whose webhooks.")]
-RedisUrl = Annotated[str, typer.Option("--redis", metavar="URL", help="Where Redis is.", show_default=False)]
 
 
 @app.command()
@@ -82,7 +76,7 @@ def secret(
     if now and not rotate:
         raise InvalidInput("--now goes with --rotate: headrace webhooks secret --rotate --now")
     keep_old_s = (0 if now else ROTATION_S) if rotate else None
-    secrets = _secrets(redis_url, tenant, keep_old_s)
+    secrets = signing_secrets(redis_url, tenant, keep_old_s)
     if as_json:
         typer.echo(orjson.dumps({"secret": secrets[0], "signing": secrets}))
         return
@@ -166,69 +160,6 @@ def forget(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> N
         print_json([{"id": endpoint_id}])
 
 
-@app.command()
-def listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8787,
-    secret: Annotated[
-        str, typer.Option(help="What signs, whsec_…; without it, Redis is asked.", envvar="HEADRACE_WEBHOOK_SECRET")
-    ] = "",
-    tenant: Tenant = DEFAULT_TENANT,
-    count: Annotated[int, typer.Option(min=0, help="End after so many; 0 goes on.")] = 0,
-    redis_url: RedisUrl = "",
-    as_json: AsJson = False,
-) -> None:
-    """Receive webhooks on this machine: print each event and whether its signature is right. Ctrl-C ends it."""
-    secrets = [secret] if secret else _secrets(redis_url, tenant)
-    keys, seen = [key_of(text) for text in secrets], threading.Semaphore(0)
-
-    def show(arrival: Arrival) -> None:
-        typer.echo(_arrival_json(arrival) if as_json else _arrival_line(arrival))
-        seen.release()
-
-    server = listener(port, keys=lambda: keys, show=show)
-    typer.echo(f"listening: --webhook http://127.0.0.1:{server.server_port}/", err=True)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        for _ in range(count) if count else itertools.count():
-            seen.acquire()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def _arrival_line(arrival: Arrival) -> str:
-    event = arrival.event if isinstance(arrival.event, dict) else {}
-    mark = f"REFUSED, {arrival.problem}" if arrival.problem else "signature ok"
-    shown = orjson.dumps(arrival.event, option=orjson.OPT_INDENT_2).decode()
-    return f"{arrival.event_id or '-'}  {event.get('type', '-')}  {mark}\n{shown}"
-
-
-def _arrival_json(arrival: Arrival) -> str:
-    document = {"id": arrival.event_id, "verified": not arrival.problem, "problem": arrival.problem or None}
-    return orjson.dumps({**document, "event": arrival.event}).decode()
-
-
-def _secrets(redis_url: str, tenant: str, keep_old_s: int | None = None) -> list[str]:
-    """The secrets that sign a tenant's webhooks, the newest first."""
-    connection = SyncRedis(url=redis_url or _redis_url())
-    store = DeliveryStore(Keys(cell=get_settings().cell))
-    from headrace.secret_box import box_of
-
-    secrets = connection.run(store.secrets(tenant, keep_old_s=keep_old_s, box=box_of(get_settings())))
-    connection.close()
-    return secrets
-
-
 def _row(delivery: Mapping[str, Any]) -> tuple[object, ...]:
     shown = (delivery[name] for name in ("url", "status", "attempts"))
     return delivery["id"], *shown, delivery["outcome"] or "", delivery["next_attempt"] or ""
-
-
-def _redis_url() -> str:
-    """What the settings say; if they say nothing, the Redis of the `headrace up` on this folder."""
-    settings = get_settings()
-    if "redis_url" not in settings.model_fields_set and (running := find_running(settings.data_dir)):
-        return running.redis_url
-    return settings.redis_url

@@ -274,6 +274,10 @@ class Client:
         """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
         return self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
 
+    def webhook_events(self, *, after: str | None = None, wait_s: float = 0, limit: int = 50) -> dict[str, Any]:
+        """What couriers began to tell after a `cursor`, each with `headers` and `body`; without one, where to begin."""
+        return self._call(endpoint_calls.listen(after=after, wait_s=wait_s, limit=limit))
+
     def webhook_endpoints(self) -> list[dict[str, Any]]:
         """The registered receivers of webhooks, the oldest first."""
         return self._call(endpoint_calls.listing())

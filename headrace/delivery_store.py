@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from headrace.errors import InvalidInput
 from headrace.jobs import Job
 from headrace.keys import Keys
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
-from headrace.webhooks import Delivery, DeliveryState, DueDelivery, Earlier, new_secret
+from headrace.webhooks import Delivery, DeliveryState, DueDelivery, Earlier, delivery_of, event_id_of, new_secret
 
 log = logging.getLogger("headrace.deliveries")
 
@@ -32,6 +32,41 @@ class ClaimedDeliveries(NamedTuple):
     due: list[DueDelivery]
     #: Milliseconds until the next one is due; 0 if none waits.
     come_back_ms: int
+
+
+class Place(NamedTuple):
+    """Where a listener is among a tenant's deliveries, which stand by their first attempts."""
+
+    at_ms: int
+    #: Of the last one seen; empty if none was.
+    delivery_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.at_ms}.{event_id_of(self.delivery_id) if self.delivery_id else ''}"
+
+    @classmethod
+    def parse(cls, text: str, tenant: str) -> Self:
+        """Read one: digits, a dot, and the id of an event or nothing.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        at_ms, _, event_id = text.partition(".")
+        return cls(int(at_ms), delivery_of(event_id, tenant) or "")
+
+
+class FollowedDelivery(NamedTuple):
+    """An event, and how far its delivery is."""
+
+    due: DueDelivery
+    delivery: Delivery
+
+
+class Followed(NamedTuple):
+    """Answer to a listener."""
+
+    place: Place
+    deliveries: list[FollowedDelivery]
 
 
 class Settlement(NamedTuple):
@@ -84,6 +119,12 @@ class DeliveryStore:
 
         return RedisOp(parse, (self.keys.prefix, *delivery_ids), load_script("read_deliveries"))
 
+    def follow(self, tenant: str, after: Place | None, *, limit: int, most_output_bytes: int) -> RedisOp[Followed]:
+        """What couriers began to tell after a place, the first first; without one, the place to begin at."""
+        place: tuple[Argument, ...] = after or ("", "")
+        args = (self.keys.prefix, tenant, *place, limit, most_output_bytes)
+        return RedisOp(_followed, args, load_script("follow_deliveries"))
+
     def listed(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
         """A tenant's deliveries that were tried at least once, by their first attempt, newest first."""
         return RedisOp(_texts, ("ZREVRANGE", self.keys.deliveries(tenant), 0, limit - 1))
@@ -124,6 +165,31 @@ def _due(
         log.warning("the record of %s cannot be read: %r", member, error)
         return None
     return DueDelivery(delivery_id.decode(), int(fence), attempts, url.decode(), job, output, before)
+
+
+def _followed(reply: Reply) -> Followed:
+    at_ms, delivery_id, *rows = reply
+    return Followed(Place(int(at_ms), delivery_id.decode()), [each for row in rows if (each := _followed_row(*row))])
+
+
+def _followed_row(
+    delivery_id: bytes,
+    attempts: bytes,
+    url: bytes,
+    record: Reply,
+    output: bytes | None,
+    state: bytes,
+    outcome: bytes | None,
+    *earlier: bytes,
+) -> FollowedDelivery | None:
+    due = _due(delivery_id, b"0", int(attempts), url, record, output, *earlier)
+    if due is None:
+        return None
+    came_of_it = outcome.decode() if outcome else None
+    delivery = Delivery(
+        id=due.id, url=due.url, state=DeliveryState(state.decode()), attempts=due.attempts, outcome=came_of_it
+    )
+    return FollowedDelivery(due, delivery)
 
 
 def _delivery(delivery_id: str, url: bytes, record: Reply, due: bytes | None) -> Delivery:

@@ -1,8 +1,8 @@
-"""The calls about registered receivers of webhooks, for the clients."""
+"""The calls about registered receivers of webhooks and what they are told, for the clients."""
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -42,6 +42,13 @@ def rotate(endpoint_id: str) -> HttpCall[dict[str, Any]]:
 def test(endpoint_id: str) -> HttpCall[dict[str, Any]]:
     """Have a receiver tested."""
     return HttpCall(method="POST", path=f"{_at(endpoint_id)}/test", read=_document, headers={}, wait_s=_TEST_S)
+
+
+def listen(*, after: str | None, wait_s: float, limit: int) -> HttpCall[dict[str, Any]]:
+    """What is told to receivers."""
+    chosen = {"after": after, "wait": wait_s, "limit": limit}
+    query = urlencode({name: value for name, value in chosen.items() if value is not None})
+    return HttpCall(method="GET", path=f"/v1/webhook-events?{query}", read=_document, headers={}, wait_s=wait_s)
 
 
 def forget(endpoint_id: str) -> HttpCall[None]:

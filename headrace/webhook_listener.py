@@ -22,6 +22,8 @@ class Arrival(NamedTuple):
     problem: str
     #: The body; None if it is no JSON.
     event: Any
+    #: What the receiver answered that it was forwarded to; empty if it was not.
+    forwarded: str = ""
 
 
 def listener(port: int, *, keys: Callable[[], Sequence[bytes]], show: Callable[[Arrival], None]) -> ThreadingHTTPServer:

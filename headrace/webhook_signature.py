@@ -15,6 +15,15 @@ def signature(key: bytes, event_id: str, timestamp_s: int, body: bytes) -> str:
     return _VERSION + base64.b64encode(hmac.digest(key, text, "sha256")).decode()
 
 
+def signed_headers(event_id: str, timestamp_s: int, body: bytes, keys: Sequence[bytes]) -> dict[str, str]:
+    """The three headers of an attempt, with a signature by each of the keys: while a secret is replaced, by both."""
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": " ".join(signature(key, event_id, timestamp_s, body) for key in keys),
+    }
+
+
 def problem_of(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, *, now_s: float) -> str:
     """Why an event is not believed; empty if one of the keys signed it and it is not old.
 

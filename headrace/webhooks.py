@@ -1,6 +1,7 @@
 """Webhooks as processes agree on them: deliveries, their states, the secrets that sign them."""
 
 import base64
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,6 +115,15 @@ def delivery_of(event_id: str, tenant: str) -> str | None:
 def new_secret() -> str:
     """A secret as Standard Webhooks writes it: `whsec_` and 32 bytes in base64."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def listening_secret(secret: str) -> str:
+    """What signs for whoever only listens: made of a tenant's secret, of which it gives nothing away.
+
+    Raises:
+        SettingsError: if that is none.
+    """
+    return SECRET_PREFIX + base64.b64encode(hmac.digest(key_of(secret), b"headrace webhooks listen", "sha256")).decode()
 
 
 def key_of(secret: str) -> bytes:

@@ -8,10 +8,11 @@ from pydantic import AwareDatetime
 
 from api.callers import caller_of
 from api.documentation import json_answers
+from api.listening import PLACE, Listener
 from api.records import delivery_document
-from api.schemas import DeliveryList, ReplayedList, WebhookDelivery
+from api.schemas import DeliveryList, ListenedEvents, ReplayedList, WebhookDelivery
 from api.services import Services, services_of
-from headrace.delivery_store import MOST_LISTED
+from headrace.delivery_store import MOST_LISTED, Place
 from headrace.errors import DeliveryNotFound
 from headrace.reading import DATED
 from headrace.webhooks import Delivery, DeliveryState, delivery_of, event_id_of
@@ -31,6 +32,26 @@ async def list_deliveries(
     deliveries = await _newest(services_of(request), caller_of(request).tenant, limit)
     documents = [delivery_document(delivery) for delivery in deliveries]
     return Response(orjson.dumps({"deliveries": documents}), media_type="application/json")
+
+
+@router.get(
+    "/webhook-events",
+    summary="Listen to webhooks",
+    responses=json_answers({200: "The first first"}, ListenedEvents, problems=(422, 503)),
+)
+async def listen(
+    request: Request,
+    after: Annotated[
+        str | None, Query(pattern=PLACE, description="`cursor` of the answer before; without it, from now on.")
+    ] = None,
+    wait: Annotated[float, Query(ge=0, le=30, description="For how many seconds, if there is none yet.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
+) -> Response:
+    """Get what couriers begin to tell receivers, each event as it is sent, and signed for the listener too."""
+    services, tenant = services_of(request), caller_of(request).tenant
+    place = Place.parse(after, tenant) if after else None
+    document = await Listener(services, tenant).listen(place, wait_s=wait, limit=limit)
+    return Response(orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 @router.post(

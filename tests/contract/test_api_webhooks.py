@@ -1,11 +1,13 @@
 """Webhooks over HTTP: which are taken, and how far they are; the courier's part is played by hand."""
 
+import asyncio
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
 
 import httpx2
 import pytest
+from standardwebhooks import Webhook
 
 from headrace.delivery_store import DeliveryStore, Settlement
 from headrace.keys import Keys
@@ -272,3 +274,41 @@ async def test_all_that_failed_since_a_time_are_replayed_together(
 
     assert {"replayed": []} == late.json() == nothing.json()
     assert set(failed) == set(answer.json()["replayed"])
+
+
+async def test_a_listener_gets_events_as_they_are_sent_and_signed_for_it_too(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier, connection: SyncRedis, keys: Keys
+) -> None:
+    start = (await api.get("/v1/webhook-events")).json()
+    path = await submit_and_end(api, worker)
+    due = courier.lease()
+
+    answer = await api.get("/v1/webhook-events", params={"after": start["cursor"], "wait": 5})
+
+    [event] = answer.json()["events"]
+    assert ("no-store", []) == (answer.headers["cache-control"], start["events"])
+    assert (event_id_of(due.id), "job.succeeded", URL) == (event["id"], event["type"], event["url"])
+    assert ("pending", 1, None) == (event["status"], event["attempts"], event["outcome"])
+    [tenants] = connection.run(DeliveryStore(keys).secrets("default"))
+    assert start["secret"] == answer.json()["secret"] != tenants
+    for secret in (start["secret"], tenants):
+        verified = Webhook(secret).verify(event["body"], event["headers"])
+        assert path == verified["data"]["job"]["links"]["self"]
+    again = await api.get("/v1/webhook-events", params={"after": answer.json()["cursor"]})
+    assert [] == again.json()["events"]
+
+
+async def test_a_listener_that_waits_hears_of_what_comes_meanwhile(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    start = (await api.get("/v1/webhook-events")).json()
+    waiting = asyncio.create_task(api.get("/v1/webhook-events", params={"after": start["cursor"], "wait": 30}))
+    await submit_and_end(api, worker)
+    courier.lease()
+
+    assert 1 == len((await waiting).json()["events"])
+
+
+@pytest.mark.parametrize("query", [{"after": "soon"}, {"after": "-1."}, {"wait": 31}, {"limit": 0}])
+async def test_a_listener_who_asks_for_nonsense_is_told_so(api: httpx2.AsyncClient, query: dict[str, Any]) -> None:
+    assert 422 == (await api.get("/v1/webhook-events", params=query)).status_code

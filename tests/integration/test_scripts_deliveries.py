@@ -1,5 +1,6 @@
 """What couriers do to the outbox: leases, charges, and what stands in the records of deliveries."""
 
+from headrace.delivery_store import Followed, Place
 from headrace.jobs import JobStatus
 from headrace.webhooks import Delivery, DeliveryState, delivery_id_of
 from tests.integration.old_scripts import OldCell
@@ -204,3 +205,67 @@ def test_an_end_that_an_older_process_numbered_like_a_start_is_told_all_the_same
 
     assert JobStatus.SUCCEEDED is cell.status("default/j1")
     assert [("default/j1:2", "job.succeeded")] == told(cell)
+
+
+def follow(cell: Cell, after: Place | None, *, limit: int = 100, tenant: str = "default") -> Followed:
+    return cell.run(cell.deliveries.follow(tenant, after, limit=limit, most_output_bytes=1000))
+
+
+def pass_a_millisecond(cell: Cell) -> None:
+    """What is begun in a millisecond is shown when that is over."""
+    now_ms = cell.now_ms()
+    while cell.now_ms() == now_ms:
+        pass
+
+
+def test_a_listener_is_shown_what_is_begun_from_then_on_in_its_order(cell: Cell) -> None:
+    end(cell, "before")
+    cell.claim_deliveries()
+    pass_a_millisecond(cell)
+    start = follow(cell, None)
+    submit_with_starts(cell, "a")
+    leases = cell.take_and_start()
+    cell.claim_deliveries()
+    pass_a_millisecond(cell)
+    cell.commit(leases)
+    cell.claim_deliveries()
+    pass_a_millisecond(cell)
+
+    followed = follow(cell, start.place)
+
+    assert [] == start.deliveries
+    assert ["job.started", "job.succeeded"] == [each.due.event for each in followed.deliveries]
+    assert [None, b'"done"'] == [each.due.output for each in followed.deliveries]
+    assert Place(followed.place.at_ms, "default/a:2") == followed.place
+    assert [] == follow(cell, followed.place).deliveries
+
+
+def test_a_listener_sees_all_that_began_at_once_however_few_it_asks_for(cell: Cell) -> None:
+    start = follow(cell, None)
+    for number in range(5):
+        end(cell, f"j{number}")
+    cell.claim_deliveries()
+    pass_a_millisecond(cell)
+
+    place, seen = start.place, list[str]()
+    for _ in range(4):
+        place, some = follow(cell, place, limit=2)
+        seen += [each.due.id for each in some]
+
+    assert [f"default/j{number}:1" for number in range(5)] == seen
+
+
+def test_what_a_tenant_is_told_is_shown_to_no_other(cell: Cell) -> None:
+    start = follow(cell, None, tenant="other")
+    end(cell)
+    cell.claim_deliveries()
+    pass_a_millisecond(cell)
+
+    assert [] == follow(cell, start.place, tenant="other").deliveries
+    assert [] == follow(cell, Place(start.place.at_ms, DELIVERY), tenant="other").deliveries
+
+
+def test_a_place_is_read_as_it_was_written() -> None:
+    for place in (Place(7), Place(7, "acme/c1-x.y:12")):
+        assert place == Place.parse(str(place), "acme")
+    assert "acme" not in str(Place(7, "acme/c1-x:1"))

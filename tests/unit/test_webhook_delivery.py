@@ -11,11 +11,11 @@ from headrace.errors import SettingsError
 from headrace.jobs import Job, JobStatus
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
+from headrace.webhook_event import body_of
+from headrace.webhook_signature import signed_headers
 from headrace.webhooks import DeliveryState, DueDelivery, Earlier, event_id_of, key_of, new_secret
-from workers.webhooks.event import body_of
 from workers.webhooks.messenger import retry_after_s
 from workers.webhooks.schedule import DELAYS_S, JITTER, Answer, Verdict, judge
-from workers.webhooks.signature import signed_headers
 
 PENDING, DELIVERED, FAILED = DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.FAILED
 ANSWER_500 = Answer("http_500", 500)

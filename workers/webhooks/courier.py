@@ -29,12 +29,12 @@ from headrace.redis_op import RedisOp, Reply
 from headrace.secret_box import box_of
 from headrace.settings import Settings
 from headrace.store import JobStore
+from headrace.webhook_event import MOST_INLINE_BYTES
 from headrace.webhooks import COURIER_CLASS, DeliveryState, DueDelivery
 from workers.backoff import Backoff
 from workers.metrics import CourierCollector, render_of
 from workers.task_results import TaskResults
 from workers.webhooks.endpoint_book import EndpointBook
-from workers.webhooks.event import MOST_INLINE_BYTES
 from workers.webhooks.guard import Resolve, resolve
 from workers.webhooks.lanes import Lanes, Placed
 from workers.webhooks.messenger import Messenger

@@ -16,13 +16,13 @@ from headrace.mux import Mux
 from headrace.secret_box import SecretBox
 from headrace.store import JobStore
 from headrace.trace import TRACEPARENT
+from headrace.webhook_event import body_of, test_body
+from headrace.webhook_signature import signed_headers
 from headrace.webhooks import DueDelivery, event_id_of
 from workers.task_results import TaskResults, marked_task
 from workers.webhooks.endpoint_book import EndpointBook
-from workers.webhooks.event import body_of, test_body
 from workers.webhooks.messenger import Messenger
 from workers.webhooks.schedule import Answer
-from workers.webhooks.signature import signed_headers
 from workers.webhooks.signing_keys import SigningKeys
 
 _HEADERS = {
