@@ -48,6 +48,7 @@ class WorkerClass(BaseModel):
         (),
         description="GPUs of which each worker leases one (UUIDs); empty with device cuda: all that nvidia-smi lists",
     )
+    slots: int = Field(1, ge=1, le=64, description="workers that share each of these GPUs")
     tiers: tuple[Tier, ...] = Field((Tier.PRIORITY, Tier.STANDARD, Tier.SPOT), description="tiers that it serves")
     models: tuple[str, ...] = Field(
         ("*",), description="names of the models that it serves; * means every released one"

@@ -1,6 +1,6 @@
 """The child: the only process that runs models.
 
-    python -m workers.child DOWN UP MARKS REGISTRY SIGNERS CACHE CACHE_BYTES LOAD_BYTES DEVICE LEVEL FORM [AHEAD]
+    python -m workers.child DOWN UP MARKS REGISTRY SIGNERS CACHE CACHE_BYTES LOAD_BYTES DEVICE SLOTS LEVEL FORM [AHEAD]
 
 With AHEAD, names of modules with commas between, it was started before anybody needs it: it imports these and waits.
 
@@ -251,7 +251,7 @@ def _wait_ahead(modules: str, down: BinaryIO) -> None:
 def main(arguments: list[str]) -> None:
     """Set the process up so that it can neither outlive its parent nor be interrupted by the terminal, then serve."""
     down, up, marks = map(int, arguments[:3])
-    registry_url, signers, cache, cache_bytes, load_bytes, device, level, form = arguments[3:11]
+    registry_url, signers, cache, cache_bytes, load_bytes, device, slots, level, form = arguments[3:12]
     for fd in (down, up, marks):
         # What a model starts (data loaders) must not hold the pipes open after our death.
         os.set_inheritable(fd, False)
@@ -260,7 +260,7 @@ def main(arguments: list[str]) -> None:
     sys.setswitchinterval(_SWITCH_S)
     logs.configure(LogStyle(level, form), service="model")
     pipe = os.fdopen(down, "rb")
-    for modules in arguments[11:]:
+    for modules in arguments[12:]:
         _wait_ahead(modules, pipe)
     registry = Registry(url=registry_url, signers=tuple(filter(None, signers.split(","))))
     models = LoadedModels(
@@ -270,7 +270,7 @@ def main(arguments: list[str]) -> None:
         cache_max_bytes=int(cache_bytes),
         load_bytes=int(load_bytes),
     )
-    memory = MemoryMeter(device)
+    memory = MemoryMeter(device, slots=int(slots))
     child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks), memory=memory)
     # A model's load may leave no memory for anything else: without its reader this process would be deaf for ever.
     start_vital("reader", partial(_read_forever, pipe, child.inbox))

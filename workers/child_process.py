@@ -43,7 +43,8 @@ def child_arguments(settings: Settings, worker_class: WorkerClass) -> tuple[str,
     """The command line of `workers.child` after the descriptors."""
     registry = (settings.registry_location, ",".join(settings.signers), str(settings.model_cache_dir))
     memory = (str(settings.cache_max_bytes), str(settings.load_memory_bytes))
-    return (*registry, *memory, worker_class.device, settings.log_level, settings.log_format)
+    device = (worker_class.device, str(worker_class.slots))
+    return (*registry, *memory, *device, settings.log_level, settings.log_format)
 
 
 def start_child(arguments: Sequence[str], *, threads: int, ahead: Sequence[str] | None = None) -> ChildProcess:

@@ -115,7 +115,7 @@ class Children:
             self._shared.unload(ref)
         else:
             own.close()
-            self._listener.model_unloaded(ref, 0)
+            self._listener.model_unloaded(ref, None)
 
     def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float, bool]], *, alone: bool = False) -> None:
         """Hand jobs over to the version's process."""

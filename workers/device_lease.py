@@ -23,7 +23,7 @@ from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Script
 from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
-from workers.devices import devices_of
+from workers.devices import device_at, devices_of, places_on
 
 log = logging.getLogger("headrace.devices")
 
@@ -116,7 +116,7 @@ def leased_device(settings: Settings, class_name: str) -> Iterator[str | None]:
     Answers the device; None for a class that takes none, such as couriers and workers on CPUs.
     """
     worker_class = settings.worker_classes.get(class_name)
-    devices = devices_of(worker_class) if worker_class else ()
+    devices = places_on(devices_of(worker_class), worker_class.slots) if worker_class else ()
     if not devices:
         yield None
         return
@@ -126,10 +126,10 @@ def leased_device(settings: Settings, class_name: str) -> Iterator[str | None]:
     try:
         # Until Celery listens to it.
         signal.signal(signal.SIGTERM, _leave)
-        device = lease.wait(devices)
-        log.info("device %s is this worker's", device)
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
-        yield device
+        place = lease.wait(devices)
+        log.info("device %s is this worker's", place)
+        os.environ["CUDA_VISIBLE_DEVICES"] = device_at(place)
+        yield device_at(place)
     finally:
         lease.close()
 

@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 from headrace.settings import WorkerClass
 
@@ -21,6 +22,16 @@ def devices_of(worker_class: WorkerClass) -> tuple[str, ...]:
     if not found:
         log.warning("nvidia-smi lists no GPU: device 'cuda' is used without a lease, so nothing keeps workers apart")
     return found
+
+
+def places_on(devices: Sequence[str], slots: int) -> tuple[str, ...]:
+    """What workers lease where so many share each device: the first place on each before the second on any."""
+    return tuple(device if slot == 0 else f"{device}/{slot}" for slot in range(slots) for device in devices)
+
+
+def device_at(place: str) -> str:
+    """The device that a place is on."""
+    return place.partition("/")[0]
 
 
 def parse_gpus(listing: str) -> tuple[str, ...]:

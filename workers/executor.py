@@ -34,8 +34,8 @@ class ExecutorListener(Protocol):
     def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
         """A model version can run; with it the child uses so much memory."""
 
-    def model_unloaded(self, ref: str, used_bytes: int) -> None:
-        """A model version is gone; without it the child uses so much memory."""
+    def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
+        """A model version is gone; without it the child uses so much memory, None if the child went with it."""
 
     def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
         """A model version could not be loaded; the child uses so much memory now."""

@@ -272,9 +272,9 @@ class JobPath:
                 log.info("%s is not loaded: %s", ref, why)
                 self.models.refused(ref, why, now)
 
-    def model_unloaded(self, ref: str, used_bytes: int) -> None:
+    def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
         """A version has made way: let in what that was for."""
-        log.info("%s made way for others; the models use %.0f MB", ref, used_bytes / 1e6)
+        log.info("%s made way for others; its process uses %.0f MB", ref, (used_bytes or 0) / 1e6)
         self.residency.unloaded(ref, used_bytes=used_bytes, process=self._children.process_of(ref))
         self.tally.of(ref).unloads += 1
         self._moves.made_way(ref, self.residency.coming or "")

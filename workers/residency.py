@@ -42,15 +42,22 @@ class Residency:
         budget_bytes: memory that its models may use together with their process; 0: everything stays loaded.
         patience_s: how long a job may wait before its version is loaded for its sake alone.
         pinned: tells, by its reference, whether a version must stay once it is loaded.
+        device_wide: True if each process that uses memory says what all of them use, as on a GPU.
     """
 
     def __init__(
-        self, *, budget_bytes: int = 0, patience_s: float = 10.0, pinned: Callable[[str], bool] = lambda _: False
+        self,
+        *,
+        budget_bytes: int = 0,
+        patience_s: float = 10.0,
+        pinned: Callable[[str], bool] = lambda _: False,
+        device_wide: bool = False,
     ) -> None:
         self.budget_bytes = budget_bytes
+        self._device_wide = device_wide
         self._patience_s = patience_s
         self._eviction = Eviction(pinned)
-        #: Memory in use by each process that has models loaded.
+        #: Memory in use by each process that has models loaded; one figure for all if they share a device.
         self._used: dict[str, int] = {}
         self._footprints: dict[str, Footprint] = {}
         self._known: set[str] = set()
@@ -94,15 +101,18 @@ class Residency:
         """A version was loaded, and its process uses so much memory now."""
         self._known.add(ref)
         self._footprints[ref] = footprint
-        self._used[process] = used_bytes
+        self._uses(process, used_bytes)
         self._eviction.loaded(ref, size_bytes=footprint.size_bytes, load_s=footprint.load_s, now=now)
         self.coming = None if self.coming == ref else self.coming
         self._moving.discard(ref)
         self._rest(footprint.load_s, now)
 
-    def unloaded(self, ref: str, *, used_bytes: int, process: str = "") -> None:
-        """A version was unloaded, and its process uses so much memory now."""
-        self._used[process] = used_bytes
+    def unloaded(self, ref: str, *, used_bytes: int | None, process: str = "") -> None:
+        """A version was unloaded, and its process uses so much memory now; None: that is gone with it."""
+        if used_bytes is None:
+            self._frees(process, [ref])
+        else:
+            self._uses(process, used_bytes)
         self._moving.discard(ref)
         if ref in self.leaving:
             self.leaving.discard(ref)
@@ -111,12 +121,21 @@ class Residency:
 
     def refused(self, ref: str, *, used_bytes: int, now: float, process: str = "") -> None:
         """A version could not be loaded, and is not there any more if it had been; its process uses so much memory."""
-        self._used[process] = used_bytes
+        self._uses(process, used_bytes)
         self.leaving.discard(ref)
         self._eviction.gone(ref)
         self.coming = None if self.coming == ref else self.coming
         self._moving.discard(ref)
         self._rest(self.footprint(ref).load_s, now)
+
+    def _uses(self, process: str, used_bytes: int) -> None:
+        self._used["" if self._device_wide else process] = used_bytes
+
+    def _frees(self, process: str, refs: Collection[str]) -> None:
+        """A process is gone; what the device has left of what all used is only known by what was in it."""
+        used_bytes = self._used.pop("" if self._device_wide else process, 0)
+        if self._device_wide:
+            self._used[""] = max(0, used_bytes - sum(self.footprint(ref).size_bytes for ref in refs))
 
     def _rest(self, load_s: float, now: float) -> None:
         """A load took so long; loads that did not wait for the end of a rest make it longer."""
@@ -124,7 +143,7 @@ class Residency:
 
     def process_lost(self, refs: Collection[str], process: str = "") -> None:
         """The process that had these loaded is gone; what fits is loaded again without a rest."""
-        self._used.pop(process, None)
+        self._frees(process, [ref for ref in refs if ref in self._eviction])
         for ref in refs:
             self._eviction.gone(ref)
             self.leaving.discard(ref)

@@ -1,6 +1,7 @@
 """GPUs are leased: no two workers have the same one, and that of a dead worker goes to the next."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
@@ -95,6 +96,24 @@ def test_closing_does_not_give_back_what_another_worker_has(
     lease.close()
 
     assert connection.run(RedisOp(bytes, ("GET", keys.device("GPU-a")))) == b"another worker"
+
+
+def test_where_two_share_a_device_the_second_place_is_taken_next_and_its_worker_sees_the_device_itself(
+    make_lease: MakeLease, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none so far")
+    before = signal.getsignal(signal.SIGTERM)
+    gpu = WorkerClass(device="cuda", devices=("GPU-a",), slots=2)
+    settings = Settings(redis_url=redis_url, cell=keys.cell, worker_classes={"gpu": gpu})
+    assert "GPU-a" == make_lease().take(["GPU-a"])
+
+    with leased_device(settings, "gpu") as device:
+        seen = os.environ["CUDA_VISIBLE_DEVICES"]
+        third = make_lease().take(["GPU-a", "GPU-a/1"])
+
+    signal.signal(signal.SIGTERM, before)
+    assert ("GPU-a", "GPU-a", None) == (device, seen, third)
+    assert "GPU-a/1" == make_lease().take(["GPU-a", "GPU-a/1"])
 
 
 @pytest.mark.parametrize("class_name", ["on-demand", "courier"])

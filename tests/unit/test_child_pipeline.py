@@ -323,7 +323,7 @@ def test_a_child_whose_reader_fails_ends(tmp_path: Path) -> None:
     # 0xc1 begins no message.
     os.write(parent, b"\x00\x00\x00\x01\xc1")
     places = [(tmp_path / "registry").as_uri(), "", str(tmp_path / "cache")]
-    command = [sys.executable, "-m", "workers.child", *map(str, (down, up, marks)), *places, "1", "0", "cpu"]
+    command = [sys.executable, "-m", "workers.child", *map(str, (down, up, marks)), *places, "1", "0", "cpu", "1"]
 
     # The parent's end stays open: nothing but the failure can end it.
     ended = subprocess.run([*command, "INFO", "text"], pass_fds=(down, up, marks), check=False, timeout=60)

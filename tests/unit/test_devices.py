@@ -4,7 +4,7 @@ import pytest
 
 from headrace.settings import WorkerClass
 from workers import devices
-from workers.devices import devices_of, parse_gpus
+from workers.devices import device_at, devices_of, parse_gpus, places_on
 
 TWO_WHOLE = """\
 GPU 0: NVIDIA H200 (UUID: GPU-1b6fa4c2-0000-4e6f-8f0e-000000000001)
@@ -58,3 +58,10 @@ def test_without_a_driver_no_device_is_leased_and_that_is_said(
 
     assert devices_of(WorkerClass(device="cuda")) == ()
     assert "without a lease" in caplog.text
+
+
+def test_workers_that_share_devices_take_one_place_on_each_before_a_second_on_any() -> None:
+    places = places_on(("GPU-a", "GPU-b"), 2)
+
+    assert ("GPU-a", "GPU-b", "GPU-a/1", "GPU-b/1") == places
+    assert ["GPU-a", "GPU-b"] * 2 == [device_at(place) for place in places]

@@ -263,6 +263,41 @@ def test_a_process_that_died_gives_its_memory_back() -> None:
     assert Plan(load=("c",)) == residency.plan(["c"], busy=(), now=0.0)
 
 
+def on_one_device() -> Residency:
+    """Two versions of 40 MB, the second in a process of its own; each process says what both use."""
+    residency = Residency(budget_bytes=100 * MB, device_wide=True)
+    residency.loaded("a", Footprint(40 * MB), used_bytes=40 * MB, now=LONG_AGO)
+    residency.loaded("b", Footprint(40 * MB), used_bytes=80 * MB, now=LONG_AGO, process="b")
+    residency.expect("c", Footprint(20 * MB))
+    return residency
+
+
+def test_what_processes_say_of_the_device_that_they_share_is_not_added_up() -> None:
+    assert Plan(load=("c",)) == on_one_device().plan(["c"], busy=(), now=0.0)
+
+
+def test_a_process_that_made_way_on_a_shared_device_leaves_what_the_others_use() -> None:
+    residency = on_one_device()
+
+    residency.unloaded("b", used_bytes=None, process="b")
+
+    residency.expect("e", Footprint(61 * MB))
+    assert NOTHING == residency.plan(["e"], busy=(), now=0.0)
+    residency.expect("d", Footprint(60 * MB))
+    assert Plan(load=("d",)) == residency.plan(["d"], busy=(), now=0.0)
+
+
+def test_a_process_that_died_on_a_shared_device_leaves_what_the_others_use() -> None:
+    residency = on_one_device()
+
+    residency.process_lost(["b"], "b")
+
+    residency.expect("e", Footprint(61 * MB))
+    assert NOTHING == residency.plan(["e"], busy=(), now=0.0)
+    residency.expect("d", Footprint(60 * MB))
+    assert Plan(load=("d",)) == residency.plan(["d"], busy=(), now=0.0)
+
+
 class Bench:
     """A worker with memory for two of four models, in time that does not pass by itself."""
 
