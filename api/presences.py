@@ -80,7 +80,7 @@ class Roster:
             detail = f"it has outgrown {self._outgrown_bytes / 1e6:,.0f} MB of memory{detail and f'; {detail}'}"
             return reason, detail
         cold = self.cold_start(ref, tier)
-        if cold is None or (detail and reason is Reason.MODEL_LOADING) or self._is_refused(ref):
+        if cold is None or self._is_refused(ref):
             return reason, detail
         return Reason.WORKER_STARTING if reason in _NOBODY_YET else reason, cold.explanation
 

@@ -31,9 +31,10 @@ def speaks(connection: SyncRedis, keys: Keys) -> Callable[..., None]:
         state: ModelState = ModelState.READY,
         tiers: tuple[Tier, ...] = tuple(Tier),
         error: str = "",
+        cold: bool = False,
         memory_bytes: int = 0,
     ) -> None:
-        model = ModelPresence(state=state, error=error, passes=10, runs=10, jobs=80, busy_s=20.0, job_s=0.25)
+        model = ModelPresence(state=state, error=error, cold=cold, passes=10, runs=10, jobs=80, busy_s=20.0, job_s=0.25)
         worker = WorkerPresence(
             id="w1",
             worker_class="c",
@@ -148,6 +149,18 @@ async def test_of_a_model_that_was_never_run_only_the_start_is_told(
 
     assert ("worker_starting", 0, None) == (record["reason"], record["queue"]["position"], record["queue"]["eta"])
     assert "ready in about 20 s" in record["reason_detail"]
+
+
+async def test_who_waits_for_room_on_one_worker_is_told_that_others_are_coming(
+    api: httpx2.AsyncClient, scales_up: Callable[..., None], speaks: Callable[..., None]
+) -> None:
+    scales_up()
+    speaks(state=ModelState.LOADING, cold=True)
+
+    record = await submitted(api)
+
+    assert "model_loading" == record["reason"]
+    assert record["reason_detail"].startswith("scaling up: 2 workers")
 
 
 async def test_a_model_that_cannot_be_loaded_is_not_waited_for(
