@@ -16,6 +16,7 @@ from api.model_schemas import with_models
 from api.problems import MEDIA_TYPE
 from api.schemas import JobRecord, Problem
 from api.scopes import scope_needed
+from api.tenant_limits import LimitsChange
 from headrace.api_keys import KeyRequest, Scope
 from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.jobs import JobStatus
@@ -25,7 +26,7 @@ from headrace.trace import TRACEPARENT
 from registry.served import ServedModel
 
 #: Shapes that FastAPI does not see.
-_BODIES = (SubmitBody, Changes, DeadLetterFilter, KeyRequest, EndpointRequest, EndpointChange, Problem)
+_BODIES = (LimitsChange, SubmitBody, Changes, DeadLetterFilter, KeyRequest, EndpointRequest, EndpointChange, Problem)
 _REF = "#/components/schemas/{model}"
 
 

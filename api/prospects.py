@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from api.estimates import Waiting
 from api.presences import Presences, Roster
+from api.tenant_caps import TenantCaps
 from headrace.eta import Basis, Estimate, Forecaster
 from headrace.jobs import Job, JobStatus, Reason
 from headrace.keys import group_of, split_group
@@ -40,15 +41,23 @@ class Prospects:
         mux: carries questions to Redis.
         store: of the cell.
         presences: the workers.
+        caps: how many jobs tenants may have.
         monotonic: seconds of a clock that nobody sets.
     """
 
     def __init__(
-        self, *, mux: Mux, store: JobStore, presences: Presences, monotonic: Callable[[], float] = time.monotonic
+        self,
+        *,
+        mux: Mux,
+        store: JobStore,
+        presences: Presences,
+        caps: TenantCaps,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = mux.run
         self._store = store
         self._presences = presences
+        self._caps = caps
         self._monotonic = monotonic
         #: By `name@version`.
         self.forecasters: dict[str, Forecaster] = {}
@@ -68,6 +77,8 @@ class Prospects:
             return Waiting(reason if job.outgrown_bytes else job.reason or reason, detail)
         group = group_of(job.ref, job.tier, job.outgrown_bytes)
         place = await self._place(roster, job.tenant, group, job.score)
+        if (limited := await self._limited(job.tenant, place.ahead)) is not None:
+            return limited
         estimate = await self._estimate(roster, job.ref, job.tier, place.ahead)
         is_told = bool(job.reason) and not job.outgrown_bytes
         return Waiting(job.reason or reason, "" if is_told else detail, place.ahead, self._shown(job.ref, estimate))
@@ -82,6 +93,8 @@ class Prospects:
         if reason in _NOWHERE:
             return Waiting(reason, detail)
         ahead = depth + await self._others_before(roster, job, score)
+        if (limited := await self._limited(job.tenant, ahead)) is not None:
+            return limited
         estimate = await self._estimate(roster, job.ref, job.tier, ahead)
         if estimate is not None and estimate.basis is Basis.THROUGHPUT:
             self._note(job, estimate)
@@ -102,6 +115,15 @@ class Prospects:
         workers = (await self._presences.roster()).workers
         times = [model.job_s for worker in workers if (model := worker.models.get(str(ref))) and model.job_s]
         return sum(times) / len(times) if times else None
+
+    async def _limited(self, tenant: str, ahead: int) -> Waiting | None:
+        """What is true while workers hold as many of a tenant's jobs as may be: nobody knows for how long."""
+        most = await self._caps.reached(tenant)
+        if most is None:
+            return None
+        return Waiting(
+            Reason.TENANT_LIMIT, f"workers hold {most} jobs of the tenant {tenant}, as many as they may", ahead
+        )
 
     def _note(self, job: Job, estimate: Estimate) -> None:
         if len(self._noted) >= _MOST_NOTED:

@@ -477,12 +477,30 @@ class Limits(_Shape):
     open_requests: int = Field(description="Requests that may be open at once in one API process.")
     open_waits: int = Field(description="Of them those that may wait for jobs.")
     waiting_jobs: int = Field(description="Jobs that may wait for one model version in one tier.")
+    tenant_waiting_jobs: int | None = Field(description="Jobs that may wait over all queues; null: any number.")
+    running_jobs: int | None = Field(description="Jobs that workers may hold; null: any number.")
     body_bytes: int
     wait_s: float = Field(description="The longest `Prefer: wait` that is honoured.")
     run_s: float = Field(description="The longest forward pass, and `run_timeout_s`.")
     result_kept_s: int
     longest_result_kept_s: int = Field(description="The longest `result_ttl_s`.")
     idempotency_key_kept_s: int
+
+
+class TenantLimitsRecord(_Shape):
+    """What was set for a tenant; null where nothing was."""
+
+    tenant: str
+    weight: float | None
+    requests: RateRecord | None
+    waiting_jobs: int | None = Field(description="Jobs that may wait, over all its queues.")
+    running_jobs: int | None = Field(description="Jobs that workers may hold.")
+
+
+class TenantLimitsList(_Shape):
+    """What was set for tenants, by name; `*` stands for all that have no caps of their own."""
+
+    tenants: list[TenantLimitsRecord]
 
 
 class UsageRecord(_Shape):

@@ -17,6 +17,7 @@ from api.presences import Presences
 from api.prospects import Prospects
 from api.rates import Rates
 from api.shadows import Shadows
+from api.tenant_caps import TenantCaps
 from api.usage_reports import UsageReports
 from api.waiters import Waiters
 from headrace.delivery_store import DeliveryStore
@@ -54,6 +55,7 @@ class Services:
     rates: Rates
     openings: Openings
     usage: UsageReports
+    caps: TenantCaps
     waiters: Waiters
     feed: EventFeed
 
@@ -90,7 +92,8 @@ def make_services(settings: Settings) -> Services:
     classes = settings.worker_classes
     nowhere = Fit(catalog=catalog, classes=classes).nowhere
     presences = Presences(mux=mux, keys=keys, nowhere=nowhere, classes=classes)
-    prospects = Prospects(mux=mux, store=store, presences=presences)
+    caps = TenantCaps(mux=mux, store=(tenants := TenantStore(keys)))
+    prospects = Prospects(mux=mux, store=store, presences=presences, caps=caps)
     return Services(
         settings=settings,
         store=store,
@@ -106,9 +109,10 @@ def make_services(settings: Settings) -> Services:
         shadows=Shadows(catalog=catalog, store=store, mux=mux, seal=seal, cap=settings.queue_cap),
         key_store=(key_store := KeyStore(keys)),
         ring=KeyRing(mux=mux, store=key_store, is_strict=settings.api_demands_keys),
-        tenants=(tenants := TenantStore(keys)),
+        tenants=tenants,
         rates=Rates(mux=mux, store=tenants, default=Rate(per_s=settings.request_rate, burst=settings.request_burst)),
         openings=Openings(most_requests=settings.max_open_requests, most_waits=settings.max_open_waits),
+        caps=caps,
         usage=UsageReports(mux=mux, store=UsageStore(keys)),
         waiters=waiters,
         feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters, on_end=prospects.ended),

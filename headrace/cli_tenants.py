@@ -1,32 +1,43 @@
 """The commands about tenants. They talk to Redis itself, like those about keys."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from headrace.api_keys import TENANT_PATTERN, matches_tenant
-from headrace.cli_jobs import AsJson, print_table
+from headrace.cli_jobs import AsJson, print_json, print_table
 from headrace.cli_redis import RedisUrl, redis_of
 from headrace.errors import InvalidInput
-from headrace.tenant_store import LEAST_WEIGHT, MOST_WEIGHT, Rate, TenantStore
+from headrace.tenant_store import (
+    EVERYBODY,
+    LEAST_WEIGHT,
+    MOST_RUNNING,
+    MOST_WAITING,
+    MOST_WEIGHT,
+    Caps,
+    Rate,
+    TenantStore,
+)
 
-app = typer.Typer(no_args_is_help=True, help="Tenants: their shares, and how often they may ask.")
+app = typer.Typer(
+    no_args_is_help=True, help="Tenants: their shares, how often they may ask, how many jobs they may have."
+)
 
 
 @app.command()
 def ls(redis_url: RedisUrl = "", as_json: AsJson = False) -> None:
-    """List the tenants that ever submitted, or of whom anything was set."""
+    """List the tenants that ever submitted, or of whom anything was set; * stands for those that have no caps."""
     with redis_of(redis_url) as (connection, keys):
         store = TenantStore(keys)
         names, weights = connection.run(store.names()), connection.run(store.weights())
-        rates = connection.run(store.rates())
-    tenants = [(name, weights.get(name, 1.0), rates.get(name)) for name in sorted({*names, *weights, *rates})]
+        rates, caps = connection.run(store.rates()), connection.run(store.caps())
+    known = sorted({*names, *weights, *rates, *caps})
+    tenants = [(name, weights.get(name, 1.0), rates.get(name), caps.get(name, Caps())) for name in known]
     if as_json:
-        for name, weight, rate in tenants:
-            typer.echo(orjson.dumps({"tenant": name, "weight": weight, "requests": rate and rate.model_dump()}))
+        print_json(_document(*tenant) for tenant in tenants)
         return
-    print_table(("TENANT", "WEIGHT", "REQUESTS"), (_row(*tenant) for tenant in tenants))
+    print_table(("TENANT", "WEIGHT", "REQUESTS", "WAITING", "RUNNING"), (_row(*tenant) for tenant in tenants))
 
 
 @app.command()
@@ -47,19 +58,36 @@ def weigh(
 
 @app.command()
 def limit(
-    tenant: Annotated[str, typer.Argument(metavar="TENANT")],
-    rate: Annotated[float, typer.Option(min=0, max=1e6, help="Requests a second in the long run; 0: any number.")],
-    burst: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests at once.")] = 100,
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="* sets caps for all that have none of their own.")],
+    rate: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="Requests a second in the long run; 0: any number.")
+    ] = None,
+    burst: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests at once, with --rate.")] = 100,
+    waiting: Annotated[
+        int | None,
+        typer.Option(min=-1, max=MOST_WAITING, help="Jobs that may wait over all its queues; -1: any number."),
+    ] = None,
+    running: Annotated[
+        int | None, typer.Option(min=-1, max=MOST_RUNNING, help="Jobs that workers may hold; -1: any number.")
+    ] = None,
     redis_url: RedisUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say how often a tenant may ask, whatever the settings say; the API knows it two seconds later."""
-    _check(tenant)
+    """Say how often a tenant may ask and how many jobs it may have, whatever the settings say; print what is set."""
+    if tenant != EVERYBODY or rate is not None:
+        _check(tenant)
+    caps = {"waiting_jobs": waiting, "running_jobs": running}
+    named = {name: None if most == -1 else most for name, most in caps.items() if most is not None}
     with redis_of(redis_url) as (connection, keys):
-        connection.run(TenantStore(keys).set_rate(tenant, Rate(per_s=rate, burst=burst)))
+        store = TenantStore(keys)
+        if rate is not None:
+            connection.run(store.set_rate(tenant, Rate(per_s=rate, burst=burst)))
+        connection.run_all(store.set_caps(tenant, named))
+        weight = connection.run(store.weights()).get(tenant, 1.0)
+        known = (weight, connection.run(store.rate(tenant)), connection.run(store.caps()).get(tenant, Caps()))
     if as_json:
-        typer.echo(orjson.dumps({"tenant": tenant, "requests": {"per_s": rate, "burst": burst}}))
-    typer.echo(f"{tenant} may make {rate:g} requests a second" if rate else f"{tenant} may ask at will", err=True)
+        print_json([_document(tenant, *known)])
+    typer.echo(_sentence(tenant, known[1], known[2]), err=True)
 
 
 def _check(tenant: str) -> None:
@@ -67,6 +95,20 @@ def _check(tenant: str) -> None:
         raise InvalidInput(f"'{tenant[:80]}' is no name of a tenant; it must match {TENANT_PATTERN}")
 
 
-def _row(tenant: str, weight: float, rate: Rate | None) -> tuple[str, ...]:
+def _document(tenant: str, weight: float, rate: Rate | None, caps: Caps) -> dict[str, Any]:
+    return {"tenant": tenant, "weight": weight, "requests": rate and rate.model_dump(), **caps._asdict()}
+
+
+def _row(tenant: str, weight: float, rate: Rate | None, caps: Caps) -> tuple[object, ...]:
     requests = f"{rate.per_s:g}/s, {rate.burst} at once" if rate and rate.per_s else ""
-    return tenant, f"{weight:g}", requests
+    return tenant, f"{weight:g}", requests, *("" if most is None else most for most in caps)
+
+
+def _sentence(tenant: str, rate: Rate | None, caps: Caps) -> str:
+    asks = f"may make {rate.per_s:g} requests a second" if rate and rate.per_s else "may ask at will"
+    jobs = [
+        f"{most} {name}"
+        for most, name in ((caps.waiting_jobs, "waiting"), (caps.running_jobs, "running"))
+        if most is not None
+    ]
+    return f"{tenant} {asks}" + (f" and have {', '.join(jobs)} jobs" if jobs else "")

@@ -30,6 +30,7 @@
     │   │   ├── TooManyOpenRequests  429
     │   │   └── TooManyOpenWaits     429
     │   ├── QueueFull                429
+    │   │   ├── TenantQueueFull      429
     │   │   └── WaitTooLong          429
     │   └── HeadersTooLarge          431
     ├── Unavailable                  503, try again
@@ -311,6 +312,13 @@ class QueueFull(RequestError):
     status = 429
     title = "The queue is full"
     retryable = True
+
+
+class TenantQueueFull(QueueFull):
+    """Raised when as many jobs of a tenant wait, over all its queues, as may."""
+
+    code = "tenant_queue_full"
+    title = "Too many of the tenant's jobs wait"
 
 
 class WaitTooLong(QueueFull):

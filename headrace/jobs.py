@@ -70,6 +70,8 @@ class Reason(StrEnum):
     WORKER_STARTING = "worker_starting"
     MODEL_LOADING = "model_loading"
     NO_COMPATIBLE_WORKER = "no_compatible_worker"
+    #: As many of its tenant's jobs are with workers as may be.
+    TENANT_LIMIT = "tenant_limit"
     SCHEDULED = "scheduled"
     RETRY_BACKOFF = "retry_backoff"
     WORKER_LOST = "worker_lost"

@@ -22,6 +22,9 @@ _FAMILIES = {
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
     "PAID": "p:",  # <group>: hash tenant -> virtual time of those that wait for nothing, while others wait
     "WEIGHTS": "weights",  # hash tenant -> its weight, where that is not 1
+    "WAITING_CAPS": "caps:waiting",  # hash tenant, or * for all others -> how many of its jobs may wait
+    "RUNNING_CAPS": "caps:running",  # hash tenant, or * for all others -> how many of its jobs workers may hold
+    "HELD": "held:",  # <tenant>: set of member#fence that were claimed under such a cap
     "RATE": "rate:",  # <tenant>: hash, what is left of its requests
     "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
@@ -106,6 +109,20 @@ class Keys:
     def weights(self) -> str:
         """Hash: tenant -> the weight of its share, where that is not 1."""
         return self._key("WEIGHTS")
+
+    @property
+    def waiting_caps(self) -> str:
+        """Hash: tenant, or * for all that are not named -> how many of its jobs may wait, over all its queues."""
+        return self._key("WAITING_CAPS")
+
+    @property
+    def running_caps(self) -> str:
+        """Hash: tenant, or * for all that are not named -> how many of its jobs workers may hold."""
+        return self._key("RUNNING_CAPS")
+
+    def held(self, tenant: str) -> str:
+        """Set: `member#fence` of jobs that were claimed under such a cap; those without a lease count no more."""
+        return self._key("HELD", tenant)
 
     def bell(self, group: str) -> str:
         """Stream: one entry, replaced whenever something of the group becomes claimable."""

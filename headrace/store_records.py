@@ -27,6 +27,8 @@ class SubmitOutcome(StrEnum):
     MISMATCH = "mismatch"
     #: As many jobs wait as may.
     FULL = "full"
+    #: As many of its tenant's jobs wait, over all its queues, as may.
+    TENANT_FULL = "tenant_full"
     #: An earlier job with the same dedupe key stands for it.
     DUPLICATE = "duplicate"
     #: The id was chosen for a job before that is no longer kept.

@@ -53,7 +53,7 @@ def _set_apart(keys: Keys, rows: Sequence[Argument], subjects: Sequence[T]) -> R
 #: script looks at what it reads of them.
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("stats", "desired", "api_keys", "weights", "rates"), "hash"),
+        **dict.fromkeys(("stats", "desired", "api_keys", "weights", "rates", "waiting_caps", "running_caps"), "hash"),
         **dict.fromkeys(
             (
                 "leases",
@@ -81,6 +81,7 @@ _OF_TENANT = MappingProxyType(
         **dict.fromkeys(("index", "deliveries", "dead_letters"), "zset"),
         **dict.fromkeys(("signing", "endpoints", "endpoint_health", "requests"), "hash"),
         "endpoint_test": "string",
+        "held": "set",
     }
 )
 _OF_WORKER = MappingProxyType({"worker": "string", "wake": "stream"})

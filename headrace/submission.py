@@ -10,7 +10,15 @@ from headrace.addresses import Egress
 from headrace.bounds import Bounds
 from headrace.dedupe import Dedupe, DedupeScope
 from headrace.endpoints import MARK, Event
-from headrace.errors import BulkRefused, FieldError, HeadraceError, IdempotencyMismatch, JobExpired, QueueFull
+from headrace.errors import (
+    BulkRefused,
+    FieldError,
+    HeadraceError,
+    IdempotencyMismatch,
+    JobExpired,
+    QueueFull,
+    TenantQueueFull,
+)
 from headrace.jobs import Job, NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
@@ -198,11 +206,20 @@ def queue_full(job: NewJob | Job, depth: int) -> QueueFull:
     )
 
 
+def _tenant_full(job: NewJob, depth: int) -> TenantQueueFull:
+    return TenantQueueFull(
+        f"{depth} jobs of the tenant {job.tenant} wait, as many as may; try again when some of them have begun",
+        retry_after_s=5,
+    )
+
+
 def refusal_of(job: NewJob, submitted: Submitted) -> HeadraceError | None:
     """Why a job was not stored, None if it was or another stands for it."""
     match submitted.outcome:
         case SubmitOutcome.FULL:
             return queue_full(job, submitted.depth)
+        case SubmitOutcome.TENANT_FULL:
+            return _tenant_full(job, submitted.depth)
         case SubmitOutcome.MISMATCH if job.is_named:
             problem = "names a job of another request; choose a new id for a new request"
             return IdempotencyMismatch(f"the id {job.id} {problem}", fields=[FieldError("/path/job_id", problem)])

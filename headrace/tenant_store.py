@@ -12,6 +12,12 @@ from headrace.redis_op import RedisOp, Reply, load_script
 LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
 
 
+#: The tenant that caps are set for which hold for all that have none of their own.
+EVERYBODY = "*"
+#: Running jobs of a tenant that has a cap are counted one by one.
+MOST_WAITING, MOST_RUNNING = 10_000_000, 10_000
+
+
 class Rate(BaseModel):
     """How often a tenant may ask. A rate of 0 means as often as it likes."""
 
@@ -19,6 +25,15 @@ class Rate(BaseModel):
 
     per_s: float = Field(0.0, ge=0, le=1e6)
     burst: int = Field(100, ge=1, le=1_000_000)
+
+
+class Caps(NamedTuple):
+    """How many jobs a tenant may have at once; None where nothing limits it."""
+
+    #: That wait, over all its queues.
+    waiting_jobs: int | None = None
+    #: That workers hold.
+    running_jobs: int | None = None
 
 
 class Taken(NamedTuple):
@@ -37,8 +52,10 @@ class TenantStore:
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
 
-    def set_weight(self, tenant: str, weight: float) -> RedisOp[int]:
-        """Give a tenant a share of this weight, from the next claim on; others weigh 1."""
+    def set_weight(self, tenant: str, weight: float | None) -> RedisOp[int]:
+        """Give a tenant a share of this weight, from the next claim on; others, and None, weigh 1."""
+        if weight is None:
+            return RedisOp(int, ("HDEL", self.keys.weights, tenant))
         return RedisOp(int, ("HSET", self.keys.weights, tenant, repr(weight)))
 
     def weights(self) -> RedisOp[Mapping[str, float]]:
@@ -50,8 +67,10 @@ class TenantStore:
 
         return RedisOp(parse, ("HGETALL", self.keys.weights))
 
-    def set_rate(self, tenant: str, rate: Rate) -> RedisOp[int]:
-        """Say how often a tenant may ask; every API process knows it two seconds later."""
+    def set_rate(self, tenant: str, rate: Rate | None) -> RedisOp[int]:
+        """Say how often a tenant may ask, None: as the settings say. All API processes know it two seconds later."""
+        if rate is None:
+            return RedisOp(int, ("HDEL", self.keys.rates, tenant))
         return RedisOp(int, ("HSET", self.keys.rates, tenant, rate.model_dump_json()))
 
     def rate(self, tenant: str) -> RedisOp[Rate | None]:
@@ -72,10 +91,43 @@ class TenantStore:
         args = (self.keys.prefix, tenant, rate.per_s, rate.burst)
         return RedisOp(lambda reply: Taken(bool(reply[0]), *reply[1:]), args, load_script("take_token"))
 
+    def set_caps(self, tenant: str, changes: Mapping[str, int | None]) -> list[RedisOp[int]]:
+        """Set those of a tenant's `Caps` that are named, from now on; None takes one away."""
+        places = {"waiting_jobs": self.keys.waiting_caps, "running_jobs": self.keys.running_caps}
+        return [
+            RedisOp(int, ("HDEL", places[name], tenant) if most is None else ("HSET", places[name], tenant, most))
+            for name, most in changes.items()
+        ]
+
+    def caps(self) -> RedisOp[Mapping[str, Caps]]:
+        """The caps that were set; those of `EVERYBODY` hold for whoever has none of its own."""
+        return RedisOp(_caps, (self.keys.prefix,), load_script("caps"))
+
+    def held(self, tenant: str) -> RedisOp[int]:
+        """How many jobs of a tenant workers hold, of those that were claimed since its running jobs are limited."""
+        return RedisOp(int, (self.keys.prefix, tenant), load_script("held"))
+
     def names(self) -> RedisOp[list[str]]:
         """Every tenant that ever submitted."""
         names = ("SMEMBERS", self.keys.tenants)
         return RedisOp(lambda reply: sorted(name.decode(errors="replace") for name in reply), names)
+
+
+def caps_of(tenant: str, caps: Mapping[str, Caps]) -> Caps:
+    """What holds for a tenant: its own, and where it has none, those of everybody."""
+    mine, others = caps.get(tenant, Caps()), caps.get(EVERYBODY, Caps())
+    return Caps(*(other if own is None else own for own, other in zip(mine, others, strict=True)))
+
+
+def _caps(reply: Reply) -> Mapping[str, Caps]:
+    waiting, running = (
+        {row[i].decode(errors="replace"): _count(row[i + 1]) for i in range(0, len(row), 2)} for row in reply
+    )
+    return {name: Caps(waiting.get(name), running.get(name)) for name in sorted({*waiting, *running})}
+
+
+def _count(raw: bytes) -> int | None:
+    return int(raw) if raw.isdigit() else None
 
 
 def _weight(raw: bytes) -> float:

@@ -20,7 +20,7 @@ from headrace.settings import Settings
 from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
 from headrace.store_records import SubmitOutcome
-from headrace.submission import fingerprint, new_job, parse_submission, queue_full
+from headrace.submission import fingerprint, new_job, parse_submission, refusal_of
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
 from registry.served import ServedModel, ServedVersion, read_served, unknown_model, unknown_version
@@ -81,10 +81,10 @@ class SubmitDesk:
         settings = self._settings
         op = self._store.submit(job, cap=settings.queue_cap, idempotency_ttl_s=settings.idempotency_ttl_s)
         submitted = self._redis.run(op)
-        if submitted.outcome is SubmitOutcome.FULL:
-            raise queue_full(job, submitted.depth)
         if submitted.outcome is SubmitOutcome.MISMATCH:
             raise IdempotencyMismatch("a task of the same id has made a job of other arguments; use a new task id")
+        if (refusal := refusal_of(job, submitted)) is not None:
+            raise refusal
         if submitted.outcome is SubmitOutcome.ACCEPTED:
             self._shadow(job, submitted.now_ms)
         return submitted.member.partition("/")[2]

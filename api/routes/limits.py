@@ -16,7 +16,7 @@ async def limits(request: Request) -> Response:
     """Show the limits of the caller's tenant and those of every request."""
     services, tenant = services_of(request), caller_of(request).tenant
     settings, rate = services.settings, await services.rates.of(tenant)
-    weights = await services.mux.run(services.tenants.weights())
+    weights, caps = await services.mux.run(services.tenants.weights()), await services.caps.of(tenant)
     document = {
         "tenant": tenant,
         "weight": weights.get(tenant, 1.0),
@@ -24,6 +24,8 @@ async def limits(request: Request) -> Response:
         "open_requests": settings.max_open_requests,
         "open_waits": settings.max_open_waits,
         "waiting_jobs": settings.queue_cap,
+        "tenant_waiting_jobs": caps.waiting_jobs,
+        "running_jobs": caps.running_jobs,
         "body_bytes": settings.max_body_bytes,
         "wait_s": settings.max_wait_s,
         "run_s": settings.forward_limit_s,

@@ -5,10 +5,11 @@
 -- nobody hoards the end of a backlog.
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
 --          expiry ms, JOB<m> (fence, worker, claimed, charged), INPUT<m> (read), DELAYED (looked at when nothing is ready),
---          QUEUE<group> and WEIGHTS (read), PAID<group> hash tenant to virtual time, QUARANTINE zset of broken records
+--          QUEUE<group> and WEIGHTS (read), PAID<group> hash tenant to virtual time, QUARANTINE zset of broken records,
+--          RUNNING_CAPS hash (read), HELD<tenant> set of m#fence, of tenants that have such a cap
 -- ARGV     worker, least jobs, most jobs, jobs ahead, share, lane (one place in so many is priority's), most bytes, lease ms,
 --          group…
--- reply    {groups that still hold jobs, ms until a delayed job is due (0 = none), (place among the jobs from 1,
+-- reply    {groups that still hold jobs, ms until a delayed job is due, or a tenant may have more again (0 = none), (place among the jobs from 1,
 --          traceparent)* of those that have one, (place, workers lost with it)*, (place, ms until its deadline)* and (place, s that it may run)* likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
@@ -19,10 +20,37 @@ local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now, now_us = now_ms()
 
+-- How many more jobs of each tenant workers may hold, where that is limited; and whether somebody waits for that alone.
+local has_caps, rooms, is_held_back = redis.call('EXISTS', RUNNING_CAPS) == 1, {}, false
+
+-- The turns of tenants that may have more, as many as are needed, and how many tenants may not.
+local function within_caps(turns)
+  local names, kept, full = {'*'}, {}, 0
+  for k = 1, #turns, 2 do names[#names + 1] = turns[k] end
+  local caps = redis.pcall('HMGET', RUNNING_CAPS, unpack(names))
+  for k = 1, #turns, 2 do
+    local tenant, cap = turns[k], tonumber(caps[(k + 3) / 2] or caps[1] or nil)
+    if cap and not rooms[tenant] then
+      local held, gone = held_by(tenant)
+      call_in_pieces('SREM', HELD .. tenant, gone)
+      rooms[tenant] = math.max(0, cap - held)
+    end
+    if rooms[tenant] == 0 then
+      full = full + 1
+    elseif #kept < 2 * most then
+      kept[#kept + 1] = tenant
+      kept[#kept + 1] = turns[k + 1]
+    end
+  end
+  return kept, full
+end
+
 local sources = {}
 for i = 9, #ARGV do
-  local turns = redis.pcall('ZRANGE', TURN .. ARGV[i], 0, most - 1, 'WITHSCORES')
-  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 9, turns = turns, queues = {}} end
+  local full, turns = 0, redis.pcall('ZRANGE', TURN .. ARGV[i], 0, has_caps and 999 or most - 1, 'WITHSCORES')
+  if has_caps and turns[1] then turns, full = within_caps(turns) end
+  is_held_back = is_held_back or full > 0
+  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 9, turns = turns, full = full, queues = {}} end
 end
 
 if most > limit then
@@ -69,12 +97,16 @@ for _, source in ipairs(sources) do
   set_prices(source.group, queues)
 end
 
--- The queue whose turn it is in a group: least served among those that still have heads.
+local function may_go_on(queue)
+  return queue.heads[queue.at] and rooms[queue.tenant] ~= 0
+end
+
+-- The queue whose turn it is in a group: least served among those that still have heads, and may have more.
 local function in_turn(source)
   local queues, best = source.queues, nil
-  if #queues == 1 then return queues[1].heads[queues[1].at] and queues[1] end
+  if #queues == 1 then return may_go_on(queues[1]) and queues[1] end
   for _, queue in ipairs(queues) do
-    if queue.heads[queue.at] and (not best or queue.vtime < best.vtime) then best = queue end
+    if may_go_on(queue) and (not best or queue.vtime < best.vtime) then best = queue end
   end
   return best
 end
@@ -105,7 +137,7 @@ local function next_job(count)
 end
 
 -- A job that changed its tier half-way stands in two queues: here it is met once.
-local chosen, met, traces, rescues, dues, limits, bytes = {}, {}, {}, {}, {}, {}, 0
+local chosen, listed, met, traces, rescues, dues, limits, bytes = {}, {}, {}, {}, {}, {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
@@ -123,6 +155,11 @@ while #chosen < limit do
     queue.vtime = queue.vtime + queue.price
     bytes = bytes + #input
     chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, queue.price}
+    if rooms[queue.tenant] then
+      rooms[queue.tenant] = rooms[queue.tenant] - 1
+      listed[queue.tenant] = listed[queue.tenant] or {}
+      table.insert(listed[queue.tenant], member .. '#' .. chosen[#chosen][2])
+    end
     if fields[5] then
       traces[#traces + 1] = #chosen
       traces[#traces + 1] = fields[5]
@@ -157,22 +194,31 @@ for _, job in ipairs(chosen) do
   reply[n + 5] = job[5]
   reply[n + 6] = job[6]
 end
+-- Listed before they are leased, so that no lease is overlooked.
+for tenant, held in pairs(listed) do
+  for k = 1, #held, 2000 do redis.pcall('SADD', HELD .. tenant, unpack(held, k, math.min(k + 1999, #held))) end
+  redis.call('EXPIRE', HELD .. tenant, 86400)
+end
 call_in_pieces('ZADD', LEASES, leases)
 for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
     local ready = READY .. source.group .. ':' .. queue.tenant
     if #queue.taken > 0 then call_in_pieces('ZREM', ready, queue.taken) end
-    if queue.broken or redis.call('EXISTS', ready) == 0 then
+    local is_empty = queue.broken or redis.call('EXISTS', ready) == 0
+    if not is_empty and rooms[queue.tenant] == 0 then source.full, is_held_back = source.full + 1, true end
+    if is_empty then
       leave_turn(source.group, queue.tenant, queue.vtime)
     elseif #queue.taken > 0 then
       redis.call('ZADD', TURN .. source.group, 'XX', queue.vtime, queue.tenant)
     end
   end
-  if redis.call('EXISTS', TURN .. source.group) == 1 then reply[1] = reply[1] + 1 end
+  if redis.call('ZCARD', TURN .. source.group) > source.full then reply[1] = reply[1] + 1 end
 end
 if #chosen == 0 then
   local due = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
   -- Not sooner than a little later: what is due already waits for `promote`, which rings.
   if due[2] then reply[2] = math.max(100, tonumber(due[2]) - now) end
 end
+-- Nobody rings when a tenant may have more again, so its jobs are looked for soon.
+if is_held_back then reply[2] = 25 end
 return reply

@@ -134,6 +134,20 @@ local function leave_ready(group, member)
   if redis.call('EXISTS', ready) == 0 then leave_turn(group, tenant, redis.call('ZSCORE', TURN .. group, tenant)) end
 end
 
+-- Which of a tenant's jobs workers hold, of those that were listed when they were claimed: a job whose lease is over counts
+-- no more, however it ended. How many they are, and the entries of the others.
+local function held_by(tenant)
+  local listed, count, gone = redis.pcall('SMEMBERS', HELD .. tenant), 0, {}
+  for first = 1, #listed, 1000 do
+    local last = math.min(first + 999, #listed)
+    local expiries = redis.call('ZMSCORE', LEASES, unpack(listed, first, last))
+    for i = first, last do
+      if expiries[i - first + 1] then count = count + 1 else gone[#gone + 1] = listed[i] end
+    end
+  end
+  return count, gone
+end
+
 local function say(words)
   if #words > 0 then
     tell(EVENTS, '~', 1000, '*', 'jobs', table.concat(words, ' '))

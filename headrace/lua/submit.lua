@@ -3,6 +3,7 @@
 -- then written together, so that each costs little more than its own record.
 -- touches  JOB<m> hash (created), INPUT<m> string, INDEX<tenant> zset m by arrival, TENANTS set, GROUPS zset,
 --          QUEUE<group> hash (arrivals counted), USAGE<tenant>:<day> hash with USAGE_DAYS zset (what the tenant had),
+--          WAITING_CAPS hash (read),
 --          IDEM string "m|request hash", NAMED<m> string (an id that its submitter chose), DEDUPE string m (the job of a
 --          key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and either READY<group>:<tenant> zset m by
 --          score with TURN<group> and BELL<group>, or DELAYED zset m by due time
@@ -12,7 +13,7 @@
 --          metadata or '', digest of its dedupe key or '', that key's scope (active | window | content), s that it is
 --          remembered, '1' if its submitter chose the id, s that it may run or '', s that it is kept after its end or '',
 --          letters of what that URL is told
--- reply    {ms now, (accepted | replayed | mismatch | full | duplicate | gone | withheld, member or '', depth before)*}
+-- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
@@ -62,6 +63,19 @@ local function twin_of(key, scope)
   if type(twin) == 'string' and stands(state_of(twin), scope) then return 'duplicate', twin end
 end
 
+-- How many more jobs of the tenant may wait in all its queues together, of the thousand that were submitted to last.
+local function waiting_room()
+  local caps, waiting = redis.pcall('HMGET', WAITING_CAPS, tenant, '*'), 0
+  local most = tonumber(caps[1] or caps[2] or nil)
+  if not most then return math.huge, 0 end
+  for _, group in ipairs(redis.pcall('ZREVRANGE', GROUPS, 0, 999)) do
+    local count = redis.pcall('ZCARD', READY .. group .. ':' .. tenant)
+    if type(count) == 'number' then waiting = waiting + count end
+  end
+  return most - waiting, waiting
+end
+local tenants_room, tenants_depth = waiting_room()
+
 local function decide(row, at)
   local member, outcome, known = row.member, nil, nil
   if ARGV[at + IDEM_AT] ~= '' then outcome, known = replay_of(ARGV[at + IDEM_AT], ARGV[at + REQUEST]) end
@@ -81,10 +95,17 @@ local function decide(row, at)
       row.depth = cap
       return 'full', ''
     end
+  elseif tenants_room < 1 then
+    row.depth = tenants_depth
+    return 'tenant_full', ''
   end
   if ARGV[at + TWIN] ~= '' then claimed_keys[ARGV[at + TWIN]] = member end
   depths[row.group] = row.depth + 1
-  if row.is_later then delayed = delayed + 1 end
+  if row.is_later then
+    delayed = delayed + 1
+  else
+    tenants_room, tenants_depth = tenants_room - 1, tenants_depth + 1
+  end
   return 'accepted', member
 end
 
@@ -105,7 +126,7 @@ for at = 6, #ARGV, WIDTH do
   local row = {at = at, member = ARGV[at], group = group, depth = depth, outcome = '', known = '', again = false,
     is_later = false, not_before = 0, deadline = 0, start_by = 0, score = 0}
   row.outcome, row.known = decide(row, at)
-  is_refused = is_refused or row.outcome == 'full' or row.outcome == 'mismatch' or row.outcome == 'gone'
+  is_refused = is_refused or row.outcome == 'full' or row.outcome == 'tenant_full' or row.outcome == 'mismatch' or row.outcome == 'gone'
   rows[#rows + 1] = row
 end
 for i, row in ipairs(rows) do

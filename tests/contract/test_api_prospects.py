@@ -15,6 +15,7 @@ from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.sync_redis import SyncRedis
+from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
 
@@ -321,3 +322,22 @@ async def test_a_job_that_has_outgrown_every_class_says_at_once_that_none_can_ru
     assert (
         "no worker class can run it: small: it has outgrown 4,000 MB, and there are 4,000 MB" == again["reason_detail"]
     )
+
+
+async def test_a_job_that_waits_for_its_tenants_others_says_so(
+    api: httpx2.AsyncClient, worker: HandWorker, speaks: Callable[..., None], connection: SyncRedis, keys: Keys
+) -> None:
+    speaks()
+    connection.run_all(TenantStore(keys).set_caps("default", {"running_jobs": 1}))
+    await api.post("/v1/jobs", json=BODY)
+    [running] = worker.claim()
+
+    waiting = (await api.post("/v1/jobs", json=BODY)).json()
+    seen = (await api.get(f"/v1/jobs/{waiting['id']}")).json()
+
+    assert [record["reason"] for record in (waiting, seen)] == ["tenant_limit"] * 2
+    assert seen["queue"] == {"position": 0, "batches_ahead": None, "eta": None}
+    assert worker.claim() == []
+    worker.succeed(running)
+    assert (await api.get(f"/v1/jobs/{waiting['id']}")).json()["reason"] == "waiting_turn"
+    assert len(worker.claim()) == 1

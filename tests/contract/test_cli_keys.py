@@ -15,6 +15,9 @@ from headrace.sync_redis import SyncRedis
 
 Run = Callable[..., Result]
 
+#: A tenant of whom nothing was set.
+NOTHING = {"tenant": "acme", "weight": 1.0, "requests": None, "waiting_jobs": None, "running_jobs": None}
+
 
 @pytest.fixture
 def run(redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
@@ -94,9 +97,17 @@ def test_a_tenant_is_given_a_weight_and_listed(run: Run, connection: SyncRedis, 
     assert run("weigh", "acme", "3", about="tenants").exit_code == 0
 
     listed = [json.loads(line) for line in run("ls", "--json", about="tenants").stdout.splitlines()]
-    assert listed == [{"tenant": "acme", "weight": 3.0, "requests": None}]
+    assert listed == [{**NOTHING, "weight": 3.0}]
     assert connection.client.hget(keys.weights, "acme") == b"3.0"
-    assert run("ls", about="tenants").stdout.split() == ["TENANT", "WEIGHT", "REQUESTS", "acme", "3"]
+    assert run("ls", about="tenants").stdout.split() == [
+        "TENANT",
+        "WEIGHT",
+        "REQUESTS",
+        "WAITING",
+        "RUNNING",
+        "acme",
+        "3",
+    ]
 
 
 @pytest.mark.parametrize(("tenant", "weight"), [("A/B", "1"), ("acme", "0"), ("acme", "-1"), ("acme", "nan")])
@@ -109,6 +120,20 @@ def test_a_tenant_is_given_a_rate_and_listed(run: Run) -> None:
     assert run("limit", "acme", "--rate", "5", "--burst", "20", about="tenants").exit_code == 0
 
     [line] = run("ls", "--json", about="tenants").stdout.splitlines()
-    assert json.loads(line) == {"tenant": "acme", "weight": 1.0, "requests": {"per_s": 5.0, "burst": 20}}
+    assert json.loads(line) == {**NOTHING, "requests": {"per_s": 5.0, "burst": 20}}
     assert "5/s, 20 at once" in run("ls", about="tenants").stdout
     assert run("limit", "A/B", "--rate", "5", about="tenants").exit_code != 0
+
+
+def test_a_tenant_is_given_caps_and_freed_of_them(run: Run) -> None:
+    run("limit", "acme", "--waiting", "500", "--running", "0", about="tenants")
+    run("limit", "*", "--running", "64", about="tenants")
+
+    rows = [line.split() for line in run("ls", about="tenants").stdout.splitlines()[1:]]
+    assert rows == [["*", "1", "64"], ["acme", "1", "500", "0"]]
+    freed = json.loads(run("limit", "acme", "--running", "-1", "--json", about="tenants").stdout)
+    assert freed == {**NOTHING, "waiting_jobs": 500}
+
+
+def test_a_rate_is_set_for_one_tenant_at_a_time(run: Run) -> None:
+    assert isinstance(run("limit", "*", "--rate", "5", about="tenants").exception, InvalidInput)

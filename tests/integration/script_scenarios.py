@@ -10,6 +10,7 @@ from headrace.keys import Keys
 from headrace.redis_op import Script
 from headrace.store_records import Amendment
 from headrace.sync_redis import SyncRedis
+from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState, delivery_id_of
 from tests.integration.script_cell import OUTGROWN, REF, Cell
@@ -83,6 +84,22 @@ def claiming(ledger: Ledger) -> Act:
     ledger.submit("c", tier=Tier.SPOT)
     ledger.submit("late")
     return lambda: ledger.take(jobs=3)
+
+
+def claiming_within_caps(ledger: Ledger) -> Act:
+    for job_id in ("a", "b", "c"):
+        ledger.submit(job_id)
+    ledger.submit("a", tenant="b")
+    caps = TenantStore(ledger.cell.keys)
+    ledger.cell.run_all(caps.set_caps("default", {"running_jobs": 2, "waiting_jobs": 9}))
+    ledger.take(jobs=1)
+    ledger.cell.redis.sadd(ledger.cell.keys.held("default"), "default/none#1")
+
+    def claim_and_free() -> None:
+        ledger.take(jobs=5)
+        ledger.cell.run_all(caps.set_caps("default", {"running_jobs": None}))
+
+    return claim_and_free
 
 
 def claiming_what_is_stale(ledger: Ledger) -> Act:
@@ -408,7 +425,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
         *(submitting, submitting_the_first, submitting_under_another_id, submitting_for_later),
         *(submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while, submitting_many),
     ],
-    "claim": [claiming, claiming_what_is_stale],
+    "claim": [claiming, claiming_within_caps, claiming_what_is_stale],
     "start": [starting, starting_what_is_told],
     "renew": [renewing],
     "commit": [committing, committing_what_was_told],
