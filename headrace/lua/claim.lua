@@ -220,5 +220,5 @@ if #chosen == 0 then
   if due[2] then reply[2] = math.max(100, tonumber(due[2]) - now) end
 end
 -- Nobody rings when a tenant may have more again, so its jobs are looked for soon.
-if is_held_back then reply[2] = 25 end
+if is_held_back then reply[2] = 50 end
 return reply

@@ -261,8 +261,9 @@ local function count_usage(now)
   for tenant, groups in pairs(tally) do
     local key, is_new = USAGE .. tenant .. ':' .. day, false
     for group, sums in pairs(groups) do
+      local field = counted_in(group) .. ':'
       for what, amount in pairs(sums) do
-        if amount > 0 then is_new = redis.pcall('HINCRBY', key, group .. ':' .. what, amount) == amount or is_new end
+        if amount > 0 then is_new = redis.pcall('HINCRBY', key, field .. what, amount) == amount or is_new end
       end
     end
     if is_new then redis.pcall('ZADD', USAGE_DAYS, day, tenant .. ':' .. day) end

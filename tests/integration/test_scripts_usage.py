@@ -177,6 +177,17 @@ def test_attempts_that_are_repeated_are_no_ends(cell: Cell) -> None:
     assert (had.get("failed"), had["succeeded"]) == (None, 1)
 
 
+@pytest.mark.parametrize("end", [cancel, lose_the_input])
+def test_what_has_outgrown_a_size_of_workers_is_had_like_all_else(cell: Cell, end: Callable[[Cell], None]) -> None:
+    cell.submit("a")
+    cell.fail(cell.take_and_start(), outgrown_bytes=1_000)
+
+    end(cell)
+
+    assert len(cell.usage()) == 1
+    assert counts(cell)["accepted"] == 1
+
+
 def test_a_key_that_is_none_of_ours_stops_nothing(cell: Cell) -> None:
     day = cell.now_ms() // 86_400_000
     cell.redis.set(cell.keys.usage("default", day), "somebody's")
