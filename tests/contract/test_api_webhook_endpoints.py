@@ -281,8 +281,13 @@ async def test_a_test_goes_nowhere_that_webhooks_may_not_go(
 
 
 async def test_without_a_courier_a_test_is_taken_back(
-    api: httpx2.AsyncClient, receiver: Receiver, connection: SyncRedis, keys: Keys
+    api: httpx2.AsyncClient,
+    receiver: Receiver,
+    connection: SyncRedis,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("api.endpoint_tests._TAKEN_WITHIN_S", 0.5)
     made = await register(api, receiver.url)
 
     first, second = await asyncio.gather(*(api.post(f"{PATH}/{made['id']}/test") for _ in range(2)))
