@@ -60,7 +60,7 @@ class Scaler:
             self._policy.forget()
             self._market.forget()
         seen = self._observer.observe(now)
-        decision = self._market.adjust(self._policy.decide(seen, now), seen, now)
+        decision = self._market.adjust(self._policy.decide(self._market.lend(seen), now), seen, now)
         self.unserved = unserved(seen, decision.counts, self._classes)
         report = self._report(lead, seen, decision)
         failpoint("scheduler.decided")

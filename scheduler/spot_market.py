@@ -5,12 +5,13 @@ For each class of such machines (`is_spot`), with N workers wanted for the load 
     ahead      X more than N, so many as are interrupted within C with probability 0.95 at most, by the rate
                seen lately; none in a zone that is left alone
     fallback   min(N, N + X - ready) workers of the cheapest other class, once fewer than N were ready for max(60 s, C)
-    return     they go when N have been ready for 10 minutes
+    return     so many of them go as were not missing at any time in 10 minutes
     zones      a zone that interrupted or refused twice within 15 minutes is not asked for more for 15 minutes; what is
                missing is asked for in other zones, and at once from the fallback
 
-So a shortage is answered with capacity, not with waiting: it outlasts any drain. The rules are those of SkyServe and
-SpotHedge (Mao et al., EuroSys 2025).
+Who stands in is counted as a worker of the class that it stands in for when N is decided (`lend`): else what they do
+would be taken for work that nobody does. So a shortage is answered with capacity, not with waiting: it outlasts any
+drain. The rules are those of SkyServe and SpotHedge (Mao et al., EuroSys 2025).
 """
 
 import math
@@ -23,7 +24,7 @@ from scheduler.policy import ClassDecision, Decision
 
 #: The least time that spot workers must have been too few before others stand in.
 GRACE_S = 60.0
-#: How long enough of them must have been ready before the others go.
+#: How long so many of them must have been ready before the others go.
 STABLE_S = 600.0
 #: So many troubles of a zone within this time, and it is left alone for as long.
 TROUBLES, EXCLUDED_S = 2, 900.0
@@ -42,10 +43,12 @@ class _Supply:
         #: Interruptions of one worker in a second, faded.
         self.rate = 0.0
         self.short_since: float | None = None
-        self.enough_since: float | None = None
-        #: Workers that stand in.
-        self.fallback = 0
-        self.refused_at = -math.inf
+        #: How many were missing lately, and when.
+        self._missing: deque[tuple[float, int]] = deque()
+        #: Workers of another class that stand in, and which class.
+        self.lent, self.lender = 0, ""
+        #: Since when more are asked for than there are.
+        self.asked_since: float | None = None
 
     def look(self, load: ClassLoad, wanted: int, now: float) -> int:
         """Take in how it is; answers how many workers were interrupted since the last look."""
@@ -57,16 +60,27 @@ class _Supply:
         self.looked_at, self.alive = now, load.alive
         is_short = load.ready < wanted
         self.short_since = None if not is_short else now if self.short_since is None else self.short_since
-        self.enough_since = None if is_short else now if self.enough_since is None else self.enough_since
+        is_asked = load.alive < min(wanted, load.desired or 0)
+        self.asked_since = None if not is_asked else now if self.asked_since is None else self.asked_since
         return lost
+
+    def is_refused(self, grace_s: float, now: float) -> bool:
+        """Tell whether what was asked for has not come in all that time; then it is asked for anew."""
+        if self.asked_since is None or now - self.asked_since < grace_s:
+            return False
+        self.asked_since = now
+        return True
 
     def is_short(self, grace_s: float, now: float) -> bool:
         """Tell whether there have been too few for so long."""
         return self.short_since is not None and now - self.short_since >= grace_s
 
-    def is_stable(self, now: float) -> bool:
-        """Tell whether there have been enough for long."""
-        return self.enough_since is not None and now - self.enough_since >= STABLE_S
+    def fallback(self, missing: int, now: float) -> int:
+        """How many should stand in: as many as were missing at any time lately."""
+        self._missing.append((now, missing))
+        while self._missing[0][0] < now - STABLE_S:
+            self._missing.popleft()
+        return max(count for _, count in self._missing)
 
 
 class SpotMarket:
@@ -86,6 +100,20 @@ class SpotMarket:
         """Another scheduler decided meanwhile."""
         self._supplies = {name: _Supply() for name in self._supplies}
         self._troubles = {}
+
+    def lend(self, seen: Observation) -> Observation:
+        """The same, with those who stand in counted where they do; it is what the policy should see."""
+        classes = dict(seen.classes)
+        for name, supply in self._supplies.items():
+            if not supply.lent:
+                continue
+            lender, borrower = classes[supply.lender], classes[name]
+            own = max(0, (lender.desired or 0) - supply.lent)
+            ready = max(0, min(supply.lent, lender.ready - own))
+            starting = min(supply.lent - ready, lender.starting)
+            classes[supply.lender] = _with_more(lender, -ready, -starting, own - (lender.desired or 0))
+            classes[name] = _with_more(borrower, ready, starting, supply.lent)
+        return seen._replace(classes=classes)
 
     def adjust(self, decision: Decision, seen: Observation, now: float) -> Decision:
         """What there should be, given what can be had; `now` is monotonic seconds."""
@@ -111,10 +139,7 @@ class SpotMarket:
         lost = supply.look(load, wanted, now)
         troubles = self._troubles.setdefault(zone, deque(maxlen=TROUBLES))
         troubles.extend([now] * lost)
-        # What was asked for and has not come in all that time was refused; asked again, it may be again.
-        grace_s = _grace_s(load)
-        if supply.is_short(grace_s, now) and load.alive < wanted and now - supply.refused_at >= grace_s:
-            supply.refused_at = now
+        if supply.is_refused(_grace_s(load), now):
             troubles.append(now)
 
     def _is_excluded(self, zone: str, now: float) -> bool:
@@ -164,12 +189,13 @@ class SpotMarket:
         """Let workers of another class stand in for what spot does not give."""
         supply, kind = self._supplies[name], self._classes[name]
         missing = max(0, min(wanted, max(wanted, counts[name]) - load.ready))
-        if supply.is_short(_grace_s(load), now) or (missing and self._is_excluded(kind.zone, now)):
-            supply.fallback = max(supply.fallback, missing)
-        supply.fallback = 0 if supply.is_stable(now) else min(supply.fallback, wanted)
-        for other in self._alike(kind, is_spot=False) if supply.fallback else ():
-            moved = min(supply.fallback, self._classes[other].max_workers - counts[other])
+        is_answered = supply.is_short(_grace_s(load), now) or self._is_excluded(kind.zone, now)
+        fallback = min(supply.fallback(missing if is_answered else 0, now), wanted)
+        supply.lent = 0
+        for other in self._alike(kind, is_spot=False) if fallback else ():
+            moved = min(fallback, self._classes[other].max_workers - counts[other])
             if moved > 0:
+                supply.lent, supply.lender = moved, other
                 counts[other] += moved
                 reasons[other] += (f"{moved} stand in for {name}, of which {load.ready} of {wanted} are ready",)
             return
@@ -193,6 +219,12 @@ def _can_do_all_of(other: WorkerClass, kind: WorkerClass) -> bool:
         and kind.device.partition(":")[0] == other.device.partition(":")[0]
         and set(kind.labels) <= set(other.labels)
         and has_room
+    )
+
+
+def _with_more(load: ClassLoad, ready: int, starting: int, desired: int) -> ClassLoad:
+    return load._replace(
+        ready=load.ready + ready, starting=load.starting + starting, desired=(load.desired or 0) + desired
     )
 
 

@@ -114,6 +114,29 @@ def test_they_stay_until_spot_has_been_stable_for_long(story: Story) -> None:
     assert (4, 0) == (soon["on-demand"], later.get("on-demand", 0))
 
 
+def test_those_go_that_have_not_been_missing_for_long(story: Story) -> None:
+    story.tick(wanted={"spot": 4}, ready={"spot": 0}, ticks=SHORT_TICKS)
+
+    soon = story.tick(wanted={"spot": 4}, ready={"spot": 3, "on-demand": 4}, ticks=LONG_TICKS - 1)
+    later = story.tick(wanted={"spot": 4}, ready={"spot": 3, "on-demand": 4}, ticks=1)
+
+    assert (4, 1) == (soon["on-demand"], later["on-demand"])
+
+
+def test_who_stands_in_is_counted_where_the_work_is_when_the_load_is_weighed(story: Story) -> None:
+    story.tick(wanted={"spot": 4, "on-demand": 2}, ready={"spot": 1, "on-demand": 2}, ticks=SHORT_TICKS)
+    loads = {
+        "spot": ClassLoad(ready=1, desired=4),
+        "on-demand": ClassLoad(ready=4, starting=1, desired=5),
+    }
+
+    lent = story.market.lend(Observation((), loads)).classes
+
+    # Two of its three are ready: the two that are wanted for its own work come first.
+    assert (3, 1, 7) == (lent["spot"].ready, lent["spot"].starting, lent["spot"].desired)
+    assert (2, 0, 2) == (lent["on-demand"].ready, lent["on-demand"].starting, lent["on-demand"].desired)
+
+
 def test_they_go_with_the_load(story: Story) -> None:
     story.tick(wanted={"spot": 4}, ready={"spot": 0}, ticks=SHORT_TICKS)
 
@@ -156,6 +179,15 @@ def test_a_zone_is_asked_again_after_a_while(zones: Story) -> None:
     zones.tick(wanted={"spot": 4}, ready={"spot": 4})
     zones.tick(wanted={"spot": 4}, ready={"spot": 2})
     zones.now += EXCLUDED_S
+
+    counts = zones.tick(wanted={"spot": 4}, ready={"spot": 2})
+
+    assert 4 == counts["spot"]
+
+
+def test_what_a_zone_was_not_asked_for_it_has_not_refused(zones: Story) -> None:
+    zones.tick(wanted={"spot": 4}, ready={"spot": 4})
+    zones.tick(wanted={"spot": 4}, ready={"spot": 2}, ticks=int(EXCLUDED_S / TICK_S) + 1)
 
     counts = zones.tick(wanted={"spot": 4}, ready={"spot": 2})
 
