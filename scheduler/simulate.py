@@ -25,6 +25,9 @@ from scheduler.simulation.comparison import Comparison, Row, compare, table
 from scheduler.simulation.events import engine
 from scheduler.simulation.front import BASELINE_RANGES
 from scheduler.simulation.plant import Engine, Plant
+from scheduler.simulation.scenarios.catalog import SCENARIOS, Request
+from scheduler.simulation.scenarios.report import document, save_chart
+from scheduler.simulation.scenarios.report import table as table_of
 
 ENGINES: Mapping[str, Engine] = {"fluid": fluid.simulate, "events": engine.simulate}
 _SMOKE_S = {"fluid": 6 * 3600.0, "events": 1800.0}
@@ -33,6 +36,8 @@ _SMOKE_S = {"fluid": 6 * 3600.0, "events": 1800.0}
 def main(arguments: Sequence[str]) -> int:
     """Simulate and print; answers the exit status."""
     options = _parser().parse_args(arguments)
+    if options.scenario:
+        return _play(options)
     began = time.monotonic()
     jobs = _jobs(options)
     wanted = options.policy.split(",")
@@ -49,6 +54,17 @@ def main(arguments: Sequence[str]) -> int:
     if not options.json:
         print("\n".join(table(rows)))  # noqa: T201 - what a simulation is for
     print(json.dumps(_document(jobs, options.engine, rows, time.monotonic() - began)))  # noqa: T201
+    return 0
+
+
+def _play(options: argparse.Namespace) -> int:
+    began = time.monotonic()
+    found = SCENARIOS[options.scenario](Request(options.seed, options.trace, options.smoke))
+    if options.png:
+        save_chart(options.png, found)
+    if not options.json:
+        print("\n".join(table_of(found.rows)))  # noqa: T201
+    print(json.dumps(document(found, time.monotonic() - began)))  # noqa: T201
     return 0
 
 
@@ -70,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--mu", type=float, default=2.0, help="jobs each second of one worker")
     add("--least", type=int, default=0, help="workers that are always there")
     add("--png", type=Path, help="draw load, workers and waits")
+    add("--scenario", choices=SCENARIOS, help="play this instead, with single jobs, tiers and worker classes")
+    add("--seed", type=int, default=1, help="of the scenario")
     add("--json", action="store_true", help="print nothing but the JSON object")
     add("--smoke", action="store_true", help="a few hours and two seeds: does it work?")
     return parser

@@ -82,7 +82,7 @@ def is_rate(file: Path) -> bool:
 
 def jobs_of_rate(rate: Rate, *, seeds: int, burst_cv: float = BURST_CV) -> Jobs:
     """Poisson arrivals of a rate with bursts; column i is drawn from seed i."""
-    return Jobs(rate.name, np.stack([_draw(rate.per_second, seed, burst_cv) for seed in range(seeds)], axis=1))
+    return Jobs(rate.name, np.stack([draw_counts(rate.per_second, seed, burst_cv) for seed in range(seeds)], axis=1))
 
 
 def jobs_of_requests(name: str, at_s: Array, *, mean: float, seeds: int) -> Jobs:
@@ -97,7 +97,8 @@ def jobs_of_requests(name: str, at_s: Array, *, mean: float, seeds: int) -> Jobs
     return Jobs(name, np.stack(columns, axis=1).astype(np.float64))
 
 
-def _draw(per_second: Array, seed: int, burst_cv: float) -> Array:
+def draw_counts(per_second: Array, seed: int, burst_cv: float) -> Array:
+    """Jobs of each step, for one seed: Poisson arrivals with bursts."""
     draw = np.random.default_rng(seed)
     spans = int(np.ceil(len(per_second) * STEP_S / BURST_S))
     shape = 1 / burst_cv**2 if burst_cv else 0.0

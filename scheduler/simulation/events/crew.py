@@ -43,23 +43,28 @@ class Pace:
         self._speeds = {str(ref): speed for ref, speed in speeds.items()}
         self.limits = {ref: Limits(CostModel(), max_batch=speed.max_batch) for ref, speed in self._speeds.items()}
         self.window = max(speed.max_batch for speed in self._speeds.values())
-        self._latest: dict[str, float] = {}
+        #: A pass with few jobs says only what a job costs at most.
+        self._least_s: dict[str, float] = {}
 
     def run(self, batch: Batch) -> float:
         """How long this pass takes, which is learned from."""
         jobs = len(batch.jobs)
         took_s = self._speeds[batch.ref].pass_s(jobs) * max(_LEAST, self._random.gauss(1.0, _NOISE))
         self.limits[batch.ref].costs.observe(float(jobs), jobs, took_s)
-        self._latest[batch.ref] = took_s / jobs
+        self._least_s[batch.ref] = min(self._least_s.get(batch.ref, math.inf), took_s / jobs)
         return took_s
 
     def job_s(self) -> dict[str, float]:
         """Seconds of each version's job in a full pass, as far as passes have shown."""
-        return {ref: self._full(ref, latest_s) for ref, latest_s in self._latest.items()}
+        return {ref: self._full(ref, least_s) for ref, least_s in self._least_s.items()}
 
-    def _full(self, ref: str, latest_s: float) -> float:
+    def pass_s(self) -> float:
+        """Seconds of the longest full pass; 0 before the first."""
+        return max((job_s * self.limits[ref].max_batch for ref, job_s in self.job_s().items()), default=0.0)
+
+    def _full(self, ref: str, least_s: float) -> float:
         costs, most = self.limits[ref].costs, self.limits[ref].max_batch
-        return costs.t(most) / most if costs.known else latest_s
+        return costs.t(most) / most if costs.known else least_s
 
 
 class Worker:

@@ -70,6 +70,10 @@ class Site:
         """Workers of a class that are there to stay, the oldest first."""
         return [worker for worker in self.workers[kind] if not worker.is_draining]
 
+    def machines(self, kind: str) -> int:
+        """How many a class has that nobody has announced to take."""
+        return sum(not worker.is_taken for worker in self.workers[kind])
+
     def held(self) -> dict[str, int]:
         """Jobs of each group that workers have leased."""
         counts: dict[str, int] = {}
@@ -83,6 +87,10 @@ class Site:
     def job_s(self, kind: str) -> dict[str, float]:
         """What the workers of a class have measured: seconds of each version's job."""
         return self._paces[kind].job_s()
+
+    def pass_s(self, kind: str) -> float:
+        """How long the longest full pass of a class is expected to take; 0 before the first."""
+        return self._paces[kind].pass_s()
 
     def spent_s(self, kind: str, now: float) -> float:
         """Time of a class's workers, from the moment they were asked for."""
