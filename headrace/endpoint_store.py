@@ -1,17 +1,24 @@
 """EndpointStore: operations on the registered receivers of webhooks of one cell, one hash a tenant."""
 
 import logging
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from headrace.endpoints import Endpoint, Health
 from headrace.keys import Keys
-from headrace.redis_op import RedisOp, Reply
+from headrace.redis_op import RedisOp, Reply, load_script
 
 log = logging.getLogger("headrace.endpoints")
 
 Record = TypeVar("Record", bound=BaseModel)
+
+
+class Noted(NamedTuple):
+    """How an endpoint has been, and the note that says so, byte for byte; empty if there is none."""
+
+    health: Health
+    text: bytes
 
 
 class EndpointStore:
@@ -46,8 +53,22 @@ class EndpointStore:
         key = self.keys.endpoint_health(tenant)
         return RedisOp(lambda raw: _read(Health, raw) or Health(), ("HGET", key, endpoint_id))
 
+    def noted(self, tenant: str, endpoint_id: str) -> RedisOp[Noted]:
+        """The same, with the note itself."""
+
+        def parse(raw: bytes | None) -> Noted:
+            return Noted(_read(Health, raw) or Health(), raw or b"")
+
+        return RedisOp(parse, ("HGET", self.keys.endpoint_health(tenant), endpoint_id))
+
+    def note_after(self, tenant: str, endpoint_id: str, seen: Noted, health: Health) -> RedisOp[bool]:
+        """Note what followed from `seen`; False if the endpoint was deleted, or something else was noted since."""
+        is_news = health.stopped is not None and seen.health.stopped is None
+        args = (self.keys.prefix, tenant, endpoint_id, seen.text, health.model_dump_json(), int(is_news))
+        return RedisOp(bool, args, load_script("note_health"))
+
     def note_health(self, tenant: str, endpoint_id: str, health: Health) -> RedisOp[bool]:
-        """Note it."""
+        """Note it, whatever was noted before: its owner says so."""
         key = self.keys.endpoint_health(tenant)
         return RedisOp(lambda _: True, ("HSET", key, endpoint_id, health.model_dump_json()))
 

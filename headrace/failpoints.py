@@ -61,6 +61,8 @@ FAILPOINTS: Mapping[str, str] = MappingProxyType(
         "courier.posted": "the receiver has answered, and that is not recorded",
         "courier.before_settle": "outcomes of attempts are about to be recorded",
         "courier.settled": "the outcomes are recorded",
+        "courier.test_taken": "a test of a receiver is taken from the list, and not made",
+        "courier.tested": "a receiver has answered a test, and whoever asked for it was not told",
         "scheduler.leading": "the lead was taken or kept, and nothing is done with it yet",
         "scheduler.before_reap": "expired leases are about to be taken back",
         "scheduler.reaped": "expired leases were taken back; deadlines and delays are not looked at yet",

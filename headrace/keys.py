@@ -48,6 +48,8 @@ _FAMILIES = {
     "DELIVERY": "d:",  # <delivery>: hash, how far it is; made with its first attempt
     "DELIVERIES": "v:",  # <tenant>: zset of its newest deliveries by first attempt
     "SIGNING": "signing:",  # <tenant>: hash of the secrets that sign its webhooks
+    "ENDPOINTS": "endpoints:",  # <tenant>: hash of its registered receivers of webhooks
+    "HEALTH": "endpoint_health:",  # <tenant>: hash of how each of them has been
     "DEAD": "x:",  # <tenant>: zset of its newest jobs that were given up, by their end
     "QUARANTINE": "quarantine",  # zset of members whose records are broken, by discovery
     "STRAYS": "strays",  # list of what else was found that is none of ours, the newest 100, JSON
@@ -307,11 +309,11 @@ class Keys:
 
     def endpoints(self, tenant: str) -> str:
         """Hash: a tenant's registered receivers of webhooks by id, JSON."""
-        return f"{self.prefix}endpoints:{tenant}"
+        return self._key("ENDPOINTS", tenant)
 
     def endpoint_health(self, tenant: str) -> str:
         """Hash: how each of them has been lately, JSON."""
-        return f"{self.prefix}endpoint_health:{tenant}"
+        return self._key("HEALTH", tenant)
 
     @property
     def endpoint_tests(self) -> str:

@@ -46,6 +46,7 @@ STATS = {
     "quarantined": ("headrace_records_quarantined", "Job records that were found broken."),
     "strays": ("headrace_strays", "Other things set apart that nobody of ours wrote."),
     "mended": ("headrace_jobs_mended", "Jobs that the sweep put in order."),
+    "endpoints_stopped": ("headrace_webhook_endpoints_stopped", "Registered receivers that are told nothing more."),
     "forgotten": ("headrace_jobs_forgotten", "Finished jobs forgotten before their time, for want of memory."),
 }
 _HOOKS = ("delivered", "failed", "lost")

@@ -360,6 +360,13 @@ FURTHER = (
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[claim_deliveries-claiming_deliveries]",
     ),
     Mutation(
+        "a courier overrules what another noted meanwhile",
+        "headrace/lua/note_health.lua",
+        " or (noted or '') ~= ARGV[3] then",
+        " then",
+        "tests/integration/test_endpoint_book.py::test_of_two_couriers_that_note_at_once_neither_loses_the_others_note",
+    ),
+    Mutation(
         "a job that goes on is given up after its start was told",
         "headrace/lua/settle_deliveries.lua",
         "    if known[4] then\n",

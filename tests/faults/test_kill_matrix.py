@@ -7,14 +7,20 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
 import pytest
 
+from headrace.client import Client
+from headrace.endpoint_store import EndpointStore
+from headrace.endpoints import ENDS, Endpoint, Include, new_endpoint_id
 from headrace.failpoints import FAILPOINTS
 from headrace.settings import as_environment
 from headrace.tiers import Tier
+from headrace.webhooks import new_secret
 from tests.faults.cluster import MODEL_FOLDER
+from tests.faults.ledger import TENANT
 from tests.faults.rig import Rig
 from tests.faults.submitter import Submitter, amended
 
@@ -109,7 +115,9 @@ CALLS: Mapping[str, Callable[[Rig, Submitter], None]] = MappingProxyType(
         "api.erased": _delete_some,
     }
 )
-STEPS = [step for step in FAILPOINTS if step not in (*PUSHING, *FETCHING, *CALLS)]
+#: Of a courier that sends what the owner of a receiver asked for.
+TESTING = ("courier.test_taken", "courier.tested")
+STEPS = [step for step in FAILPOINTS if step not in (*PUSHING, *FETCHING, *CALLS, *TESTING)]
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +181,42 @@ def test_nothing_is_lost_wherever_the_api_dies_while_many_are_handed_in_changed_
     assert bool(evidence.erased) == (CALLS[step] is _delete_some)
     if CALLS[step] is _hand_in_many:  # else the last job waits for its time
         recoveries[f"{act} at {step}"] = rig.recovery_s(step, evidence)
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("step", TESTING)
+def test_a_test_that_its_courier_does_not_survive_says_so_and_is_made_anew(rig: Rig, step: str, act: str) -> None:
+    rig.begin()
+    endpoint_id = _register(rig)
+    rig.cluster.arm(step, act)
+
+    submitting = rig.submitting(rig.questions_of(HOOKS, hooks=HOOKS))
+    with Client(rig.cluster.settings.url) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.test_webhook, endpoint_id)
+        rig.until(f"{step} reached", lambda: rig.cluster.fired(step) is not None)
+        rig.until("the test is over", first.done)
+        rig.finish(submitting)
+        rig.until("a test arrives", lambda: client.test_webhook(endpoint_id)["delivered"])
+
+    said = first.result()
+    assert said["delivered"] == (said["outcome"] == "http_204")
+    if act == "kill9":
+        assert "no_answer" == said["outcome"]
+    rig.verify()
+
+
+def _register(rig: Rig) -> str:
+    """Have the receiver registered; no key is set, so its secret is as it is."""
+    endpoint = Endpoint(
+        id=new_endpoint_id(),
+        url=rig.receiver.url,
+        events=ENDS,
+        include=Include.LINK,
+        secret=new_secret(),
+        created_ms=1,
+    )
+    rig.cluster.redis.run(EndpointStore(rig.cluster.store.keys).put(TENANT, endpoint))
+    return endpoint.id
 
 
 @pytest.mark.parametrize("step", PUSHING)

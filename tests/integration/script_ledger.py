@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import redis
 
-from headrace.endpoints import Event, letters_of
+from headrace.endpoint_store import EndpointStore
+from headrace.endpoints import Event, Health, Stop, letters_of
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
@@ -230,6 +231,16 @@ class Ledger:
     def rotate_secret(self) -> None:
         """Replace the secret that signs."""
         self._attempt(lambda: self.cell.run(self.cell.deliveries.secrets("default", keep_old_s=60)))
+
+    def note_health(self) -> None:
+        """A courier notes that a registered receiver wants no more."""
+        endpoints = EndpointStore(self.cell.keys)
+        self.cell.redis.hset(self.cell.keys.endpoints("default"), "ep_1", "{}")
+        gone = Health(failing_since_ms=1, stopped=Stop.GONE)
+        seen = self.cell.run(endpoints.noted("default", "ep_1"))
+        self._attempt(lambda: self.cell.run(endpoints.note_after("default", "ep_1", seen, gone)))
+        noted = self.cell.run(endpoints.health("default", "ep_1"))
+        require(noted == gone or self.was_stopped, "what a courier noted is not there")
 
     def ask(self) -> None:
         """Count a request of the tenant."""

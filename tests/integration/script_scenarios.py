@@ -401,6 +401,11 @@ def signing(ledger: Ledger) -> Act:
     return lambda: ledger.rotate_secret()
 
 
+def noting_health(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    return lambda: ledger.note_health()
+
+
 def forgetting(ledger: Ledger) -> Act:
     ledger.submit("told")
     ledger.submit("untold")
@@ -443,6 +448,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "settle_deliveries": [settling_deliveries, settling_early_events],
     "replay_deliveries": [replaying, replaying_early_events],
     "signing": [signing],
+    "note_health": [noting_health],
     "set_apart": [setting_apart],
     "take_token": [taking_a_token],
     "forget": [forgetting],

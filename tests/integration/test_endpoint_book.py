@@ -13,6 +13,7 @@ from headrace.endpoint_store import EndpointStore
 from headrace.endpoints import MARK, Endpoint, Event, Health, Include, Stop
 from headrace.keys import Keys
 from headrace.mux import Mux
+from headrace.redis_op import RedisOp
 from headrace.secret_box import OpenBox
 from headrace.store import JobStore
 from headrace.webhooks import new_secret
@@ -23,7 +24,7 @@ from workers.webhooks.schedule import Answer
 from workers.webhooks.teller import Teller
 
 TENANT, ID = "default", "ep_1"
-OK, FAILED = 200, 500
+OK, FAILED, GONE = 200, 500, 410
 
 
 @pytest.fixture
@@ -87,6 +88,34 @@ async def test_what_another_courier_noted_meanwhile_is_built_on(
     await book.note(TENANT, ID, FAILED)
 
     assert Health(failing_since_ms=since_ms) == await mux.run(endpoints.health(TENANT, ID))
+
+
+async def test_of_two_couriers_that_note_at_once_neither_loses_the_others_note(
+    mux: Mux, endpoints: EndpointStore, book: EndpointBook
+) -> None:
+    await mux.run(endpoints.put(TENANT, endpoint()))
+    other = EndpointBook(mux=mux, store=endpoints, box=OpenBox())
+    for each in (book, other):
+        await each.find(TENANT, ID)
+
+    seen = await mux.run(endpoints.noted(TENANT, ID))
+    await other.note(TENANT, ID, GONE)
+
+    assert not await mux.run(endpoints.note_after(TENANT, ID, seen, Health(failing_since_ms=1)))
+    await book.note(TENANT, ID, FAILED)
+    assert Stop.GONE == (await mux.run(endpoints.health(TENANT, ID))).stopped
+
+
+async def test_an_endpoint_that_is_stopped_is_counted_once(
+    mux: Mux, endpoints: EndpointStore, book: EndpointBook, keys: Keys
+) -> None:
+    await mux.run(endpoints.put(TENANT, endpoint()))
+    await book.find(TENANT, ID)
+
+    for _ in range(2):
+        await book.note(TENANT, ID, GONE)
+
+    assert b"1" == await mux.run(RedisOp(bytes, ("HGET", keys.stats, "endpoints_stopped")))
 
 
 async def test_an_event_that_was_taken_counts_as_told_though_nothing_can_be_noted(

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import NamedTuple
 
-from headrace.endpoint_store import EndpointStore
+from headrace.endpoint_store import EndpointStore, Noted
 from headrace.endpoints import Endpoint, Health
 from headrace.mux import Mux
 from headrace.secret_box import SecretBox
@@ -13,6 +13,8 @@ from headrace.webhooks import key_of
 log = logging.getLogger("headrace.courier")
 
 _FRESH_S = 1.0
+#: Others that note something at the same moment; whoever loses so often leaves it to the next attempt.
+_MOST_TRIES = 5
 
 
 class Entry(NamedTuple):
@@ -40,7 +42,7 @@ class EndpointBook:
         """
         known = self._known.get((tenant, endpoint_id))
         if known is None or time.monotonic() - known.read_at > _FRESH_S:
-            endpoint, health = await self._read(tenant, endpoint_id)
+            endpoint, (health, _) = await self._read(tenant, endpoint_id)
             sealed = endpoint.signing(time.time_ns() // 1_000_000) if endpoint else []
             keys = [key_of(self._box.open(secret)) for secret in sealed]
             known = self._known[tenant, endpoint_id] = Entry(endpoint, health, keys, time.monotonic())
@@ -49,7 +51,8 @@ class EndpointBook:
     async def note(self, tenant: str, endpoint_id: str, status: int) -> None:
         """An attempt was answered with `status`, 0 if it was not; written down only if that changes something.
 
-        Whoever stopped or deleted it during the attempt is not overruled: it is read again before.
+        Nobody is overruled, neither who stopped or deleted it during the attempt nor another courier: it is read again
+        before, and noted only if nothing else was since.
 
         Raises:
             RedisUnavailable: if it cannot be read or written.
@@ -58,16 +61,18 @@ class EndpointBook:
         now_ms = time.time_ns() // 1_000_000
         if known.health.after(status, now_ms) == known.health:
             return
-        endpoint, health = await self._read(tenant, endpoint_id)
-        is_told = endpoint is not None and health.stopped is None
-        after = health.after(status, now_ms) if is_told else health
-        self._known[tenant, endpoint_id] = known._replace(endpoint=endpoint, health=after)
-        if after == health:
-            return
+        for _ in range(_MOST_TRIES):
+            endpoint, seen = await self._read(tenant, endpoint_id)
+            is_told = endpoint is not None and seen.health.stopped is None
+            after = seen.health.after(status, now_ms) if is_told else seen.health
+            self._known[tenant, endpoint_id] = known._replace(endpoint=endpoint, health=after)
+            if after == seen.health:
+                return
+            if await self._mux.run(self._store.note_after(tenant, endpoint_id, seen, after)):
+                break
         if after.stopped:
             log.warning("endpoint %s of %s is told nothing more: %s", endpoint_id, tenant, after.stopped)
-        await self._mux.run(self._store.note_health(tenant, endpoint_id, after))
 
-    async def _read(self, tenant: str, endpoint_id: str) -> tuple[Endpoint | None, Health]:
-        get, health = self._store.get(tenant, endpoint_id), self._store.health(tenant, endpoint_id)
-        return await self._mux.run_both(get, health)
+    async def _read(self, tenant: str, endpoint_id: str) -> tuple[Endpoint | None, Noted]:
+        get, noted = self._store.get(tenant, endpoint_id), self._store.noted(tenant, endpoint_id)
+        return await self._mux.run_both(get, noted)

@@ -7,6 +7,7 @@ import redis
 
 from headrace.endpoint_tests import EndpointTest, EndpointTestStore
 from headrace.errors import RedisUnavailable
+from headrace.failpoints import failpoint
 from headrace.mux import Mux
 from workers.webhooks.schedule import Answer
 from workers.webhooks.tally import DeliveryTally
@@ -67,7 +68,9 @@ class Tester:
         try:
             if not await self._mux.run(self._store.is_wanted(test)):
                 return
+            failpoint("courier.test_taken")
             answer = await self._attempt(test)
+            failpoint("courier.tested")
             self._tally.attempted(answer.outcome, asyncio.get_running_loop().time() - began)
             log.info("test %s of endpoint %s: %s", test.id, test.endpoint_id, answer.outcome)
             await self._mux.run(self._store.answer(test, answer.outcome, answer.status))
