@@ -20,8 +20,6 @@ from headrace.tenant_store import (
     TenantStore,
 )
 
-_Count = Annotated[int, Field(strict=True), WHOLE]
-
 
 class LimitsChange(BaseModel):
     """What is to be set for a tenant; what is not named stays, null takes it away."""
@@ -32,10 +30,10 @@ class LimitsChange(BaseModel):
         None, description="Of its share while other tenants wait, too; null: 1."
     )
     requests: Rate | None = Field(None, description="How often it may ask; null: as the settings say.")
-    waiting_jobs: Annotated[_Count, Field(ge=0, le=MOST_WAITING)] | None = Field(
+    waiting_jobs: Annotated[int, Field(strict=True, ge=0, le=MOST_WAITING), WHOLE] | None = Field(
         None, description="Jobs that may wait over all its queues; null: any number."
     )
-    running_jobs: Annotated[_Count, Field(ge=0, le=MOST_RUNNING)] | None = Field(
+    running_jobs: Annotated[int, Field(strict=True, ge=0, le=MOST_RUNNING), WHOLE] | None = Field(
         None, description="Jobs that workers may hold; null: any number."
     )
 

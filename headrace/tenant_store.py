@@ -1,11 +1,12 @@
 """TenantStore: what operators have set for tenants, and the count of their requests."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.keys import Keys
+from headrace.reading import WHOLE
 from headrace.redis_op import RedisOp, Reply, load_script
 
 #: Beyond these the scripts take a weight for none.
@@ -23,8 +24,8 @@ class Rate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    per_s: float = Field(0.0, ge=0, le=1e6)
-    burst: int = Field(100, ge=1, le=1_000_000)
+    per_s: Annotated[float, Field(strict=True, ge=0, le=1e6)] = 0.0
+    burst: Annotated[int, Field(strict=True, ge=1, le=1_000_000), WHOLE] = 100
 
 
 class Caps(NamedTuple):

@@ -126,6 +126,8 @@ async def test_the_limits_are_told(
         "open_requests": 2048,
         "open_waits": 1024,
         "waiting_jobs": 100_000,
+        "tenant_waiting_jobs": None,
+        "running_jobs": None,
         "body_bytes": 65_536,
         "wait_s": 60.0,
         "run_s": 60.0,
