@@ -1,6 +1,7 @@
 """Fixtures that every kind of test shares: one real server a session, one cell of keys a test."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from headrace.sync_redis import SyncRedis
 from scheduler.embedded_server import EmbeddedServer, free_port
 
 _cells = itertools.count()
+
+#: Tests share few cores with servers and workers, where two threads of one forward pass wait for each other longer than
+#: one computes. Read when torch is first imported, and handed on to the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
