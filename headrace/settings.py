@@ -38,6 +38,11 @@ _REDIS_URL = "redis://127.0.0.1:6379/0"
 _LEAST_MASKED = 4
 
 
+#: What may stand behind the name of a scaling rule.
+_SHARE = r":0?\.0*[1-9][0-9]*"
+_TARGET = rf"({_SHARE}|:[1-9][0-9]*(\.[0-9]+)?)"
+
+
 class WorkerClass(BaseModel):
     """A kind of worker: what it runs on, whom it serves, how many there are."""
 
@@ -237,8 +242,9 @@ class Settings(BaseSettings):
     scaling_interval_ms: int = Field(500, ge=20, description="how often the number of workers is thought over")
     scaling_rule: str = Field(
         "headrace",
-        pattern=r"^(headrace|(keda|hpa|knative|rate)(:[0-9]*\.?[0-9]+)?)$",
-        description="by which rule workers are counted: headrace, or another's: keda, keda:60, hpa, knative, rate",
+        pattern=rf"^(headrace({_TARGET}({_SHARE})?)?|(keda|hpa|knative|rate){_TARGET}?)$",
+        description="by which rule workers are counted: headrace, headrace:0.8, or another's: keda, keda:60, hpa,"
+        " knative, rate",
     )
     leader_ttl_ms: int = Field(5_000, ge=200, description="how long a silent leading scheduler keeps the lead")
     worker_classes: dict[str, WorkerClass] = Field(

@@ -35,6 +35,8 @@ class KedaRule:
     name = "keda"
     tolerances = Tolerances()
     uses_window = True
+    quantile: float | None = None
+    warm_starts = 0.0
     default_target = 5.0
     _POLL_S = 30.0
 
@@ -58,6 +60,8 @@ class HpaRule:
     name = "hpa"
     tolerances = Tolerances()
     uses_window = True
+    quantile: float | None = None
+    warm_starts = 0.0
     default_target = 0.7
 
     def __init__(self, *, target: float | Array = default_target) -> None:
@@ -81,6 +85,8 @@ class KnativeRule:
     name = "knative"
     tolerances = Tolerances()
     uses_window = False
+    quantile: float | None = None
+    warm_starts = 0.0
     default_target = 0.7
     _STABLE_S, _PANIC_S = 60.0, 6.0
 
@@ -112,6 +118,8 @@ class RateRule:
     name = "rate"
     tolerances = Tolerances()
     uses_window = True
+    quantile: float | None = None
+    warm_starts = 0.0
     default_target = 0.9
 
     def __init__(self, *, target: float | Array = default_target) -> None:

@@ -1,8 +1,9 @@
 """Forecaster: how much work will arrive while a worker starts, with a margin for how wrong it has been. Pure.
 
-The level (a moving mean of what arrived) is the forecast; its margin is a quantile of what really came within the
-horizon, over the level at the time. Another model takes its place only as long as a rolling backtest says so: the
-pinball loss of its own quantile forecasts over three days must be at least 5 % below that of the level.
+The level (a moving mean of what arrived) is the forecast; its margin is a quantile of how much more really came within
+the horizon, in parts of the mean of an hour. It is added: a level that is high by chance is too high already, and to
+multiply it would insure against chance twice. Another model takes its place only as long as a rolling backtest says so:
+the pinball loss of its own quantile forecasts over three days must be at least 5 % below that of the level.
 """
 
 import math
@@ -23,8 +24,13 @@ _BACKTEST_BINS = 3 * _BINS_A_DAY
 _BACKTEST_EVERY = 12
 #: By how much a model must be better than the level.
 _MUST_WIN = 0.05
-#: More than this is not believed to go on.
+#: More than this is not believed to go on, nor planned with on top of what arrives.
 _MOST_GROWTH = 3.0
+#: Over what time the mean is taken that errors are measured by.
+_BASE_S = 3600.0
+#: How many times the growth of the last horizon is taken to go on, by how sure the forecast must be: the level lags,
+#: so that where a start takes long a ramp is steeper than it says.
+_GROWTH_BY_QUANTILE = ((0.5, 0.95), (0.0, 1.5))
 #: Fewer errors than these say nothing about a quantile.
 _LEAST_SAMPLES = 20
 _LEAST_TAU_S = 10.0
@@ -40,7 +46,7 @@ class Outlook(NamedTuple):
     planned: Array
     #: The level if it grows on as it did within the last horizon.
     growing: Array
-    #: Quantile of the level's errors, at least 1.
+    #: What is added to the level for its errors, at least 0.
     margin: Array
     #: Which model `planned` is from.
     models: tuple[str, ...]
@@ -59,7 +65,7 @@ def level_tau_s(cold_start_s: float, objective_s: float, window_s: float) -> flo
 def quantile_for(cold_start_s: Array, objective_s: Array) -> Array:
     """How sure the forecast must be: nothing to insure within the objective, the more the longer a start takes."""
     ratio = cold_start_s / np.maximum(objective_s, _LEAST)
-    return np.interp(ratio, (1.0, 3.0, 10.0), (0.5, 0.75, 0.9))
+    return np.interp(ratio, (1.0, 3.0, 10.0), (0.5, 0.85, 0.95))
 
 
 class Forecaster:
@@ -71,7 +77,7 @@ class Forecaster:
         seasonal: whether models that know of times of the day may join.
     """
 
-    def __init__(self, *, pools: int, quantile: Array | None = None, seasonal: bool = True) -> None:
+    def __init__(self, *, pools: int, quantile: float | None = None, seasonal: bool = True) -> None:
         self._pools = pools
         self._quantile = quantile
         self._errors = LevelErrors(pools)
@@ -91,8 +97,7 @@ class Forecaster:
             quantile: see `quantile_for`; ignored if one was given for good.
             now: monotonic seconds.
         """
-        weight = np.interp(quantile, (0.5, 0.9), (0.0, 1.0))
-        quantile = quantile if self._quantile is None else self._quantile
+        quantile = quantile if self._quantile is None else np.full(self._pools, self._quantile)
         if self._last_at is None:
             self._next_sample_at, self._next_bin_at = now, now + BIN_S
         else:
@@ -104,51 +109,60 @@ class Forecaster:
         if self._contest and now >= self._next_bin_at:
             self._contest.add((self._came - self._binned) / BIN_S, horizon_s, quantile)
             self._binned, self._next_bin_at = self._came, max(self._next_bin_at + BIN_S, now)
-        margin = self._errors.margin
-        planned, models = level * margin, ("level",) * self._pools
+        margin = np.minimum(self._errors.margin, (_MOST_GROWTH - 1) * level)
+        planned, models = level + margin, ("level",) * self._pools
         if self._contest and self._contest.has_winner:
             planned, models = self._contest.planned(planned, level, self._next_bin_at - now)
-        return Outlook(level, planned, level * (1 + weight * (self._errors.growth(level) - 1)), margin, models)
+        growth = 1 + np.interp(quantile, *_GROWTH_BY_QUANTILE) * (self._errors.growth(level) - 1)
+        return Outlook(level, planned, level * growth, margin, models)
 
 
 class LevelErrors:
-    """What came within the horizon, over the level before it: the last four hours of it."""
+    """How much more came within the horizon than the level had said, in parts of the mean of an hour; of four hours."""
 
     def __init__(self, pools: int) -> None:
         self._columns = np.arange(pools)
         self._came = np.zeros((_SAMPLES, pools))
         self._levels = np.zeros((_SAMPLES, pools))
+        self._bases = np.zeros((_SAMPLES, pools))
         self._errors = np.full((_SAMPLES, pools), np.nan)
         self._count = 0
         self._before: Array = np.full(pools, np.inf)
-        self.margin: Array = np.ones(pools)
+        self._base: Array = np.zeros(pools)
+        self._error: Array = np.zeros(pools)
+        #: What to add to the level, at least 0.
+        self.margin: Array = np.zeros(pools)
 
     def add(self, came: Array, level: Array, horizon: NDArray[np.int_], quantile: Array) -> None:
         """Note one sample; `horizon` in samples."""
         row, horizon = self._count % _SAMPLES, np.clip(horizon, 1, _SAMPLES - 1)
-        self._came[row], self._levels[row] = came, level
+        arrived = (came - self._came[row - 1]) / SAMPLE_S if self._count else level
+        # The plain mean until an hour has passed.
+        self._base = self._base + max(SAMPLE_S / _BASE_S, 1 / (self._count + 1)) * (arrived - self._base)
+        self._came[row], self._levels[row], self._bases[row] = came, level, self._base
         before = (self._count - horizon) % _SAMPLES
-        then = self._levels[before, self._columns]
+        then, base = self._levels[before, self._columns], self._bases[before, self._columns]
         rate = (came - self._came[before, self._columns]) / (horizon * SAMPLE_S)
         is_known = (self._count >= horizon) & (then > _LEAST)
         self._before = np.where(is_known, then, np.inf)
-        self._errors[row] = np.where(is_known, rate / np.maximum(then, _LEAST), np.nan)
+        self._errors[row] = np.where(is_known, (rate - then) / np.maximum(base, _LEAST), np.nan)
         self._count += 1
         if self._count % 5 == 0:
-            self.margin = np.maximum(1.0, quantile_of(self._errors, quantile))
+            self._error = quantile_of(self._errors, quantile, unknown=0.0)
+        self.margin = np.maximum(0.0, self._error) * self._base
 
     def growth(self, level: Array) -> Array:
         """The level now over that of one horizon ago, at least 1 and at most `_MOST_GROWTH`."""
         return np.clip(level / self._before, 1.0, _MOST_GROWTH)
 
 
-def quantile_of(samples: Array, quantile: Array) -> Array:
-    """Each column's own quantile, past NaN; 1 where there are too few samples."""
+def quantile_of(samples: Array, quantile: Array, *, unknown: float) -> Array:
+    """Each column's own quantile, past NaN; `unknown` where there are too few samples."""
     known = np.count_nonzero(~np.isnan(samples), axis=0)
     ordered = np.sort(samples, axis=0)
     place = np.clip(np.ceil(quantile * known).astype(int) - 1, 0, len(samples) - 1)
     found = ordered[place, np.arange(samples.shape[1])]
-    return np.where(known >= _LEAST_SAMPLES, found, 1.0)
+    return np.where(known >= _LEAST_SAMPLES, found, unknown)
 
 
 class Contest:
@@ -191,7 +205,7 @@ class Contest:
         losses = []
         for place, said in enumerate(self._said):
             ratio = self._rates / np.maximum(said, _LEAST)
-            self._margins[place] = quantile_of(ratio, quantile)
+            self._margins[place] = quantile_of(ratio, quantile, unknown=1.0)
             over = self._rates - said * self._margins[place]
             losses.append(_mean_loss(np.maximum(quantile * over, (quantile - 1) * over)))
         loss = np.array(losses)

@@ -1,4 +1,8 @@
-"""Rules by their names: `headrace`, or another system's for comparison, with or without its target (`keda:60`)."""
+"""Rules by their names: `headrace`, or another system's for comparison, with or without its target (`keda:60`).
+
+The target of ours is the share of a worker's time that is planned with; behind it may stand how sure the forecast is to
+be (`headrace:0.9:0.5`).
+"""
 
 import re
 
@@ -6,8 +10,10 @@ from scheduler.baseline_rules import HpaRule, KedaRule, KnativeRule, RateRule
 from scheduler.rules import HeadraceRule, Rule
 
 BASELINES = {rule.name: rule for rule in (KedaRule, HpaRule, KnativeRule, RateRule)}
+_BELOW_1 = r":0?\.0*[1-9][0-9]*"
+_NUMBER = rf"({_BELOW_1}|:[1-9][0-9]*(\.[0-9]+)?)"
 #: What a rule may be called.
-RULE_PATTERN = rf"^(headrace|({'|'.join(BASELINES)})(:[0-9]*\.?[0-9]+)?)$"
+RULE_PATTERN = rf"^(headrace({_NUMBER}({_BELOW_1})?)?|({'|'.join(BASELINES)}){_NUMBER}?)$"
 
 
 def named_rule(text: str) -> Rule:
@@ -20,8 +26,6 @@ def named_rule(text: str) -> Rule:
         raise ValueError(
             f"'{text}' is no scaling rule; choose headrace, {', '.join(BASELINES)}, or one with its target, as keda:60"
         )
-    name, _, target = text.partition(":")
-    if name == HeadraceRule.name:
-        return HeadraceRule()
-    rule = BASELINES[name]
-    return rule(target=float(target)) if target else rule()
+    name, *numbers = text.split(":")
+    settings = dict(zip(("target", "quantile"), map(float, numbers), strict=False))
+    return HeadraceRule(**settings) if name == HeadraceRule.name else BASELINES[name](**settings)

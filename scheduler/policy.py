@@ -47,13 +47,15 @@ class ScalingPolicy:
 
     Args:
         classes: the worker classes with their bounds.
-        rule: by which rule: `headrace`, or another system's for comparison, as `name` or `name:target`.
+        rule: by which rule: `headrace`, or another system's for comparison, as `named_rules` has them.
     """
 
     def __init__(self, *, classes: Mapping[str, WorkerClass], rule: str = "headrace") -> None:
         self._classes = classes
         pools = len(classes)
-        self._scaler = PoolScaler(pools=pools, rule=named_rule(rule), forecaster=Forecaster(pools=pools))
+        chosen = named_rule(rule)
+        forecaster = Forecaster(pools=pools, quantile=chosen.quantile)
+        self._scaler = PoolScaler(pools=pools, rule=chosen, forecaster=forecaster)
         self._bounds = Bounds(
             least=self._each(lambda name: classes[name].min_workers),
             most=self._each(lambda name: classes[name].max_workers),
@@ -80,6 +82,7 @@ class ScalingPolicy:
                 *_expect(found[name], planned, forecast),
                 _measure(filled[name], wanted, found[name], kind),
                 *_kept(workers, needed, wanted, now - float(counts.wanted_at[place]), float(counts.window_s[place])),
+                *_warm(bool(counts.is_warm[place]), float(counts.warm_s[place])),
             )
             decided[name] = ClassDecision(workers, wanted, found[name], planned, forecast, reasons)
         return Decision(decided)
@@ -141,8 +144,12 @@ def _measure(filled: float, wanted: int, demand: Demand, kind: WorkerClass) -> s
 
 
 def _kept(workers: int, needed: int, wanted: int, ago_s: float, window_s: float) -> tuple[str, ...]:
-    if workers == wanted:
+    if workers == wanted or not needed:
         return ()
     if workers != needed:
         return (f"{workers} kept: {needed} would do, and none is drained for so few",)
     return (f"{workers} kept: so many were needed {ago_s:.0f} s ago, and the window is {window_s:g} s",)
+
+
+def _warm(is_warm: bool, warm_s: float) -> tuple[str, ...]:
+    return (f"1 kept though idle: to start it again would cost as much as {warm_s:g} s of it",) if is_warm else ()

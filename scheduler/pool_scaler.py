@@ -7,6 +7,7 @@ of simulated systems. Each array has one entry for each pool.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scheduler.forecast_models import Array
 from scheduler.forecaster import Forecaster, Outlook, quantile_for
@@ -14,6 +15,10 @@ from scheduler.rules import PoolLoad, Rule
 
 #: A worker is not started for less than this part of one's work, except for the first.
 _SLACK = 0.05
+#: A wish counts for so many cold starts at least, whatever the window: a worker costs one to get back.
+LEAST_WINDOW = 1.5
+#: The last worker is not kept for longer than this, however long a start takes.
+_MOST_WARM_S = 900.0
 
 
 class Bounds(NamedTuple):
@@ -36,6 +41,9 @@ class Counts(NamedTuple):
     wanted_at: Array
     #: How long a wish counts.
     window_s: Array
+    #: How long the last worker is kept without one, and where it is.
+    warm_s: Array
+    is_warm: NDArray[np.bool_]
 
 
 class PoolScaler:
@@ -88,16 +96,28 @@ class PoolScaler:
         self._note(wanted, now)
         # Below the time to get a worker back, draining one would be regretted too often.
         window_s = (
-            np.maximum(bounds.window_s, 2 * load.cold_start_s) if self._rule.uses_window else np.zeros(self._pools)
+            np.maximum(bounds.window_s, LEAST_WINDOW * load.cold_start_s)
+            if self._rule.uses_window
+            else np.zeros(self._pools)
         )
-        self._prune(now - float(window_s.max()))
+        warm_s = np.minimum(self._rule.warm_starts * load.cold_start_s, _MOST_WARM_S)
+        self._prune(now - float(np.maximum(window_s, warm_s).max()))
         in_window = self._at[:, np.newaxis] > now - window_s
         in_window[-1] = True
         counting = np.where(in_window, self._wishes, -1.0)
         first = np.argmax(counting, axis=0)
         held = counting[first, np.arange(self._pools)]
-        self._last = self._not_for_little(held, load, bounds)
-        return Counts(self._last, held, wanted, self._at[first], window_s)
+        workers = self._not_for_little(held, load, bounds)
+        is_warm = (workers == 0) & (load.present > 0) & self._was_wanted_within(warm_s, workers, now)
+        self._last = np.where(is_warm, 1.0, workers)
+        return Counts(self._last, held, wanted, self._at[first], window_s, warm_s, is_warm)
+
+    def _was_wanted_within(self, seconds: Array, workers: Array, now: float) -> NDArray[np.bool_]:
+        """Where a worker was wanted lately; looked at only if some pool has none."""
+        if workers.all():
+            return np.zeros(self._pools, dtype=bool)
+        wished = (self._wishes > 0) & (self._at[:, np.newaxis] > now - seconds)
+        return np.asarray(wished.any(axis=0))
 
     def _note(self, wishes: Array, now: float) -> None:
         self._at = np.append(self._at, now)

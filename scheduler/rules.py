@@ -61,6 +61,10 @@ class Rule(Protocol):
     tolerances: Tolerances
     #: True if fewer workers are held back by the window of the pool; false if the rule has a window of its own.
     uses_window: bool
+    #: How sure the forecast is to be that the rule plans with; None: as sure as the cold start asks for.
+    quantile: float | None
+    #: For how many cold starts the last worker stays though nothing is to be done.
+    warm_starts: float
 
     def workers(self, load: PoolLoad, now: float) -> Array:
         """Decide; `now` is monotonic seconds."""
@@ -76,11 +80,16 @@ class HeadraceRule:
     """
 
     name = "headrace"
-    tolerances = Tolerances(up=0.1, down=0.15)
+    tolerances = Tolerances(up=0.05, down=0.15)
     uses_window = True
+    # To start one again costs its own cold start, and the first jobs wait for it: taken for two more of its time. Kept
+    # for as long as that is worth, the last one costs twice at most what it would if the next job were known (Karlin et
+    # al., Competitive Snoopy Caching, 1988: skis are rented until they could have been bought).
+    warm_starts = 3.0
 
-    def __init__(self, *, rho: float | Array = RHO) -> None:
-        self._rho = rho
+    def __init__(self, *, target: float | Array = RHO, quantile: float | None = None) -> None:
+        self._rho = target
+        self.quantile = quantile
 
     def workers(self, load: PoolLoad, now: float) -> Array:  # noqa: ARG002 - remembers nothing
         """Decide."""

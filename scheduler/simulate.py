@@ -47,7 +47,10 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     baselines = [reach for reach in BASELINE_RANGES if reach.policy in wanted]
     run = ENGINES[options.engine]
-    found = [compare(jobs, plant, baselines, window_s=plant.window_s, engine=run) for plant in _plants(options)]
+    found = [
+        compare(jobs, plant, baselines, window_s=plant.window_s, engine=run, processes=options.processes)
+        for plant in _plants(options)
+    ]
     if options.png:
         _draw(options.png, found[-1], jobs)
     rows = [row for comparison in found for row in comparison.rows]
@@ -85,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--mean", type=float, default=20.0, help="jobs each second, on average")
     add("--mu", type=float, default=2.0, help="jobs each second of one worker")
     add("--least", type=int, default=0, help="workers that are always there")
+    add("--processes", type=int, default=1, help="how many work at once on the comparison")
     add("--png", type=Path, help="draw load, workers and waits")
     add("--scenario", choices=SCENARIOS, help="play this instead, with single jobs, tiers and worker classes")
     add("--seed", type=int, default=1, help="of the scenario")

@@ -75,38 +75,53 @@ def test_a_trend_goes_on_and_fades() -> None:
 
 
 def test_what_is_steady_needs_no_margin() -> None:
-    assert watched(np.full(300, 4.0)).margin == pytest.approx([1.0])
+    assert watched(np.full(300, 4.0)).margin == pytest.approx([0.0])
 
 
-def test_the_margin_is_what_came_over_what_was_expected_in_nine_cases_of_ten() -> None:
+def test_the_margin_is_what_came_beyond_what_was_expected_in_nine_cases_of_ten() -> None:
     draw = np.random.default_rng(1)
     rates = draw.uniform(1.0, 3.0, 2_000)
 
-    margin = watched(rates, cold_start_s=30.0).margin[0]
+    margin = watched(rates, cold_start_s=30.0, quantile=0.9).margin[0]
 
-    # A horizon of one sample: what came is the next rate, over this one.
-    ratios = np.sort(rates[-240:] / rates[-241:-1])
-    assert margin == pytest.approx(ratios[int(0.9 * len(ratios))], rel=0.1)
+    # A horizon of one sample: what came is the next rate, less this one.
+    errors = np.sort(rates[-240:] - rates[-241:-1])
+    assert margin == pytest.approx(errors[int(0.9 * len(errors))], rel=0.1)
 
 
-def test_the_level_is_the_plan_times_its_margin() -> None:
+def test_the_plan_is_the_level_and_its_margin() -> None:
     outlook = watched(np.random.default_rng(2).uniform(1.0, 3.0, 500))
 
-    assert outlook.planned == pytest.approx(outlook.level * outlook.margin)
+    assert outlook.planned == pytest.approx(outlook.level + outlook.margin)
     assert outlook.models == ("level",)
+
+
+def test_a_level_that_is_high_by_chance_gets_no_more_margin_than_one_that_is_low() -> None:
+    rates = np.random.default_rng(2).uniform(1.0, 3.0, 500)
+
+    low, high = (watched(np.append(rates, last)) for last in (1.0, 3.0))
+
+    assert high.margin == pytest.approx(low.margin, rel=0.1)
+
+
+def test_nothing_is_planned_for_what_has_stopped() -> None:
+    rates = np.random.default_rng(2).uniform(1.0, 3.0, 500)
+
+    assert watched(np.append(rates, 0.0)).planned == pytest.approx([0.0])
 
 
 def test_the_longer_a_start_takes_the_surer_the_forecast_must_be() -> None:
     quantiles = quantile_for(np.array([10.0, 30.0, 90.0, 300.0, 900.0]), np.full(5, 30.0))
 
-    assert quantiles == pytest.approx([0.5, 0.5, 0.75, 0.9, 0.9])
+    assert quantiles == pytest.approx([0.5, 0.5, 0.85, 0.95, 0.95])
 
 
-def test_growth_is_what_has_grown_within_the_last_horizon() -> None:
-    steady, grown = watched(np.full(60, 2.0)), watched(np.concatenate((np.full(60, 2.0), np.full(3, 4.0))))
+def test_growth_is_more_than_what_has_grown_within_the_last_horizon_where_a_start_takes_long() -> None:
+    steady = watched(np.full(60, 2.0), quantile=0.95)
+    grown = watched(np.concatenate((np.full(60, 2.0), np.full(3, 4.0))), quantile=0.95)
 
     assert steady.growing == pytest.approx(steady.level)
-    assert grown.growing == pytest.approx(2 * grown.level)
+    assert grown.growing == pytest.approx(2.5 * grown.level)
 
 
 def test_growth_counts_for_nothing_where_a_start_is_quick() -> None:

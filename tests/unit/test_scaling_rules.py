@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from headrace.settings import Settings
 from scheduler.baseline_rules import HpaRule, KedaRule, KnativeRule, RateRule
 from scheduler.forecaster import Forecaster
 from scheduler.named_rules import named_rule
@@ -94,15 +96,30 @@ def test_the_rate_rule_does_not_mind_what_waits() -> None:
     assert idle == full == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize("text", ["headrace", "keda", "keda:60", "hpa:0.5", "knative", "rate:1"])
+@pytest.mark.parametrize(
+    "text", ["headrace", "headrace:0.8", "headrace:1.2:.5", "keda", "keda:60", "hpa:0.5", "knative", "rate:1"]
+)
 def test_rules_have_names(text: str) -> None:
     assert named_rule(text).name == text.partition(":")[0]
+    assert Settings(scaling_rule=text).scaling_rule == text
 
 
-@pytest.mark.parametrize("text", ["", "prophet", "keda:", "headrace:1", "keda:-1"])
+def test_ours_may_be_told_the_share_and_how_sure_to_be() -> None:
+    rule = named_rule("headrace:0.5:0.75")
+
+    assert rule.quantile == 0.75
+    assert asked(rule, ready=8, level=4.0) == pytest.approx(8.0)
+    assert named_rule("headrace").quantile is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "prophet", "keda:", "headrace:", "headrace:0", "headrace:0.8:2", "keda:0.0", "keda:5:0.5", "keda:-1"]
+)
 def test_another_name_is_refused_with_those_that_there_are(text: str) -> None:
     with pytest.raises(ValueError, match="choose headrace, keda, hpa, knative, rate"):
         named_rule(text)
+    with pytest.raises(ValidationError):
+        Settings(scaling_rule=text)
 
 
 def bounds(pools: int) -> Bounds:

@@ -167,6 +167,46 @@ def test_what_is_kept_is_told() -> None:
     assert "5 kept: so many were needed 30 s ago, and the window is 60 s" in later.reasons
 
 
+def idle_for(seconds: float, *, cold_start_s: float) -> ClassDecision:
+    """A class of five workers that had work, then none for so long; it is looked at every second."""
+    policy, workers = idle_policy({"gpu": GPU}), 5
+    policy.decide(Observation((queue(500),), {"gpu": load()}), 0.0)
+    for tick in range(1, int(seconds) + 1):
+        there = load(workers, desired=workers, cold_start_s=cold_start_s)
+        decided = policy.decide(Observation((queue(),), {"gpu": there}), float(tick)).classes["gpu"]
+        workers = decided.workers
+    return decided
+
+
+def test_the_last_worker_is_kept_for_as_long_as_starting_it_again_would_cost() -> None:
+    counts = {idle_s: idle_for(idle_s, cold_start_s=30.0).workers for idle_s in (59, 61, 89, 91)}
+
+    assert counts == {59: 5, 61: 1, 89: 1, 91: 0}
+
+
+def test_it_says_why_an_idle_worker_is_kept() -> None:
+    reasons = idle_for(70, cold_start_s=30.0).reasons
+
+    assert "1 kept though idle: to start it again would cost as much as 90 s of it" in reasons
+
+
+def test_nobody_is_started_to_be_idle() -> None:
+    policy = idle_policy({"gpu": GPU})
+    policy.decide(Observation((queue(1),), {"gpu": load(cold_start_s=30.0)}), 0.0)
+
+    assert policy.decide(Observation((), {"gpu": load(cold_start_s=30.0)}), 61.0).counts == {"gpu": 0}
+
+
+def test_an_idle_worker_is_kept_for_a_quarter_of_an_hour_at_most() -> None:
+    policy = idle_policy({"gpu": GPU})
+    seen = load(1, desired=1, cold_start_s=500.0)
+    policy.decide(Observation((queue(1),), {"gpu": seen}), 0.0)
+
+    counts = {now: policy.decide(Observation((), {"gpu": seen}), now).counts["gpu"] for now in (899.0, 901.0)}
+
+    assert counts == {899.0: 1, 901.0: 0}
+
+
 def test_for_a_few_fewer_none_is_drained_and_the_reason_says_so() -> None:
     policy, kind = ScalingPolicy(classes={"gpu": with_bounds(0, 20)}), queue(arrivals=10 * RHO / JOB_S)
     policy.decide(Observation((kind,), {"gpu": load(11)}), 0.0)
