@@ -132,6 +132,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "j": "virtual ms that its tenant was charged when it was claimed",
         "B": "bytes of memory that it has outgrown: only workers with more claim it",
         "M": "ms of its worker's time that its last pass took for it",
+        "C": "1 if how far its pass was is kept for the next worker",
         "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
         "L": "s that its forward pass may take, if that was bounded for it",
         "T": "s that it is kept after its end, if that was asked for",

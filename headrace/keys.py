@@ -17,6 +17,7 @@ from headrace.tiers import Tier
 _FAMILIES = {
     "JOB": "j:",  # <member>: hash, the record
     "INPUT": "i:",  # <member>: string, the input as submitted
+    "CHECKPOINT": "c:",  # <member>: string, how far its pass was when it was given back; has a time to live
     "OUTPUT": "o:",  # <member>: string, result or error document
     "READY": "r:",  # <group>:<tenant>: zset of members by score
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
@@ -81,6 +82,10 @@ class Keys:
     def input(self, member: str) -> str:
         """String: what was submitted."""
         return self._key("INPUT", member)
+
+    def checkpoint(self, member: str) -> str:
+        """String: how far a job's pass was when its worker gave it back."""
+        return self._key("CHECKPOINT", member)
 
     def output(self, member: str) -> str:
         """String: the result, or the error document of a failed job."""

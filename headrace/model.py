@@ -60,6 +60,18 @@ class Model:
         """Turn one row into the result; tensors have been copied to the CPU."""
         return row
 
+    def checkpoint(self) -> Sequence[bytes | None]:
+        """How far each item of the running batch is, in its order; None for one that had better begin anew.
+
+        Called beside `forward`, from another thread, when the worker must leave before the pass can end. What it
+        returns is kept with the jobs, within a limit, and given to `resume` on the worker that runs them next.
+        """
+        return ()
+
+    def resume(self, item: Any, state: bytes) -> Any:  # noqa: ARG002 - the author's looks at it
+        """Put what `checkpoint` returned into an item as `preprocess` left it; `forward` gets what this returns."""
+        return item
+
     def cost(self, item: Any) -> int:  # noqa: ARG002 - the author's may look at it
         """Size of one item as `preprocess` left it, in tokens, pixels or whatever its time grows with."""
         return 1

@@ -206,6 +206,10 @@ class Settings(BaseSettings):
     claim_max_bytes: Positive = Field(8_388_608, description="most input bytes that wait in the model's process")
     shutdown_grace_s: float = Field(25.0, ge=0, description="how long a stopping worker may finish its batch")
 
+    checkpoint_max_bytes: int = Field(
+        1_048_576, ge=0, description="most that is kept of how far a job is whose worker must leave; larger is not kept"
+    )
+
     preemption_watch: Literal["off", "aws", "gcp", "azure", "file"] = Field(
         "off", description="who would say that this machine is taken away: its cloud, or the appearance of a file"
     )

@@ -5,8 +5,9 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 
 from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import Keys, dedupe_digest, group_of
@@ -58,6 +59,9 @@ CLAIM_SHARE = 8
 
 #: How long an id that a submitter chose is known after its submission, though its job is no longer kept.
 NAME_TTL_S = 30 * 86_400
+
+
+_NOTHING_KEPT: Mapping[Lease, bytes] = MappingProxyType({})
 
 
 class JobStore:
@@ -128,13 +132,23 @@ class JobStore:
         return RedisOp(read_commit_answers, args, load_script("commit"))
 
     def release(
-        self, leases: Sequence[Lease], *, reason: Reason | None = None, outgrown_bytes: int = 0
+        self,
+        leases: Sequence[Lease],
+        *,
+        reason: Reason | None = None,
+        outgrown_bytes: int = 0,
+        kept: Mapping[Lease, bytes] = _NOTHING_KEPT,
     ) -> RedisOp[int]:
         """Give jobs back to their old places without charging an attempt, and say why; answers how many.
 
-        Those that have outgrown so many bytes of memory are for larger workers from now on.
+        Args:
+            leases: of the jobs.
+            reason: why, if that is more than that they wait again.
+            outgrown_bytes: of memory that they have outgrown, so that they are for larger workers from now on; or 0.
+            kept: how far the passes of some are, for the workers that run them next.
         """
-        args = self._keyed(reason or "", outgrown_bytes or "", *_flat(leases))
+        rows = (part for lease in leases for part in (*lease, kept.get(lease, b"")))
+        args = self._keyed(reason or "", outgrown_bytes or "", *rows)
         return RedisOp(int, args, load_script("release"))
 
     def fail(self, failures: Sequence[Failure], *, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:

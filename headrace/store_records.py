@@ -71,6 +71,8 @@ class ClaimedJob(NamedTuple):
     deadline_in_ms: int | None = None
     #: Seconds that its forward pass may take, if that was bounded for it.
     run_timeout_s: float | None = None
+    #: How far its pass was when the worker before gave it back; empty if nothing is kept.
+    checkpoint: bytes = b""
 
     @property
     def lease(self) -> Lease:
@@ -355,8 +357,8 @@ def read_submitted(reply: Reply) -> list[Submitted]:
 
 def read_claimed(reply: Reply) -> Claimed:
     """The reply of `claim`."""
-    more, come_back_ms, traces, rescues, dues, limits = reply[:6]
-    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(6, len(reply), 6)]
+    more, come_back_ms, traces, rescues, dues, limits, kept = reply[:7]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(7, len(reply), 6)]
     for i in range(0, len(traces), 2):
         place = traces[i] - 1
         jobs[place] = jobs[place]._replace(traceparent=traces[i + 1].decode())
@@ -369,6 +371,9 @@ def read_claimed(reply: Reply) -> Claimed:
     for i in range(0, len(limits), 2):
         place = limits[i] - 1
         jobs[place] = jobs[place]._replace(run_timeout_s=float(limits[i + 1]))
+    for i in range(0, len(kept), 2):
+        place = kept[i] - 1
+        jobs[place] = jobs[place]._replace(checkpoint=kept[i + 1])
     return Claimed(jobs, bool(more), come_back_ms)
 
 

@@ -54,6 +54,8 @@ class {kind}(Model, max_batch=32):
     def postprocess(self, row: int) -> Output:
         """One row becomes one result."""
         return Output(words=row)
+
+    # Passes of minutes can go on elsewhere when their worker must leave: write `checkpoint` and `resume` then.
 '''
 
 _TEST = '''"""{name} batches correctly and knows its answers: `pytest {folder}`."""

@@ -55,6 +55,8 @@ def signature_of(model: type[Model]) -> Signature:
     """
     if not overrides(model, "forward"):
         raise InvalidModel(f"{model.__name__} has no forward; it is the one hook that every model needs")
+    if overrides(model, "checkpoint") is not overrides(model, "resume"):
+        raise InvalidModel(f"{model.__name__}: checkpoint and resume belong together; write both, or none")
     before, after = overrides(model, "preprocess"), overrides(model, "postprocess")
     taken = _argument(model, "preprocess") if before else _item(model, "forward", _argument(model, "forward"))
     given = _returned(model, "postprocess") if after else _item(model, "forward", _returned(model, "forward"))

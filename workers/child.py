@@ -77,6 +77,8 @@ class Child:
         self._finisher = Finisher(up=up, marks=marks)
         #: A pass whose rows are finished beside the next one.
         self._unfinished: Ended | None = None
+        #: The batch whose pass runs, for who asks how far it is.
+        self._in_pass: tuple[Runtime, list[int]] | None = None
         #: The batch before, if this thread has not paused since.
         self._turn: _Turn | None = None
 
@@ -103,6 +105,13 @@ class Child:
                     self._preparer.stage_waiting(ref, jobs)
                 case Batch():
                     self._run(task)
+
+    def checkpoint(self) -> None:
+        """Tell how far the running batch is; called by the reader, beside the pass."""
+        runtime, slots = self._in_pass or (None, [])
+        states = [] if runtime is None else runtime.checkpoint()
+        self._say(Frame.CHECKPOINTED, slots if states else [], states)
+        self._up.flush()
 
     def _load(self, task: Load) -> None:
         failpoint("child.before_load")
@@ -166,7 +175,9 @@ class Child:
         if runtime is None:
             return self._refuse(batch)
         began = self._next_turn()
+        self._in_pass = runtime, slots
         forwarded = self._forward(runtime, batch, is_alone=is_alone)
+        self._in_pass = None
         failpoint("child.after_forward")
         staged_s = self.inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
@@ -226,10 +237,13 @@ def _read_message(down: BinaryIO) -> Message | None:
     return None if len(body) < length else msgpack.unpackb(body)
 
 
-def _read_forever(down: BinaryIO, inbox: Inbox) -> None:
+def _read_forever(down: BinaryIO, child: Child) -> None:
     """Feed the inbox until the parent closes the pipe, then end the process: nobody is left to work for."""
     while (message := _read_message(down)) is not None:
-        inbox.put(message)
+        if message[0] == Frame.CHECKPOINT:
+            child.checkpoint()
+        else:
+            child.inbox.put(message)
     os._exit(0)
 
 
@@ -273,7 +287,7 @@ def main(arguments: list[str]) -> None:
     memory = MemoryMeter(device, slots=int(slots))
     child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks), memory=memory)
     # A model's load may leave no memory for anything else: without its reader this process would be deaf for ever.
-    start_vital("reader", partial(_read_forever, pipe, child.inbox))
+    start_vital("reader", partial(_read_forever, pipe, child))
     child.serve()
 
 

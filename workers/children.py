@@ -6,7 +6,7 @@ To whoever hands jobs down it looks like one `Executor`.
 import logging
 from collections.abc import Callable, Collection, Sequence
 
-from workers.executor import Executor, ExecutorLimits, ExecutorListener
+from workers.executor import ChildJob, Executor, ExecutorLimits, ExecutorListener
 from workers.loop import Loop
 from workers.separation import Separation
 
@@ -117,7 +117,7 @@ class Children:
             own.close()
             self._listener.model_unloaded(ref, None)
 
-    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float, bool]], *, alone: bool = False) -> None:
+    def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
         """Hand jobs over to the version's process."""
         self._of(ref).send(ref, jobs, alone=alone)
 
@@ -130,6 +130,16 @@ class Children:
         """Have each complete its running batch and forget what it has not begun."""
         for executor in self._all():
             executor.finish()
+
+    def checkpoint(self) -> None:
+        """Have each say how far its running batch is."""
+        for executor in self._all():
+            executor.checkpoint()
+
+    @property
+    def is_asked(self) -> bool:
+        """True while one of them has not said so."""
+        return any(executor.is_asked for executor in self._all())
 
     def renew(self, not_before: float) -> None:
         """Replace each as soon as its running batch has ended, not before then."""

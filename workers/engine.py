@@ -158,6 +158,7 @@ class JobEngine:
             passing_on=self._make_passing_on(),
             moves=MoveLog(wire=self.wire, keys=self._store.keys, worker=self._identity.id),
             view=view,
+            most_kept_bytes=self._settings.checkpoint_max_bytes,
         )
         return JobPath(parts=parts, on_room=lambda: self._look_again(), on_models=self._models_changed)
 
@@ -404,6 +405,7 @@ class JobEngine:
         path.give_back([held for held in path.held.all() if not held.running], self._grace.reason)
         failpoint("worker.draining")
         loop.run_until(lambda: not path.held.running or self._is_grace_over(), limit_s=math.inf)
+        self._keep_how_far(loop)
         path.give_back(path.held.all(), self._grace.reason)
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)
         self._catalog.stop()
@@ -413,6 +415,12 @@ class JobEngine:
         self._links.close()
         self._detach()
         loop.close()
+
+    def _keep_how_far(self, loop: SelectorLoop) -> None:
+        """Ask how far the jobs are whose pass does not end in time, as long as there is time to wait for the answer."""
+        if self._path.held.running:
+            self._children.checkpoint()
+            loop.run_until(lambda: not self._children.is_asked, limit_s=self._grace.answer_s)
 
     def _is_grace_over(self) -> bool:
         running = self._path.clock.running

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from workers.backoff import Backoff
 from workers.child_process import ChildProcess, start_child
@@ -19,6 +19,9 @@ from workers.residency import Footprint
 from workers.stage_marks import Stage
 
 log = logging.getLogger("headrace.executor")
+
+#: A job as the child is told of it: slot, input, tier, deadline in monotonic seconds, leads, how far a pass before was.
+ChildJob: TypeAlias = tuple[int, bytes, int, float, bool, bytes]
 
 _READ_BYTES = 1 << 20
 #: A child that lived shorter than this counts as failing to start.
@@ -45,6 +48,9 @@ class ExecutorListener(Protocol):
 
     def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
         """The results of a forward pass are here; the next one may have begun."""
+
+    def checkpointed(self, slots: list[int], states: list[bytes]) -> None:
+        """How far jobs of the running pass are; an empty state means that nothing is kept."""
 
     def model_learned(self, ref: str, state: bytes) -> None:
         """What is known of a version's speed by now, for `Executor.load` elsewhere."""
@@ -88,7 +94,7 @@ class Executor:
         self._forget_child()
 
     def _forget_child(self) -> None:
-        self.is_ready = False
+        self.is_ready = self.is_asked = False
         self.running: list[int] = []
         self.loading: str | None = None
         self._to_load: list[tuple[str, bytes, bool]] = []
@@ -212,8 +218,8 @@ class Executor:
         """Have a model version unloaded of which the child has no job."""
         self._say(Frame.UNLOAD, ref)
 
-    def send(self, ref: str, jobs: Sequence[tuple[int, bytes, int, float, bool]], *, alone: bool = False) -> None:
-        """Hand over jobs as (slot, input, tier, deadline in monotonic seconds, leads), each by itself if `alone`."""
+    def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
+        """Hand over jobs, each by itself if `alone`."""
         self._say(Frame.JOBS, ref, alone, jobs)
 
     def drop(self, slots: Sequence[int]) -> None:
@@ -223,6 +229,12 @@ class Executor:
     def finish(self) -> None:
         """Have the child complete its running batch and forget what it has not begun."""
         self._say(Frame.FINISH)
+
+    def checkpoint(self) -> None:
+        """Have the child say how far its running batch is; `is_asked` until it has."""
+        if self.running:
+            self.is_asked = True
+            self._say(Frame.CHECKPOINT)
 
     def renew(self, not_before: float) -> None:
         """Replace the child as soon as its running batch has ended, by `check` and not before then."""
@@ -280,6 +292,9 @@ class Executor:
                 self.listener.model_refused(ref, error, used_bytes)
             case [Frame.LEARNED, ref, state]:
                 self.listener.model_learned(ref, state)
+            case [Frame.CHECKPOINTED, slots, states]:
+                self.is_asked = False
+                self.listener.checkpointed(slots, states)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
                 self.is_ready = True

@@ -3,10 +3,11 @@
 Down, parent to child:
     LOAD    [ref, state, spares]                    fetch, verify and load a model version; what is known of its speed;
                                                     whether jobs come back unrun that would run out of memory
-    JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads], …]]   run these, each by itself if `alone`
+    JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads, state], …]]   run these, each by itself if `alone`
     DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
     BEGIN   [devices]                               to a child that was started ahead: its CUDA_VISIBLE_DEVICES or nil
+    CHECKPOINT []                                   say how far the running batch is
     UNLOAD  [ref]                                   free the memory of a version of which no job is here
 Up, child to parent:
     HELLO   [pid]                                   ready for work
@@ -17,6 +18,7 @@ Up, child to parent:
     DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`; a failure
                                                     without a cause was not run, for want of memory
     LEARNED [ref, state]                            what is known of a version's speed by now
+    CHECKPOINTED [[slot, …], [state, …]]            how far the jobs of the running batch are; none if nothing is kept
 The results of one pass may come after the next one has begun. Deadlines are monotonic seconds, of this machine.
 Inputs and results stay bytes throughout; nothing is ever pickled.
 """
@@ -42,6 +44,7 @@ class Frame(IntEnum):
     DROP = 3
     UNLOAD = 4
     BEGIN = 5
+    CHECKPOINT = 6
     HELLO = 10
     LOADED = 11
     REFUSED = 12
@@ -49,6 +52,7 @@ class Frame(IntEnum):
     DONE = 14
     LEARNED = 15
     UNLOADED = 16
+    CHECKPOINTED = 17
 
 
 class PassReport(NamedTuple):

@@ -20,6 +20,7 @@ class Grace:
         self._until = math.inf
         self._leave_by = math.inf
         self._is_hurried = False
+        self._return_s = _RETURN_S
 
     def begin(self, now: float) -> None:
         """The worker stops, at `now` in monotonic seconds."""
@@ -27,7 +28,8 @@ class Grace:
 
     def notice(self, left_s: float, now: float) -> None:
         """In so many seconds the machine may be gone."""
-        self._leave_by = now + left_s - min(_RETURN_S, left_s / 3)
+        self._return_s = min(_RETURN_S, left_s / 3)
+        self._leave_by = now + left_s - self._return_s
 
     def hurry(self) -> None:
         """Wait for nothing."""
@@ -39,6 +41,11 @@ class Grace:
             return True
         # What cannot end in time gets its time elsewhere at once. Without a notice it may end late after all.
         return pass_ends_at > self._leave_by
+
+    @property
+    def answer_s(self) -> float:
+        """How long the model may take to say how far it is: half of what is left for giving back."""
+        return 0.0 if self._is_hurried else self._return_s / 2
 
     @property
     def reason(self) -> Reason | None:

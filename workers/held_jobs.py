@@ -21,7 +21,7 @@ class HeldJob:
 
     __slots__ = (
         *("began_s", "deadline_s", "flow", "group", "job", "leads", "mates"),
-        *("ref", "request", "running", "slot", "tier"),
+        *("kept", "ref", "request", "running", "slot", "tier"),
     )
 
     def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
@@ -40,6 +40,8 @@ class HeldJob:
         self.running = False
         #: When that began, monotonic seconds, and how many were in it.
         self.began_s, self.mates = 0.0, 1
+        #: How far its pass is, for the worker that runs it next.
+        self.kept = b""
         #: What Celery sees of it.
         self.request: Any = None
 
@@ -49,9 +51,9 @@ class HeldJob:
         return limit_s is not None and self.running and now - self.began_s > limit_s
 
     @property
-    def row(self) -> tuple[int, bytes, int, float, bool]:
+    def row(self) -> tuple[int, bytes, int, float, bool, bytes]:
         """What the child is told of it."""
-        return self.slot, self.job.input, self.tier, self.deadline_s, self.leads
+        return self.slot, self.job.input, self.tier, self.deadline_s, self.leads, self.job.checkpoint
 
 
 @cache

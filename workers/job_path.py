@@ -20,6 +20,7 @@ from workers.claim_policy import ClaimPlan, ClaimPolicy
 from workers.claimer import Sent
 from workers.committer import Committer
 from workers.cost_states import CostStates
+from workers.executor import ChildJob
 from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
@@ -52,6 +53,8 @@ class PathParts:
     passing_on: PassingOn
     moves: MoveLog
     view: JobView
+    #: Most that is kept of how far a job is.
+    most_kept_bytes: int
 
 
 class JobPath:
@@ -76,6 +79,7 @@ class JobPath:
         self.clock = ForwardClock()
         self.costs = parts.costs
         self._passing_on, self._moves = parts.passing_on, parts.moves
+        self._most_kept_bytes = parts.most_kept_bytes
         self.trial = Trial(
             wire=self._wire,
             store=self._store,
@@ -147,7 +151,7 @@ class JobPath:
             self.give_back([job for job in held if self.models.is_cold(job.ref)])
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
-        by_ref: dict[str, list[tuple[int, bytes, int, float, bool]]] = {}
+        by_ref: dict[str, list[ChildJob]] = {}
         for held in jobs:
             by_ref.setdefault(held.ref, []).append(held.row)
         for ref, rows in by_ref.items():
@@ -363,13 +367,22 @@ class JobPath:
 
     # --- back
 
+    def checkpointed(self, slots: list[int], states: list[bytes]) -> None:
+        """The child says how far running jobs are: kept until they are given back."""
+        for held, state in zip(map(self.held.get, slots), states, strict=True):
+            if held is not None and len(state) <= self._most_kept_bytes:
+                held.kept = state
+            elif held is not None:
+                log.warning("%s: %d bytes of how far a job is are not kept: too many", held.ref, len(state))
+
     def give_back(self, jobs: list[HeldJob], reason: Reason | None = None) -> None:
         """Let go of jobs that will not run here; charges nothing."""
         for held in jobs:
             self.held.remove(held.slot)
         if jobs:
             failpoint("worker.before_release")
-            op = self._store.release([held.job.lease for held in jobs], reason=reason)
+            kept = {held.job.lease: held.kept for held in jobs if held.kept}
+            op = self._store.release([held.job.lease for held in jobs], reason=reason, kept=kept)
             self._wire.send(op, lambda count: log.info("%s jobs given back", count), self._give_back_failed)
             self._view.dropped(jobs)
 

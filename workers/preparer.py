@@ -48,7 +48,7 @@ class Preparer:
             claimed = self._inbox.claim(jobs)
             began = time.perf_counter()
             # Without a mark: these are in the running batch, of which the parent knows.
-            staged = [ready or runtime.stage(job.input) for ready, job in zip(claimed, jobs, strict=True)]
+            staged = [ready or runtime.stage(job.input, job.state) for ready, job in zip(claimed, jobs, strict=True)]
             runtime.staging.took(claimed.count(None), time.perf_counter() - began)
             return staged
 
@@ -82,4 +82,4 @@ class Preparer:
 
     def _stage(self, runtime: Runtime, job: WaitingJob) -> Staged | ItemResult:
         self._marks.at(Stage.PREPARE, job.slot)
-        return runtime.stage(job.input)
+        return runtime.stage(job.input, job.state)

@@ -5,6 +5,7 @@ Its own share of an item's time is a few microseconds: hooks that the author did
 need no checking are not checked. torch is never imported here; it is used if the model has imported it.
 """
 
+import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ from workers.isolation import Isolation
 from workers.oom_limit import OomLimit
 from workers.overlap import Overlap
 from workers.stage_time import StageTime
+
+log = logging.getLogger("headrace.model")
 
 #: What it costs a pass that another thread works beside it: item by item on the next inputs, or once on the last rows.
 _PREPARER_S, _FINISHER_S = 0.5e-3, 0.1e-3
@@ -86,6 +89,10 @@ class Runtime:
         self._encode = encoder(signature.output)
         self._preprocess = model.preprocess if overrides(kind, "preprocess") else None
         self._postprocess = model.postprocess if overrides(kind, "postprocess") else None
+        self._checkpoint = model.checkpoint if overrides(kind, "checkpoint") else None
+        #: Inputs of the batch that is in `forward`, and whether all of them are in the pass that runs.
+        self._running: Sequence[Staged | ItemResult] = ()
+        self._is_whole = False
 
     @classmethod
     def load(cls, *, folder: Path, manifest: Manifest, device: str, memory: OomLimit | None = None) -> Self:
@@ -133,12 +140,19 @@ class Runtime:
 
     # --- the stages
 
-    def stage(self, raw: bytes) -> Staged | ItemResult:
-        """Make one input ready for a batch; if it does not fit the schema, or a hook raises, answer how it failed."""
+    def stage(self, raw: bytes, state: bytes = b"") -> Staged | ItemResult:
+        """Make one input ready for a batch; if it does not fit the schema, or a hook raises, answer how it failed.
+
+        Args:
+            raw: the input.
+            state: how far a pass before was that did not end, if anything is kept of it.
+        """
         try:
             item = self._decode(raw)
             if self._preprocess is not None:
                 item = self._preprocess(item)
+            if state and self._checkpoint is not None:
+                item = self._resumed(raw, item, state)
             cost = self._usable_cost(item) if self.is_sized else 1.0
             return Staged(item if self._copy is None else self._copy.send(item), cost)
         except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
@@ -154,7 +168,11 @@ class Runtime:
             batch = [self._spared(staged) for staged in batch]
         good = [staged for staged in batch if type(staged) is Staged]
         items, costs = map(list, zip(*good, strict=True)) if good else ([], [])
-        isolated = self._isolation.run(items, costs)
+        self._running = batch
+        try:
+            isolated = self._isolation.run(items, costs)
+        finally:
+            self._running = ()
         rows = isolated.rows
         if len(good) < len(batch):
             found = iter(rows)
@@ -192,7 +210,32 @@ class Runtime:
         with self.inference():
             return [self.finish(row) for row in self.forward([self.stage(raw) for raw in raws]).rows]
 
+    def checkpoint(self) -> list[bytes]:
+        """How far each input of the running batch is, empty where nothing can be kept; beside `forward`, by any thread.
+
+        Nothing is kept of a pass over a part of the batch, as after a failure, nor where the author's hook fails.
+        """
+        batch = self._running
+        if self._checkpoint is None or not batch or not self._is_whole:
+            return []
+        try:
+            with self.inference():
+                found = iter(self._checkpoint())
+                states = [bytes(memoryview(next(found) or b"")) if type(it) is Staged else b"" for it in batch]
+        except Exception:
+            log.exception("%s: nothing is kept of the pass: its checkpoint fails", self.manifest.ref)
+            return []
+        # What was asked for may be of the next batch already.
+        return states if self._running is batch else []
+
     # --- the hooks
+
+    def _resumed(self, raw: bytes, item: object, state: bytes) -> object:
+        try:
+            return self._model.resume(item, state)
+        except Exception:
+            log.exception("%s: a job begins anew: what was kept of its pass cannot be used", self.manifest.ref)
+            return self.prepare(raw)
 
     def prepare(self, raw: bytes) -> object:
         """Decode, check and preprocess one input.
@@ -214,6 +257,8 @@ class Runtime:
 
     def _pass(self, items: Sequence[Any]) -> Sequence[Any]:
         """One forward pass over prepared items."""
+        if self._checkpoint is not None:
+            self._is_whole = len(items) == sum(type(staged) is Staged for staged in self._running)
         ready = list(items) if self._copy is None else self._copy.arrived(items)
         batch = ready if self._preprocess is None else collate(ready, self._device)
         with self._precision():

@@ -23,6 +23,8 @@ class WaitingJob(NamedTuple):
     tier: int = 1
     deadline_s: float = NEVER_S
     leads: bool = False
+    #: How far a pass before was that did not end.
+    state: bytes = b""
 
 
 class Entry(NamedTuple):

@@ -4,17 +4,18 @@
 -- they are there; beyond those, with what the worker has ahead already, no more than one in `share` of what waits, so that
 -- nobody hoards the end of a backlog.
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
---          expiry ms, JOB<m> (fence, worker, claimed, charged), INPUT<m> (read), DELAYED (looked at when nothing is ready),
+--          expiry ms, JOB<m> (fence, worker, claimed, charged), INPUT<m> and CHECKPOINT<m> (read), DELAYED (looked at),
 --          QUEUE<group> and WEIGHTS (read), PAID<group> hash tenant to virtual time, QUARANTINE zset of broken records,
 --          RUNNING_CAPS hash (read), HELD<tenant> set of m#fence, of tenants that have such a cap
 -- ARGV     worker, least jobs, most jobs, jobs ahead, share, lane (one place in so many is priority's), most bytes, lease ms,
 --          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due, or a tenant may have more again (0 = none), (place among the jobs from 1,
---          traceparent)* of those that have one, (place, workers lost with it)*, (place, ms until its deadline)* and (place, s that it may run)* likewise,
+--          traceparent)* of those that have one, (place, workers lost with it)*, (place, ms until its deadline)*, (place, s that it may run)*
+--          and (place, how far its pass was)* likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd', 'L')
+local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd', 'L', 'C')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -137,7 +138,7 @@ local function next_job(count)
 end
 
 -- A job that changed its tier half-way stands in two queues: here it is met once.
-local chosen, listed, met, traces, rescues, dues, limits, bytes = {}, {}, {}, {}, {}, {}, {}, 0
+local chosen, listed, met, traces, rescues, dues, limits, kept, bytes = {}, {}, {}, {}, {}, {}, {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
@@ -148,12 +149,14 @@ while #chosen < limit do
   local waits = fields and fields[1] == 'queued'
   local input = waits and redis.pcall('GET', INPUT .. member)
   if type(input) == 'table' then input = false end -- an error: not a string
-  if input and #chosen > 0 and bytes + #input > room then break end
+  local state = input and fields[9] and redis.pcall('GET', CHECKPOINT .. member)
+  if type(state) ~= 'string' then state = '' end
+  if input and #chosen > 0 and bytes + #input + #state > room then break end
   queue.at = queue.at + 2
   queue.taken[#queue.taken + 1] = member
   if input then
     queue.vtime = queue.vtime + queue.price
-    bytes = bytes + #input
+    bytes = bytes + #input + #state
     chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, queue.price}
     if rooms[queue.tenant] then
       rooms[queue.tenant] = rooms[queue.tenant] - 1
@@ -176,12 +179,16 @@ while #chosen < limit do
       limits[#limits + 1] = #chosen
       limits[#limits + 1] = fields[8]
     end
+    if state ~= '' then
+      kept[#kept + 1] = #chosen
+      kept[#kept + 1] = state
+    end
   elseif broken or waits then
     quarantine(member, now)
   end
 end
 
-local reply, leases = {0, 0, traces, rescues, dues, limits}, {}
+local reply, leases = {0, 0, traces, rescues, dues, limits, kept}, {}
 for _, job in ipairs(chosen) do
   redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now, 'j', job[7])
   leases[#leases + 1] = now + lease_ms

@@ -39,8 +39,9 @@ for i = 2, #ARGV, 6 do
       else
         enter_ready(group, member, fields[8])
       end
+      -- The next attempt begins anew: what was kept of a pass may be why this one failed.
       local reason = backoff > 0 and 'retry_backoff' or outgrown and 'needs_larger_worker' or ''
-      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '', 'j', '',
+      redis.call('HSET', JOB .. member, 's', 'queued', 'r', reason, 'a', attempts, 'w', '', 'l', '', 'j', '', 'C', '',
         unpack(outgrown and {'B', outgrown} or {}))
       local was_told = state == 'running'
       note_attempt(member, fields[5], was_told and fields[11], now, was_told and fields[12], cause)

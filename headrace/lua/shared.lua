@@ -36,7 +36,7 @@ local ENDED = {queued = false, running = false, canceling = false,
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
   k = true, j = true, L = true, T = true, g = true, B = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, L = true, T = true, g = true, B = true}
+  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -154,12 +154,13 @@ local function say(words)
   end
 end
 
--- A job without a result keeps its input for whoever looks into it, or sends it again. A record's time to live comes last: `sweep` looks after those
+-- What was kept of a pass is of no more use. A job without a result keeps its input for whoever looks into it, or sends it again. A record's time to live comes last: `sweep` looks after those
 -- that have none.
 local function let_go(member, state, ttl)
   if state == 'succeeded' then
-    redis.call('DEL', INPUT .. member)
+    redis.call('DEL', INPUT .. member, CHECKPOINT .. member)
   else
+    redis.call('DEL', CHECKPOINT .. member)
     redis.call('EXPIRE', INPUT .. member, ttl)
   end
   redis.call('EXPIRE', JOB .. member, ttl)

@@ -2,7 +2,7 @@
 -- sweep: look at a stretch of a tenant's index: forget jobs whose records are gone, put back jobs that no set leads to,
 -- give finished records their time to live, end jobs whose input is lost. This is what makes every half-done script harmless.
 -- touches  INDEX<tenant>, JOB<m>, INPUT<m>, OUTPUT<m>, READY with TURN and BELL, DELAYED (looked at), LEASES, DEADLINES,
---          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS, HOOK<m>, META<m>, PAST<m>,
+--          QUARANTINE (what is broken stays there, with its input), EVENTS, STATS, HOOK<m>, META<m>, PAST<m>, CHECKPOINT<m>,
 --          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
@@ -61,7 +61,8 @@ for _, member in ipairs(members) do
     if broken then
       quarantine(member, now)
     else
-      redis.call('DEL', INPUT .. member, OUTPUT .. member, HOOK .. member, META .. member, PAST .. member)
+      redis.call('DEL', INPUT .. member, OUTPUT .. member, HOOK .. member, META .. member, PAST .. member,
+        CHECKPOINT .. member)
     end
     redis.call('ZREM', INDEX .. tenant, member)
     forgotten = forgotten + 1

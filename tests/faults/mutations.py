@@ -311,6 +311,13 @@ FURTHER = (
         f"{_HASTEN}::test_how_long_a_job_would_wait_goes_by_how_many_are_before_it",
     ),
     Mutation(
+        "how far a pass was is kept and never handed on",
+        "headrace/lua/release.lua",
+        "      redis.call('HSET', JOB .. member, 'C', 1)\n",
+        "",
+        "tests/integration/test_scripts_checkpoint.py::test_how_far_a_pass_was_is_handed_to_the_worker_that_runs_it_next",
+    ),
+    Mutation(
         "who lost the lead may write",
         "scheduler/lua/desire.lua",
         "if redis.call('GET', KEYS[1]) ~= ARGV[4] then return 0 end\n",

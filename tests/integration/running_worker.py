@@ -56,6 +56,7 @@ class RunningWorker:
     """
 
     #: Of the model.
+    source: ClassVar[str] = SOURCE
     max_batch: ClassVar[int] = 8
 
     def __init__(self, folder: Path, **settings: Any) -> None:
@@ -68,7 +69,7 @@ class RunningWorker:
         self.store = JobStore(Keys())
         source = folder / "source"
         source.mkdir()
-        (source / "model.py").write_text(SOURCE.replace("max_batch=8", f"max_batch={self.max_batch}"))
+        (source / "model.py").write_text(self.source.replace("max_batch=8", f"max_batch={self.max_batch}"))
         self.ref = Registry(url=self.settings.registry_location).push(source, name="obedient").manifest.ref
         self.app = make_app(self.settings)
         self._log = (folder / "worker.log").open("ab")

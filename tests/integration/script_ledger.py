@@ -138,9 +138,12 @@ class Ledger:
         """End attempts without a result."""
         self._settle(leases, lambda: self.cell.fail(leases, backoff_ms=backoff_ms, outgrown_bytes=outgrown_bytes))
 
-    def release(self, leases: Sequence[Lease], *, reason: Reason | None = None, outgrown_bytes: int = 0) -> None:
-        """Give jobs back."""
-        release = self.cell.store.release(leases, reason=reason, outgrown_bytes=outgrown_bytes)
+    def release(
+        self, leases: Sequence[Lease], *, reason: Reason | None = None, outgrown_bytes: int = 0, kept: bytes = b""
+    ) -> None:
+        """Give jobs back, each with how far its pass is."""
+        rows = dict.fromkeys(leases, kept)
+        release = self.cell.store.release(leases, reason=reason, outgrown_bytes=outgrown_bytes, kept=rows)
         self._attempt(lambda: self.cell.run(release))
 
     def cancel(self, member: str) -> None:
@@ -431,7 +434,7 @@ def _events_of(job: Job) -> list[str]:
 def _leftovers(cell: Cell) -> list[str]:
     """Entries and inputs that no job needs any more; inputs of failed jobs are meant to stay for a while."""
     keys = cell.keys
-    families = [keys.leases, keys.delayed, keys.deadlines, keys.outbox, f"{keys.prefix}r:*", f"{keys.prefix}t:*"]
+    families = [keys.leases, keys.delayed, keys.deadlines, keys.outbox, *(f"{keys.prefix}{kind}:*" for kind in "rtc")]
     left = [key.decode() for family in families for key in cell.redis.scan_iter(family, count=10_000)]
     fading = [key for kind in "ihd" for key in cell.redis.scan_iter(f"{keys.prefix}{kind}:*", count=10_000)]
     return left + [key.decode() for key in fading if cell.redis.ttl(key) == -1]

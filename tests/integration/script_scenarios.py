@@ -176,6 +176,13 @@ def releasing_to_larger_workers(ledger: Ledger) -> Act:
     return lambda: ledger.release(leases, outgrown_bytes=OUTGROWN)
 
 
+def releasing_with_how_far_it_is(ledger: Ledger) -> Act:
+    ledger.submit("running")
+    ledger.submit("claimed")
+    leases = ledger.take(jobs=1, start=True) + ledger.take()
+    return lambda: ledger.release(leases, kept=b"half")
+
+
 def failing(ledger: Ledger) -> Act:
     ledger.submit("last", max_attempts=1, deadline_ms=ledger.cell.now_ms() + 60_000)
     ledger.submit("again", max_attempts=2)
@@ -434,7 +441,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "start": [starting, starting_what_is_told],
     "renew": [renewing],
     "commit": [committing, committing_what_was_told],
-    "release": [releasing, releasing_for_a_reason, releasing_to_larger_workers],
+    "release": [releasing, releasing_for_a_reason, releasing_to_larger_workers, releasing_with_how_far_it_is],
     "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
     "erase": [erasing_what_waits, erasing_what_runs, erasing_what_has_ended],

@@ -17,7 +17,7 @@ for _, source in ipairs(sources) do
     end
   end
 end
-local reply, leases = {0, 0, traces, rescues, dues, limits}, {}
+local reply, leases = {0, 0, traces, rescues, dues, limits, kept}, {}
 """
 
 _POST = "  if hook then post(end_of(member, hook), now) end\n"
@@ -37,7 +37,7 @@ MISTAKES = {
         "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body,",
     ),
     "claim takes from the ready set before it leases": Mutation(
-        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits}, {}\n", _ZREM_FIRST
+        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept}, {}\n", _ZREM_FIRST
     ),
     "claim gives the fence that was there": Mutation("claim", "next_fence(fields[2], now_us)", "fields[2]"),
     "start looks at no fence": Mutation("start", "fields and fields[2] == ARGV[i + 1] and", "fields and"),

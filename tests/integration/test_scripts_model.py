@@ -51,6 +51,8 @@ class ModelJob:
     is_delayed: bool = False
     #: Somebody is to be told of its end, and has not been yet.
     has_listener: bool = False
+    #: How far its pass was when it was given back last.
+    kept: bytes = b""
 
     @property
     def is_ready(self) -> bool:
@@ -134,7 +136,8 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         assert expected == [job.member for job in claimed.jobs]
         assert (len(ready) > count) == claimed.more
         for job in claimed.jobs:
-            assert (self.jobs[job.member].attempts, self.jobs[job.member].rescues) == (job.attempts, job.rescues)
+            known = self.jobs[job.member]
+            assert (known.attempts, known.rescues, known.kept) == (job.attempts, job.rescues, job.checkpoint)
             self.jobs[job.member].lease = job.lease
             self.old.append(job.lease)
         if starts:
@@ -183,20 +186,21 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             job.end(JobStatus.FAILED)
         else:
             job.give_back()
-            job.is_delayed = backoff_ms > 0
+            job.is_delayed, job.kept = backoff_ms > 0, b""
 
     @precondition(lambda self: self._held())
-    @rule(pick=st.integers(0, 9))
-    def release(self, pick: int) -> None:
-        """A worker gives a job back."""
+    @rule(pick=st.integers(0, 9), kept=st.sampled_from([b"", b"half"]))
+    def release(self, pick: int, kept: bytes) -> None:
+        """A worker gives a job back, perhaps with how far it is."""
         job = self.jobs[self._pick(pick, self._held())]
         assert job.lease is not None
 
-        released = self.cell.run(self.cell.store.release([job.lease]))
+        released = self.cell.run(self.cell.store.release([job.lease], kept={job.lease: kept}))
 
         assert int(job.status is not CANCELING) == released
         if released:
             job.attempts -= job.status is RUNNING
+            job.kept = kept or job.kept
             job.give_back()
 
     @precondition(lambda self: self.old)

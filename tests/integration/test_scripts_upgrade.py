@@ -55,6 +55,19 @@ def test_what_an_old_worker_gives_back_a_new_one_runs(cell: Cell, old: OldCell) 
     assert_done(cell)
 
 
+def test_an_old_worker_runs_what_a_new_one_kept_from_the_beginning(cell: Cell, old: OldCell) -> None:
+    cell.submit("j1")
+    leases = cell.take_and_start()
+    cell.run(cell.store.release(leases, kept=dict.fromkeys(leases, b"half")))
+
+    again = old.take()
+    old.start(again)
+
+    assert "1" == old.commit(again)
+    assert_done(cell)
+    assert 0 < cell.redis.ttl(cell.keys.checkpoint(MEMBER))
+
+
 def test_a_new_scheduler_rescues_from_an_old_worker(cell: Cell, old: OldCell) -> None:
     cell.submit("j1")
     first = old.take()

@@ -58,6 +58,7 @@ class Worker:
             ),
             moves=MoveLog(wire=wire, keys=store.keys, worker="w"),
             view=NoView(),
+            most_kept_bytes=MB,
         )
         self.path = JobPath(parts=parts, on_room=lambda: None, on_models=lambda: None)
         self.children.spawn()
@@ -152,7 +153,7 @@ def test_nothing_is_said_into_a_pipe_that_is_closed_while_the_next_child_is_awai
     assert executor.pid is None
 
     pipes = [os.pipe() for _ in range(8)]
-    executor.send("a@1", [(1, b"{}", 0, time.monotonic(), True)])
+    executor.send("a@1", [(1, b"{}", 0, time.monotonic(), True, b"")])
     for read, write in pipes:
         os.set_blocking(read, False)
         os.close(write)

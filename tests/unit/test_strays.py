@@ -8,6 +8,7 @@ from headrace.strays import KINDS, typed_keys
 #: Keys of single jobs, deliveries, devices, models and days: whoever reads them looks at what is there.
 OF_ONE_JOB = {
     *(
+        "checkpoint",
         "job",
         "input",
         "output",
