@@ -65,6 +65,8 @@ _PARTS = {
     "device": "stray",
     "ref": "exact@1",
     "device_type": "cpu",
+    "scope": "active",
+    "day": "20000",
 }
 
 

@@ -1,5 +1,6 @@
 """The fault rig itself: its checker sees every kind of harm, its links break as they say, its schedules shrink."""
 
+import inspect
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from headrace.tiers import Tier
 from tests.faults.audit import HandOver, Story, read_audit
 from tests.faults.checker import INVARIANTS, Bounds, check
 from tests.faults.evidence import Evidence, Execution, Told
+from tests.faults.garbage import our_keys
 from tests.faults.history import History
 from tests.faults.nemesis import make_schedule
 from tests.faults.proxy import Link, Way
@@ -263,3 +265,11 @@ def _connected(link: Link) -> socket.socket:
 def _asked(client: socket.socket, data: bytes) -> bytes:
     client.sendall(data)
     return client.recv(len(data))
+
+
+def test_garbage_reaches_every_kind_of_key() -> None:
+    kinds = [name for name, _ in inspect.getmembers(Keys) if not name.startswith("_")]
+
+    reached = dict(our_keys(Keys(), group="exact@1:standard"))
+
+    assert set(kinds) - {"cell", "prefix"} == set(reached)
