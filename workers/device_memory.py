@@ -32,7 +32,9 @@ class DeviceMemory:
         try:
             if self._handle is None:
                 self._handle = self._find()
-            return int(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used)
+            # In the first layout of this answer `used` has what the driver keeps for itself, which CUDA does not count.
+            info = self._nvml.nvmlDeviceGetMemoryInfo(self._handle, version=self._nvml.nvmlMemory_v2)
+            return int(info.used)
         except Exception as error:  # noqa: BLE001 - a library of the driver's: whatever it raises, figures are not to be had
             log.info("the driver does not tell what is in use of the device: %s", error)
             self._is_known = False

@@ -13,6 +13,8 @@ MB = 1_000_000
 class Driver:
     """Two GPUs, of which the second is used more."""
 
+    nvmlMemory_v2 = 2  # noqa: N815 - the driver's name
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -27,8 +29,9 @@ class Driver:
         self.asked.append(uuid)
         return uuid
 
-    def nvmlDeviceGetMemoryInfo(self, handle: str) -> SimpleNamespace:  # noqa: N802 - the driver's name
-        return SimpleNamespace(used={"GPU-a": 100 * MB, "GPU-b": 300 * MB}[handle])
+    def nvmlDeviceGetMemoryInfo(self, handle: str, version: int = 1) -> SimpleNamespace:  # noqa: N802 - likewise
+        kept_bytes = 0 if version == self.nvmlMemory_v2 else 645 * MB
+        return SimpleNamespace(used={"GPU-a": 100 * MB, "GPU-b": 300 * MB}[handle] + kept_bytes)
 
 
 @pytest.mark.parametrize(
