@@ -11,7 +11,7 @@ from scheduler.baseline_rules import HpaRule, KedaRule, KnativeRule, RateRule
 from scheduler.forecaster import Forecaster
 from scheduler.named_rules import named_rule
 from scheduler.pool_scaler import Bounds, PoolScaler
-from scheduler.rules import HeadraceRule, PoolLoad, Rule
+from scheduler.rules import RHO, HeadraceRule, PoolLoad, Rule
 
 COLD_S, OBJECTIVE_S = 90.0, 30.0
 
@@ -40,6 +40,24 @@ def test_what_grows_is_taken_for_a_ramp_only_when_it_is_more_than_can_be_done() 
 
     assert enough < 10
     assert short > 16
+
+
+def test_what_those_that_are_there_or_come_will_have_done_before_another_is_ready_starts_none() -> None:
+    draw = np.random.default_rng(6)
+
+    for _ in range(1_000):
+        ready, coming = int(draw.integers(1, 20)), int(draw.integers(0, 20))
+        level = draw.uniform(0.0, RHO * (ready + coming))
+        done_s = COLD_S * ready + draw.uniform(0.0, COLD_S) * coming
+        backlog_s = max(0.0, draw.uniform(0.0, 1.0) * (done_s - level * COLD_S))
+        seen = {
+            "waiting": 10,
+            "level": level,
+            "done_s": max(done_s, level * COLD_S + backlog_s),
+            "backlog_s": backlog_s,
+        }
+
+        assert asked(HeadraceRule(), ready=ready, coming=coming, **seen) <= ready + coming + 1e-9
 
 
 def test_keda_sees_the_list_only() -> None:
