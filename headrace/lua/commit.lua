@@ -64,27 +64,16 @@ local function count_served(group, sum)
   if sum.failed > 0 then count_failed(group, sum.failed) end
 end
 
--- All ends that are to be told go into the outbox together, before any state.
-local looked, damaged, told, at = {}, {}, {}, string.format('%.0f', now)
-for i = 4, #ARGV, 5 do
-  local fields, broken = read(ARGV[i])
-  looked[i], damaged[i] = fields, broken
-  if fields and fields[12] and fields[2] == ARGV[i + 1] and fields[4] and not ENDED[fields[1]] then
-    told[#told + 1] = at
-    told[#told + 1] = end_of(ARGV[i], fields[12])
-  end
-end
-if told[1] then
-  ring_couriers()
-  call_in_pieces('ZADD', OUTBOX, told)
+-- As `finish` does, with numbers that are made text once a batch.
+local told_ttl, at = string.format('%.0f', kept_s(ARGV[1], true)), string.format('%.0f', now)
+local function end_as(member, state, hook, kept, ...)
+  if hook then post(end_of(member, hook), at) end
+  conclude(member, state, at, kept, ...)
 end
 
-local met, told_ttl = {}, string.format('%.0f', kept_s(ARGV[1], true))
 for i = 4, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local fields, broken = looked[i], damaged[i]
-  if met[member] then fields, broken = read(member) end
-  met[member] = true
+  local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
   local ttl = fields and fields[14] or ARGV[1]
   local kept = fields and fields[12] and (fields[14] and kept_s(ttl, true) or told_ttl) or ttl
@@ -100,9 +89,9 @@ for i = 4, #ARGV, 5 do
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = math.floor(now - ran_ms)
-      conclude(member, state, at, kept, 'M', spent, 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
+      end_as(member, state, fields[12], kept, 'M', spent, 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
     else
-      conclude(member, state, at, kept, 'M', spent, unpack(why))
+      end_as(member, state, fields[12], kept, 'M', spent, unpack(why))
     end
     local share = note_served(fields[7] .. ':' .. fields[8], tenant_of(member), tonumber(fields[10] or fields[9]), begun,
       cause, part_ms, fields[13])
@@ -110,7 +99,7 @@ for i = 4, #ARGV, 5 do
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
-    conclude(member, 'canceled', at, kept, 'M', spent)
+    end_as(member, 'canceled', fields[12], kept, 'M', spent)
     note_usage(tenant_of(member), fields[7] .. ':' .. fields[8], 'canceled', 1)
     note_usage(tenant_of(member), fields[7] .. ':' .. fields[8], 'gpu_us', in_us(spent))
     state = 'canceled'

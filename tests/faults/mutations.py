@@ -119,9 +119,8 @@ NAMED = (
     Mutation(
         "outbox out of transaction",
         "headrace/lua/commit.lua",
-        "  call_in_pieces('ZADD', OUTBOX, told)\n",
-        "  for i = 4, #ARGV, 5 do redis.call('HSET', JOB .. ARGV[i], 's', ARGV[i + 2]) end\n"
-        "  call_in_pieces('ZADD', OUTBOX, told)\n",
+        "  if hook then post(end_of(member, hook), at) end\n  conclude(member, state, at, kept, ...)\n",
+        "  conclude(member, state, at, kept, ...)\n  if hook then post(end_of(member, hook), at) end\n",
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
     ),
     Mutation(
@@ -355,7 +354,7 @@ FURTHER = (
     Mutation(
         "the outbox is not filled by the script that ends a job",
         "headrace/lua/commit.lua",
-        "  call_in_pieces('ZADD', OUTBOX, told)\n",
+        "  if hook then post(end_of(member, hook), at) end\n",
         "",
         "tests/integration/test_scripts_deliveries.py::test_a_delivery_is_charged_an_attempt_when_it_is_leased",
     ),

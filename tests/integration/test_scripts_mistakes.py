@@ -94,11 +94,10 @@ MISTAKES = {
     ),
     "commit ends a job before its end is in the outbox": Mutation(
         "commit",
-        "  call_in_pieces('ZADD', OUTBOX, told)\n",
-        "  for i = 4, #ARGV, 5 do redis.call('HSET', JOB .. ARGV[i], 's', ARGV[i + 2]) end\n"
-        "  call_in_pieces('ZADD', OUTBOX, told)\n",
+        "  if hook then post(end_of(member, hook), at) end\n  conclude(member, state, at, kept, ...)\n",
+        "  conclude(member, state, at, kept, ...)\n  if hook then post(end_of(member, hook), at) end\n",
     ),
-    "commit tells nobody of the end": Mutation("commit", "  call_in_pieces('ZADD', OUTBOX, told)\n", ""),
+    "commit tells nobody of the end": Mutation("commit", "  if hook then post(end_of(member, hook), at) end\n", ""),
     "start counts an event that nobody is told": Mutation("start", "  post(delivery, now)\n", ""),
     "start counts an event before it is in the outbox": Mutation(
         "start",
