@@ -5,9 +5,11 @@ import inspect
 import json
 import pickle
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
+from headrace.dedupe import Scope
 from headrace.keys import Keys
 
 _random = random.Random(1)
@@ -65,8 +67,8 @@ _PARTS = {
     "device": "stray",
     "ref": "exact@1",
     "device_type": "cpu",
-    "scope": "active",
-    "day": "20000",
+    "scope": Scope.ACTIVE,
+    "day": str(time.time_ns() // 86_400_000_000_000),
 }
 
 
