@@ -14,7 +14,8 @@ from api.dead_letters import DeadLetterFilter
 from api.headers import IDEMPOTENCY_KEY_PATTERN
 from api.model_schemas import with_models
 from api.problems import MEDIA_TYPE
-from api.schemas import JobRecord, Problem
+from api.schemas.jobs import JobRecord
+from api.schemas.problems import Problem
 from api.scopes import scope_needed
 from api.tenant_limits import LimitsChange
 from headrace.api_keys import KeyRequest, Scope

@@ -10,7 +10,7 @@ from api.desk import desk_of
 from api.documentation import BULK_BODY, json_answers
 from api.headers import header_fields, read_idempotency_key
 from api.problems import problem_document
-from api.schemas import BulkAnswer
+from api.schemas.jobs import BulkAnswer
 from headrace.errors import FieldError
 from headrace.failpoints import failpoint
 from headrace.reading import invalid_fields

@@ -10,7 +10,8 @@ from api.dead_letters import DeadLetterFilter, DeadLetters
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
-from api.schemas import DeadLetterList, DeadLetterRecord, JobRecord, RedrivenList
+from api.schemas.dead_letters import DeadLetterList, DeadLetterRecord, RedrivenList
+from api.schemas.jobs import JobRecord
 from api.services import services_of
 from headrace.jobs import Cause
 from headrace.reading import parse_body

@@ -7,7 +7,7 @@ from api.body import read_json_body
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
-from api.schemas import EstimateRecord
+from api.schemas.stories import EstimateRecord
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 

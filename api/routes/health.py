@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Request, Response
 
 from api.documentation import json_answers
 from api.problems import problem_type
-from api.schemas import Health, ProblemKind
+from api.schemas.fleet import Health
+from api.schemas.problems import ProblemKind
 from api.services import services_of
 from headrace.errors import HeadraceError, NotFound, Unavailable
 from headrace.redis_op import RedisOp

@@ -10,7 +10,7 @@ from api.desk import desk_of
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
 from api.resubmission import retry as retry_job
-from api.schemas import JobRecord
+from api.schemas.jobs import JobRecord
 from api.services import services_of
 from headrace.reading import parse_body
 from headrace.submission import Changes

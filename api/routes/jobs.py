@@ -13,7 +13,8 @@ from api.estimates import retry_after_s
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.listing import Cursor, JobFilter, Listing, read_metadata
 from api.records import timeline_document
-from api.schemas import JobList, JobRecord, Timeline
+from api.schemas.jobs import JobList, JobRecord
+from api.schemas.stories import Timeline
 from headrace.errors import FieldError, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
 from headrace.ids import CHOSEN_PATTERN, check_chosen_id

@@ -9,7 +9,7 @@ from api.body import read_json_body
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
 from api.records import key_document
-from api.schemas import KeyList, KeyRecord, MadeKeyRecord
+from api.schemas.tenants import KeyList, KeyRecord, MadeKeyRecord
 from api.services import services_of
 from headrace.api_keys import KeyRequest, make_key
 from headrace.errors import KeyNotFound

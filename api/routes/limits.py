@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.callers import caller_of
 from api.documentation import json_answers
-from api.schemas import Limits
+from api.schemas.tenants import Limits
 from api.services import services_of
 
 router = APIRouter(prefix="/v1/limits", tags=["limits"])

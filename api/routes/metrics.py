@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from api.documentation import json_answers
-from api.schemas import TargetGroups
+from api.schemas.fleet import TargetGroups
 from api.services import services_of
 from headrace.metric_targets import MetricTarget, MetricTargets
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.documentation import json_answers
 from api.records import model_document
-from api.schemas import ModelList, ModelRecord, WarmModel
+from api.schemas.models import ModelList, ModelRecord, WarmModel
 from api.services import services_of
 from headrace.presence import ModelState
 from headrace.timestamps import rfc3339

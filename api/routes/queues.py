@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from api.documentation import json_answers
 from api.presences import Roster
 from api.records import worker_document
-from api.schemas import DesiredWorkers, QueueList, Scaling, WorkerList
+from api.schemas.fleet import DesiredWorkers, QueueList, Scaling, WorkerList
 from api.services import Services, services_of
 from headrace.errors import Unavailable
 from headrace.keys import group_of, outgrown_of, split_group

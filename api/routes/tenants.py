@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from api.body import read_json_body
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
-from api.schemas import TenantLimitsList, TenantLimitsRecord
+from api.schemas.tenants import TenantLimitsList, TenantLimitsRecord
 from api.services import services_of
 from api.tenant_limits import LimitsChange, TenantLimits
 from headrace.api_keys import TENANT_PATTERN

@@ -11,7 +11,7 @@ from api.callers import caller_of
 from api.desk import desk_of
 from api.documentation import CSV, json_answers
 from api.problems import problem_response
-from api.schemas import UsageReport
+from api.schemas.tenants import UsageReport
 from api.scopes import challenge
 from api.services import services_of
 from api.usage_reports import Span, parse_day

@@ -9,7 +9,7 @@ from api.documentation import json_answers, json_body, problem_answers
 from api.endpoint_tests import test_endpoint
 from api.endpoints import EndpointDesk, Shown
 from api.headers import header_fields
-from api.schemas import EndpointList, EndpointRecord, NewEndpointRecord, TestedEndpoint
+from api.schemas.webhooks import EndpointList, EndpointRecord, NewEndpointRecord, TestedEndpoint
 from api.services import services_of
 from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.reading import parse_body

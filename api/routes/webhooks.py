@@ -10,7 +10,7 @@ from api.callers import caller_of
 from api.documentation import json_answers
 from api.listening import PLACE, Listener
 from api.records import delivery_document
-from api.schemas import DeliveryList, ListenedEvents, ReplayedList, WebhookDelivery
+from api.schemas.webhooks import DeliveryList, ListenedEvents, ReplayedList, WebhookDelivery
 from api.services import Services, services_of
 from headrace.delivery_store import MOST_LISTED, Place
 from headrace.errors import DeliveryNotFound

@@ -128,13 +128,13 @@ class Submitter:
 
     def _ask(self, method: str, path: str, body: object = None, *, key: str = "", limit_s: float = 90.0) -> Answer:
         """Send a request until it is answered with something that is not to be sent again."""
-        until = time.monotonic() + limit_s
+        until, answer = time.monotonic() + limit_s, None
         while time.monotonic() < until:
             answer = self._try(method, path, body, key)
             if answer is not None and answer.status not in (429, 503):
                 return answer
             time.sleep(_PAUSE_S)
-        raise TimeoutError(f"nobody answered {method} {path} within {limit_s:g} s")
+        raise TimeoutError(f"{method} {path} was not taken within {limit_s:g} s; last answer: {answer}")
 
     def _try(self, method: str, path: str, body: object, key: str) -> Answer | None:
         headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})

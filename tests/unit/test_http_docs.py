@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.app import create_app
-from api.schemas import JobRecord, JobTimes
+from api.schemas.jobs import JobRecord, JobTimes
 from headrace.errors import HeadraceError, InternalError, RequestError, Unavailable
 from headrace.jobs import ERROR_CODES, Cause, JobStatus, Reason
 from headrace.settings import Settings
