@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self
 
 from headrace.errors import InvalidInput
-from headrace.jobs import Job
+from headrace.jobs import Job, Progress
 from headrace.keys import Keys
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.webhooks import Delivery, DeliveryState, DueDelivery, Earlier, delivery_of, event_id_of, new_secret
@@ -154,17 +154,37 @@ def _claimed(reply: Reply) -> ClaimedDeliveries:
 
 
 def _due(
-    delivery_id: bytes, fence: bytes, attempts: int, url: bytes, record: Reply, output: bytes | None, *earlier: bytes
+    delivery_id: bytes,
+    fence: bytes,
+    attempts: int,
+    url: bytes,
+    record: Reply,
+    output: bytes | None,
+    *earlier: Reply,
 ) -> DueDelivery | None:
     """One row; None if the record is broken: its lease runs out, and after enough of them the script drops it."""
     member = delivery_id.decode().rpartition(":")[0]
     try:
         job = Job.from_record(member, _mapping(record))
-        before = Earlier(earlier[0].decode(), int(earlier[1]), int(earlier[2])) if earlier else None
+        before = _earlier(*earlier) if earlier else None
     except (KeyError, ValueError, InvalidInput) as error:
         log.warning("the record of %s cannot be read: %r", member, error)
         return None
     return DueDelivery(delivery_id.decode(), int(fence), attempts, url.decode(), job, output, before)
+
+
+def _earlier(
+    event: bytes,
+    at_ms: bytes,
+    attempts: bytes,
+    started_ms: bytes | None = None,
+    fraction: bytes | None = None,
+    message: bytes | None = None,
+) -> Earlier:
+    if started_ms is None or fraction is None:
+        return Earlier(event.decode(), int(at_ms), int(attempts))
+    progress = Progress(float(fraction), (message or b"").decode(), int(at_ms))
+    return Earlier(event.decode(), int(at_ms), int(attempts), int(started_ms), progress)
 
 
 def _followed(reply: Reply) -> Followed:
@@ -180,7 +200,7 @@ def _followed_row(
     output: bytes | None,
     state: bytes,
     outcome: bytes | None,
-    *earlier: bytes,
+    *earlier: Reply,
 ) -> FollowedDelivery | None:
     due = _due(delivery_id, b"0", int(attempts), url, record, output, *earlier)
     if due is None:

@@ -23,6 +23,7 @@ class Event(StrEnum):
     """What can be told."""
 
     STARTED = "job.started"
+    PROGRESS = "job.progress"
     SUCCEEDED = "job.succeeded"
     FAILED = "job.failed"
     CANCELED = "job.canceled"
@@ -32,7 +33,14 @@ class Event(StrEnum):
 #: What is told where nobody says otherwise.
 ENDS = frozenset({Event.SUCCEEDED, Event.FAILED, Event.CANCELED, Event.EXPIRED})
 #: How a record notes it. The scripts look for those of events before the end.
-_LETTERS = {Event.STARTED: "s", Event.SUCCEEDED: "S", Event.FAILED: "F", Event.CANCELED: "C", Event.EXPIRED: "X"}
+_LETTERS = {
+    Event.STARTED: "s",
+    Event.PROGRESS: "p",
+    Event.SUCCEEDED: "S",
+    Event.FAILED: "F",
+    Event.CANCELED: "C",
+    Event.EXPIRED: "X",
+}
 
 
 def letters_of(events: AbstractSet[Event]) -> str:

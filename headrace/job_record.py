@@ -52,6 +52,12 @@ class JobRecord:
         why = self.document.get("reason_detail") or self.reason
         return f"{said}: {why}" if why else said
 
+    @property
+    def progress(self) -> str:
+        """How far its pass is, as its model says, in words: `40 % denoising`; empty if it said nothing."""
+        said = self.document.get("progress") or {}
+        return f"{said['fraction']:.0%} {said['message']}".strip() if said else ""
+
     def _repr_html_(self) -> str:
         """What a notebook shows: a table of what is known, nothing fetched for it."""
         cells = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._rows())
@@ -67,6 +73,8 @@ class JobRecord:
             yield "model", f"{model['name']}@{model['version']}"
         if tier := document.get("tier"):
             yield "tier", tier
+        if progress := self.progress:
+            yield "progress", progress
         for name, moment in document.get("times", {}).items():
             if moment:
                 yield name, moment

@@ -17,6 +17,7 @@ from headrace.dedupe import REMEMBERED_S, Scope
 from headrace.errors import FieldError
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
+from headrace.timestamps import rfc3339
 
 #: Version of the record's layout, kept in each record.
 SCHEMA_VERSION = 1
@@ -136,6 +137,9 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
         "L": "s that its forward pass may take, if that was bounded for it",
         "T": "s that it is kept after its end, if that was asked for",
+        "P": "how far its pass is, as its model says: a fraction of 1",
+        "A": "ms, said how far",
+        "N": "what its model said with it",
     }
 )
 
@@ -148,6 +152,22 @@ class Lease(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.member}#{self.fence}"
+
+
+class Progress(NamedTuple):
+    """How far a pass is, as its model says."""
+
+    #: From 0 to 1; within an attempt it never goes back.
+    fraction: float
+    #: At most `MAX_VALUE_BYTES`; may be empty.
+    message: str
+    #: When that was said, Unix milliseconds.
+    at_ms: int
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What callers and receivers of webhooks are shown."""
+        return {"fraction": self.fraction, "message": self.message, "at": rfc3339(self.at_ms)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +256,8 @@ class Job:
     result_ttl_s: int | None = None
     #: Memory of a worker that it has outgrown, so that only larger ones claim it; 0 for most.
     outgrown_bytes: int = 0
+    #: Of its last attempt; None if its model said nothing, or it waits.
+    progress: Progress | None = None
 
     @property
     def member(self) -> str:
@@ -290,7 +312,16 @@ class Job:
             run_timeout_s=float(record["L"]) if record.get("L") else None,
             result_ttl_s=optional("T"),
             outgrown_bytes=optional("B") or 0,
+            progress=_progress(record),
         )
+
+
+def _progress(record: Mapping[str, str]) -> Progress | None:
+    """What the model said in the last attempt; what it said before says nothing of how the job is now."""
+    said_ms, begun_ms = int(record.get("A") or 0), int(record.get("b") or 0)
+    if not said_ms or said_ms < begun_ms or record["s"] == JobStatus.QUEUED:
+        return None
+    return Progress(float(record["P"]), record.get("N", ""), said_ms)
 
 
 #: What programs know the error of a failed job by, in the words that problems have for the same.

@@ -4,7 +4,7 @@ An item goes through the hooks in this order: `preprocess` (one item), `forward`
 The input's schema is the type hint of what the first of them takes, the output's that of what the last returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +31,8 @@ class Model:
     runtime: ClassVar[str] = "python"
     #: How it is batched and run; set by class keywords.
     options: ClassVar[ModelOptions] = ModelOptions()
+    #: Set by who runs it, if somebody listens; authors call `progress`.
+    on_progress: Callable[[int, float, str], None] | None = None
 
     def __init_subclass__(cls, *, max_batch: int | None = None, **keywords: Any) -> None:
         given = {name: keywords.pop(name) for name in ModelOptions.model_fields if name in keywords}
@@ -55,6 +57,17 @@ class Model:
         An exception in place of a row fails that item alone.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def progress(self, place: int, fraction: float, message: str = "") -> None:
+        """Say in `forward` how far an item is, for those who wait for it; called as often as is handy, by any thread.
+
+        Args:
+            place: of the item in the batch that `forward` was given, from 0.
+            fraction: from 0 to 1.
+            message: a few words; what is beyond 64 bytes is cut off.
+        """
+        if self.on_progress is not None:
+            self.on_progress(place, fraction, message)
 
     def postprocess(self, row: Any) -> Any:
         """Turn one row into the result; tensors have been copied to the CPU."""

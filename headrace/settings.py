@@ -210,6 +210,10 @@ class Settings(BaseSettings):
         1_048_576, ge=0, description="most that is kept of how far a job is whose worker must leave; larger is not kept"
     )
 
+    progress_interval_s: float = Field(
+        1.0, ge=0.1, description="shortest time between two words of a model on how far a job is that are recorded"
+    )
+
     preemption_watch: Literal["off", "aws", "gcp", "azure", "file"] = Field(
         "off", description="who would say that this machine is taken away: its cloud, or the appearance of a file"
     )

@@ -27,6 +27,7 @@ from headrace.store_records import (
     Hastened,
     Hastening,
     Outcome,
+    PassProgress,
     PastAttempt,
     Place,
     QueueCounts,
@@ -117,6 +118,13 @@ class JobStore:
         """
         args = self._keyed(round(ago_ms, 3), *_flat(leases))
         return RedisOp(read_flags, args, load_script("start"))
+
+    def progress(self, said: Sequence[PassProgress]) -> RedisOp[list[bool]]:
+        """Note how far passes are; False stands for a job that is not ours, or not in one."""
+        rows: list[Argument] = []
+        for (member, fence), fraction, message in said:
+            rows += (member, fence, round(fraction, 4), message)
+        return RedisOp(read_flags, self._keyed(*rows), load_script("progress"))
 
     def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> RedisOp[list[str]]:
         """Push the expiry of leases; answers those that are lost, as `member#fence`."""

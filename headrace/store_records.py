@@ -112,6 +112,16 @@ class Outcome(NamedTuple):
     part_ms: float | None = None
 
 
+class PassProgress(NamedTuple):
+    """How far the pass of a job is, as its model says."""
+
+    lease: Lease
+    #: From 0 to 1.
+    fraction: float
+    #: At most `MAX_VALUE_BYTES`.
+    message: str
+
+
 class CommitAnswer(StrEnum):
     """What became of one outcome."""
 

@@ -30,7 +30,14 @@ def body_of(delivery: DueDelivery) -> bytes:
 
 def _as_it_ran(job: Job, earlier: Earlier) -> Job:
     """The record as it was, whatever became of the job since."""
-    return replace(job, status=JobStatus.RUNNING, started_ms=earlier.at_ms, attempts=earlier.attempts, ended_ms=None)
+    return replace(
+        job,
+        status=JobStatus.RUNNING,
+        started_ms=earlier.started_ms or earlier.at_ms,
+        attempts=earlier.attempts,
+        ended_ms=None,
+        progress=earlier.progress,
+    )
 
 
 def test_body(endpoint_id: str, now_ms: int) -> bytes:
@@ -55,6 +62,8 @@ def _job_document(job: Job, output: bytes | None) -> dict[str, Any]:
         "error": None,
         "links": {"self": path, "result": f"{path}/result"},
     }
+    if job.status is JobStatus.RUNNING and job.progress is not None:
+        document["progress"] = job.progress.document
     if job.status is JobStatus.SUCCEEDED and output is not None:
         document["result"] = orjson.Fragment(output)
     if job.status is JobStatus.FAILED:

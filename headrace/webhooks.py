@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from headrace.errors import SettingsError
-from headrace.jobs import Job
+from headrace.jobs import Job, Progress
 
 #: Name of the worker class that delivers; no class in the settings may be called so.
 COURIER_CLASS = "courier"
@@ -73,6 +73,9 @@ class Earlier(NamedTuple):
     at_ms: int
     #: Of the job, that one included.
     attempts: int
+    #: When its pass had begun, and how far it was, if the event is about that.
+    started_ms: int = 0
+    progress: Progress | None = None
 
 
 class DueDelivery(NamedTuple):

@@ -40,6 +40,7 @@ from workers.loaded_models import LoadedModels, not_loaded
 from workers.memory_meter import MemoryMeter
 from workers.overlap import Overlap
 from workers.preparer import Preparer
+from workers.reporter import Reporter
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import StageMarks
 from workers.vital_thread import start_vital
@@ -75,6 +76,7 @@ class Child:
         self.inbox = Inbox()
         self._preparer = Preparer(inbox=self.inbox, models=models, marks=marks)
         self._finisher = Finisher(up=up, marks=marks)
+        self._reporter = Reporter(up=up)
         #: A pass whose rows are finished beside the next one.
         self._unfinished: Ended | None = None
         #: The batch whose pass runs, for who asks how far it is.
@@ -113,6 +115,12 @@ class Child:
         self._say(Frame.CHECKPOINTED, slots if states else [], states)
         self._up.flush()
 
+    def _progressed(self, runtime: Runtime, place: int, fraction: float, message: str) -> None:
+        """A model says how far an input of the batch is; only of the running one it has anything to say."""
+        in_pass = self._in_pass
+        if in_pass is not None and in_pass[0] is runtime and place < len(in_pass[1]):
+            self._reporter.heard(in_pass[1][place], fraction, message)
+
     def _load(self, task: Load) -> None:
         failpoint("child.before_load")
         ref = task.ref
@@ -136,7 +144,9 @@ class Child:
     def _attempt(self, task: Load) -> str:
         """Load a version; answers why that failed, empty if it did not."""
         try:
-            self._models.load(task.ref, task.state).spares = task.spares
+            runtime = self._models.load(task.ref, task.state)
+            runtime.spares = task.spares
+            runtime.listen(partial(self._progressed, runtime))
         except HeadraceError as error:
             return error.detail
         except Exception as error:
@@ -178,6 +188,7 @@ class Child:
         self._in_pass = runtime, slots
         forwarded = self._forward(runtime, batch, is_alone=is_alone)
         self._in_pass = None
+        self._reporter.forget()
         failpoint("child.after_forward")
         staged_s = self.inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)

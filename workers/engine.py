@@ -159,6 +159,7 @@ class JobEngine:
             moves=MoveLog(wire=self.wire, keys=self._store.keys, worker=self._identity.id),
             view=view,
             most_kept_bytes=self._settings.checkpoint_max_bytes,
+            progress_interval_s=self._settings.progress_interval_s,
         )
         return JobPath(parts=parts, on_room=lambda: self._look_again(), on_models=self._models_changed)
 
@@ -239,6 +240,7 @@ class JobEngine:
         self._ticked_at = time.monotonic()
         self._children.check(self._ticked_at)
         self._path.end_overdue(self._ticked_at)
+        self._path.note_progress(self._ticked_at)
         self._fence()
         self._links.check()
         self._path.expect(self._catalog.footprints, self._catalog.misfits)

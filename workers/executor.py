@@ -52,6 +52,9 @@ class ExecutorListener(Protocol):
     def checkpointed(self, slots: list[int], states: list[bytes]) -> None:
         """How far jobs of the running pass are; an empty state means that nothing is kept."""
 
+    def progressed(self, said: list[tuple[int, float, str]]) -> None:
+        """What the model says of how far jobs of the running pass are: slot, fraction of 1, words."""
+
     def model_learned(self, ref: str, state: bytes) -> None:
         """What is known of a version's speed by now, for `Executor.load` elsewhere."""
 
@@ -290,16 +293,24 @@ class Executor:
                 self._entrusted.discard(ref)
                 self._loaded()
                 self.listener.model_refused(ref, error, used_bytes)
-            case [Frame.LEARNED, ref, state]:
-                self.listener.model_learned(ref, state)
-            case [Frame.CHECKPOINTED, slots, states]:
-                self.is_asked = False
-                self.listener.checkpointed(slots, states)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
                 self.is_ready = True
                 self.listener.child_ready()
                 self._load_next()
+            case _:
+                self._hear_aside(message)
+
+    def _hear_aside(self, message: Message) -> None:
+        """What changes nothing of what the child does."""
+        match message:
+            case [Frame.LEARNED, ref, state]:
+                self.listener.model_learned(ref, state)
+            case [Frame.CHECKPOINTED, slots, states]:
+                self.is_asked = False
+                self.listener.checkpointed(slots, states)
+            case [Frame.PROGRESSED, said]:
+                self.listener.progressed(said)
 
     def _loaded(self) -> None:
         self.loading, self._load_deadline = None, math.inf

@@ -19,6 +19,7 @@ Up, child to parent:
                                                     without a cause was not run, for want of memory
     LEARNED [ref, state]                            what is known of a version's speed by now
     CHECKPOINTED [[slot, …], [state, …]]            how far the jobs of the running batch are; none if nothing is kept
+    PROGRESSED [[[slot, fraction, message], …]]     what the model says of how far jobs are, for those who wait for them
 The results of one pass may come after the next one has begun. Deadlines are monotonic seconds, of this machine.
 Inputs and results stay bytes throughout; nothing is ever pickled.
 """
@@ -53,6 +54,7 @@ class Frame(IntEnum):
     LEARNED = 15
     UNLOADED = 16
     CHECKPOINTED = 17
+    PROGRESSED = 18
 
 
 class PassReport(NamedTuple):

@@ -21,7 +21,7 @@ class HeldJob:
 
     __slots__ = (
         *("began_s", "deadline_s", "flow", "group", "job", "leads", "mates"),
-        *("kept", "ref", "request", "running", "slot", "tier"),
+        *("kept", "noted_s", "ref", "request", "running", "slot", "tier"),
     )
 
     def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
@@ -40,6 +40,8 @@ class HeldJob:
         self.running = False
         #: When that began, monotonic seconds, and how many were in it.
         self.began_s, self.mates = 0.0, 1
+        #: When how far it is was last noted for those who wait for it, monotonic seconds.
+        self.noted_s = -math.inf
         #: How far its pass is, for the worker that runs it next.
         self.kept = b""
         #: What Celery sees of it.

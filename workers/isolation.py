@@ -41,6 +41,8 @@ class Isolation:
 
     def __init__(self, *, name: str, forward: Forward, limit: OomLimit) -> None:
         self.limit = limit
+        #: Where in the batch the part begins that runs.
+        self.first = 0
         self._name = name
         self._forward = forward
         self._last_reported: tuple[object, ...] = ()
@@ -53,7 +55,7 @@ class Isolation:
         Raises:
             Exception: torch's AcceleratorError, after which the device is of no more use to this process.
         """
-        failure = None
+        failure, self.first = None, 0
         if items and self.limit.cost == math.inf:
             # The usual way; a failure on it is the first pass of the search.
             found = self._pass(list(items))
@@ -68,6 +70,7 @@ class Isolation:
         search = _Search(costs=costs, limit=self.limit)
         rows: list[Any] = [None] * len(items)
         while (part := search.next_part()) is not None:
+            self.first = part.start
             ended, known = known or self._pass(list(items[part.start : part.stop])), None
             search.ended(part, ended.cause if isinstance(ended, ItemResult) else None)
             rows[part.start : part.stop] = [ended] * len(part) if isinstance(ended, ItemResult) else ended

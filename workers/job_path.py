@@ -27,6 +27,7 @@ from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
 from workers.move_log import MoveLog
 from workers.passing_on import PassingOn, TooLarge
+from workers.progress import ProgressNotes
 from workers.residency import NOTHING, Footprint, Residency
 from workers.run_limits import RunLimits
 from workers.served_models import ServedModels
@@ -55,6 +56,8 @@ class PathParts:
     view: JobView
     #: Most that is kept of how far a job is.
     most_kept_bytes: int
+    #: Shortest time between two notes of how far a job is.
+    progress_interval_s: float
 
 
 class JobPath:
@@ -102,6 +105,9 @@ class JobPath:
         self.tally = Tally()
         self.child_deaths = 0
         self._starts = Starts(wire=parts.wire, store=parts.store, view=parts.view)
+        self._progress = ProgressNotes(
+            wire=parts.wire, store=parts.store, held=self.held, interval_s=parts.progress_interval_s
+        )
         #: When the last claim that brought jobs was decided on.
         self._planned_at = 0.0
         parts.children.listen(self)
@@ -175,6 +181,16 @@ class JobPath:
         # Otherwise the jobs of the next pass came after the one before had ended, and nobody was too late.
         if idle is not None and self._planned_at < idle.since:
             self._policy.idled(idle.seconds, pass_s=idle.pass_s)
+
+    def progressed(self, said: list[tuple[int, float, str]]) -> None:
+        """The model says how far jobs are: note it for those who wait for them."""
+        self._starts.tell()
+        self._progress.heard(said)
+        self.note_progress(time.monotonic())
+
+    def note_progress(self, now: float) -> None:
+        """Note what came too soon before and is due at `now`, in monotonic seconds."""
+        self._progress.note(now)
 
     def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
         """A forward pass ended: commit it."""

@@ -8,7 +8,7 @@ need no checking are not checked. torch is never imported here; it is used if th
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -227,6 +227,17 @@ class Runtime:
             return []
         # What was asked for may be of the next batch already.
         return states if self._running is batch else []
+
+    def listen(self, hear: Callable[[int, float, str], None]) -> None:
+        """Hand on what the model says of how far inputs are: their places in the batch, a fraction of 1, words."""
+
+        def said(place: int, fraction: float, message: str) -> None:
+            # Those that failed before the pass have no place in it.
+            good = [i for i, staged in enumerate(self._running) if type(staged) is Staged]
+            if 0 <= place < len(good) - self._isolation.first:
+                hear(good[self._isolation.first + place], fraction, message)
+
+        self._model.on_progress = said
 
     # --- the hooks
 

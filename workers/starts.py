@@ -55,6 +55,11 @@ class Starts:
             untold.timer.cancel()
         return untold.jobs
 
+    def tell(self) -> None:
+        """Tell of all passes now: something will be said of them that only counts once they are known to run."""
+        for number in list(self._untold):
+            self._tell(number)
+
     def _tell(self, number: int) -> None:
         jobs, began, _ = self._untold.pop(number, _NOBODY)
         if not jobs:

@@ -41,6 +41,14 @@ class QueuePlace(Shape):
     eta: Eta | None = Field(description="Null while nothing is known, or what was said lately was too often wrong.")
 
 
+class JobProgress(Shape):
+    """How far its pass is, as its model says."""
+
+    fraction: float = Field(description="From 0 to 1; within an attempt it never goes back.")
+    message: str = Field(description="What the model said with it, at most 64 bytes; may be empty.")
+    at: AwareDatetime = Field(description="When that was said.")
+
+
 class JobTimes(Shape):
     """When what happened, RFC 3339 in UTC with milliseconds; null if it has not."""
 
@@ -114,6 +122,9 @@ class JobRecord(Shape):
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None
+    progress: JobProgress | None = Field(
+        description="Of its last attempt, also once it has ended; null if its model said nothing, or it waits."
+    )
     times: JobTimes
     batch_size: int | None = Field(description="Size of the batch that it ran in.")
     worker: str | None = Field(description="The worker that holds it or ran it.")

@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime, Field
 
-from api.schemas.jobs import ModelVersion, QueuePlace
+from api.schemas.jobs import JobProgress, ModelVersion, QueuePlace
 from api.schemas.shape import Shape
 from headrace.jobs import JobStatus
 from headrace.tiers import Tier
@@ -45,6 +45,7 @@ class Timeline(Shape):
     status: JobStatus
     steps: list[TimelineStep]
     waits: TimelineWaits
+    progress: JobProgress | None = Field(description="As in the job's record.")
     ran_ms: int | None = Field(description="From the start of its pass to its end.")
     spent_ms: float | None = Field(description="Its part of the pass: what it took of its worker's time.")
     attempts: int

@@ -3,10 +3,10 @@
 -- delivery due again: the row in the outbox is only put off.
 -- touches  OUTBOX zset d by due ms (put off, or removed: no such job, not ended, settled), DELIVERY<d> hash (state s,
 --          attempts a, fence f, time of the attempt t; of an event before the end what it is k, when it was e, in which
---          attempt of the job n), DELIVERIES<tenant> zset d by first attempt, JOB<m>, HOOK<m> and OUTPUT<m> (read), STATS
+--          attempt of the job n; of progress when that began b, the fraction p and words m), DELIVERIES<tenant> zset d by first attempt, JOB<m>, HOOK<m> and OUTPUT<m> (read), STATS
 -- ARGV     most deliveries, lease ms, most bytes of an output that goes along, most deliveries listed per tenant
 -- reply    {ms until the next one is due (0 = none), {d, fence, attempts, URL, record, output or false, and of an event before
---          the end: what it is, when it was, in which attempt}*}
+--          the end: what it is, when it was, in which attempt, and of progress: when that began, fraction, words}*}
 local read = reader('s', 'f', 'a', 'n', 'm', 't', 'z', 'q', 'h')
 local limit, lease_ms, room, listed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local MOST_ATTEMPTS = 100 -- far beyond any schedule: each of them ended its courier
@@ -26,7 +26,7 @@ local function is_borne_out(fields, seq, known)
 end
 
 local function known_of(id)
-  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'f', 'a', 'k', 'e', 'n')
+  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'f', 'a', 'k', 'e', 'n', 'b', 'p', 'm')
   if not known.err then return known end
   redis.call('DEL', DELIVERY .. id)
   return {}
@@ -53,13 +53,13 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', now, 'LIMIT', 0,
     redis.call('ZREM', OUTBOX, id)
   else
     local is_end = id == end_of(member, fields[9])
-    if is_end and known[4] then redis.call('HDEL', DELIVERY .. id, 'k', 'e', 'n') end
+    if is_end and known[4] then redis.call('HDEL', DELIVERY .. id, 'k', 'e', 'n', 'b', 'p', 'm') end
     local fence = next_fence(known[2] or 0, now_us)
     if attempts == 1 then list(id, member) end
     redis.call('HSET', DELIVERY .. id, 's', 'pending', 'a', attempts, 'f', fence, 't', now)
     redis.call('ZADD', OUTBOX, now + lease_ms, id)
     local row = {id, fence, attempts, url, redis.call('HGETALL', JOB .. member), is_end and output_of(member)}
-    if not is_end then row[7], row[8], row[9] = known[4], known[5], known[6] end
+    for k = 4, is_end and 0 or 9 do row[#row + 1] = known[k] end
     reply[#reply + 1] = row
   end
 end

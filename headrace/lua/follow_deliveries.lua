@@ -4,7 +4,7 @@
 -- ARGV     tenant, first attempt (ms) and id of the last one that was seen, or '' and '' to begin now; most events, most bytes
 --          of an output that goes along
 -- reply    {ms, id of the place that was reached, {d, attempts, URL, record, output or false, state, outcome, and of an event
---          before the end: what it is, when it was, in which attempt}*}
+--          before the end: what it is, when it was, in which attempt, and of progress: when that began, fraction, words}*}
 -- Milliseconds that are not over yet are left for later: nothing can come before a place that was reached.
 local read = reader('s', 'h')
 local index, limit, room, now = DELIVERIES .. ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5]), now_ms()
@@ -14,14 +14,14 @@ local function row_of(id)
   local member = string.match(id, '^(.*):%d+$')
   local fields = member and read(member)
   local url = fields and fields[2] and redis.pcall('GET', HOOK .. member)
-  local known = redis.pcall('HMGET', DELIVERY .. id, 'a', 's', 'o', 'k', 'e', 'n')
+  local known = redis.pcall('HMGET', DELIVERY .. id, 'a', 's', 'o', 'k', 'e', 'n', 'b', 'p', 'm')
   if type(url) ~= 'string' or known.err then return nil end
   local is_end, length = id == end_of(member, fields[2]), redis.pcall('STRLEN', OUTPUT .. member)
   local goes_along = is_end and type(length) == 'number' and length > 0 and length <= room
   local row = {id, known[1], url, redis.call('HGETALL', JOB .. member), goes_along and redis.call('GET', OUTPUT .. member),
     known[2], known[3]}
   if is_end then return row end
-  row[8], row[9], row[10] = known[4], known[5], known[6]
+  for k = 4, 9 do row[k + 4] = known[k] end
   return known[4] and row
 end
 

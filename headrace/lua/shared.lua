@@ -34,9 +34,9 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
-  k = true, j = true, L = true, T = true, g = true, B = true}
+  k = true, j = true, L = true, T = true, g = true, B = true, P = true, A = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true}
+  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -175,7 +175,7 @@ local function kept_s(ttl, hook)
 end
 
 -- A hook is the number of the job's next event, and letters of what is told of it (`endpoints.letters_of`): s for its
--- starts; none for its end alone.
+-- starts, p for its progress; none for its end alone.
 local function end_of(member, hook)
   return member .. ':' .. (hook == '1' and hook or string.match(hook, '^%d+') or '1')
 end
@@ -195,11 +195,11 @@ end
 
 -- An event before the end. What it says stands beside its row, since the record goes on; the hook that this answers
 -- counts it, once it is in the record.
-local function post_early(member, hook, event, at, attempt, now)
+local function post_early(member, hook, event, at, attempt, now, ...)
   local seq, letters = string.match(hook, '^(%d+)(.*)$')
   local delivery = member .. ':' .. seq
   redis.call('DEL', DELIVERY .. delivery)
-  redis.call('HSET', DELIVERY .. delivery, 'k', event, 'e', at, 'n', attempt)
+  redis.call('HSET', DELIVERY .. delivery, 'k', event, 'e', at, 'n', attempt, ...)
   redis.call('EXPIRE', DELIVERY .. delivery, HOLD_S)
   post(delivery, now)
   return string.format('%d', seq + 1) .. letters

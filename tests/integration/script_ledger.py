@@ -12,7 +12,7 @@ from headrace.endpoints import Event, Health, Stop, letters_of
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
-from headrace.store_records import Amendment, CommitAnswer, SubmitOutcome
+from headrace.store_records import Amendment, CommitAnswer, PassProgress, SubmitOutcome
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.tenant_store import Rate, TenantStore
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
@@ -122,6 +122,13 @@ class Ledger:
         started = self._attempt(lambda: self.cell.run(self.cell.store.start(leases))) or []
         for lease, is_ours in zip(leases, started, strict=bool(started)):
             require(not is_ours or lease not in self._lost, f"{lease} had been taken away, yet it started")
+
+    def progress(self, leases: Sequence[Lease], fraction: float = 0.5) -> None:
+        """Say how far passes are."""
+        said = [PassProgress(lease, fraction, "halfway") for lease in leases]
+        noted = self._attempt(lambda: self.cell.run(self.cell.store.progress(said))) or []
+        for lease, is_noted in zip(leases, noted, strict=bool(noted)):
+            require(not is_noted or lease not in self._lost, f"{lease} had been taken away, yet its progress counted")
 
     def renew(self, leases: Sequence[Lease]) -> None:
         """Renew leases."""

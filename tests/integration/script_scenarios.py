@@ -129,6 +129,36 @@ def starting_what_is_told(ledger: Ledger) -> Act:
     return lambda: ledger.start(leases)
 
 
+def progressing(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_letters=WITH_STARTS)
+    ledger.submit("canceled", webhook_letters=WITH_STARTS)
+    ledger.submit("silent", webhook_url="")
+    ledger.submit("claimed", webhook_letters=WITH_STARTS)
+    leases = ledger.take(jobs=3, start=True) + ledger.take()
+    ledger.cancel("default/canceled")
+    return lambda: ledger.progress(leases)
+
+
+def progressing_while_a_word_waits(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_letters=WITH_STARTS)
+    leases = ledger.take(start=True)
+    ledger.progress(leases)
+    return lambda: ledger.progress(leases, 0.6)
+
+
+def committing_after_progress(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_letters=WITH_STARTS)
+    leases = ledger.take(start=True)
+    ledger.progress(leases)
+    return lambda: ledger.commit(leases)
+
+
+def claiming_progress(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_letters=WITH_STARTS)
+    ledger.progress(ledger.take(start=True))
+    return ledger.claim_deliveries
+
+
 def renewing(ledger: Ledger) -> Act:
     ledger.submit("a")
     ledger.submit("b")
@@ -439,8 +469,9 @@ SCENARIOS: dict[str, list[Scenario]] = {
     ],
     "claim": [claiming, claiming_within_caps, claiming_what_is_stale],
     "start": [starting, starting_what_is_told],
+    "progress": [progressing, progressing_while_a_word_waits],
     "renew": [renewing],
-    "commit": [committing, committing_what_was_told],
+    "commit": [committing, committing_what_was_told, committing_after_progress],
     "release": [releasing, releasing_for_a_reason, releasing_to_larger_workers, releasing_with_how_far_it_is],
     "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
@@ -451,7 +482,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "reap": [reaping],
     "promote": [promoting],
     "sweep": [sweeping],
-    "claim_deliveries": [claiming_deliveries, claiming_early_events],
+    "claim_deliveries": [claiming_deliveries, claiming_early_events, claiming_progress],
     "settle_deliveries": [settling_deliveries, settling_early_events],
     "replay_deliveries": [replaying, replaying_early_events],
     "signing": [signing],
@@ -524,6 +555,9 @@ def a_silent_worker_comes_back(ledger: Ledger) -> None:
     ledger.commit(late)
     successor = ledger.take()
     ledger.start(late)
+    ledger.progress(late)
+    ledger.start(successor)
+    ledger.progress(late)
     ledger.renew(late)
     ledger.release(late)
     ledger.commit(late, body=b'"late"')
@@ -556,6 +590,7 @@ def ended_jobs_are_ended_again(ledger: Ledger) -> None:
     ledger.fail(leases)
     ledger.release(leases)
     ledger.start(leases)
+    ledger.progress(leases)
 
 
 def a_silent_courier_comes_back(ledger: Ledger) -> None:

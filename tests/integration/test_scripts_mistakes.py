@@ -106,6 +106,16 @@ MISTAKES = {
         "      redis.call('HSET', JOB .. ARGV[i], 'h', number + 1 .. letters)\n"
         "      news = {'h', post_early(",
     ),
+    "progress looks at no fence": Mutation("progress", "fields[2] == ARGV[i + 1] and fields[4]", "fields[4]"),
+    "progress looks at no state": Mutation("progress", "fields[1] == 'running' and fields[2]", "fields[2]"),
+    "progress counts an event before it is in the outbox": Mutation(
+        "progress",
+        "      news = {'h', post_early(",
+        "      local number, letters = string.match(hook, '(%d+)(.*)')\n"
+        "      redis.call('HSET', JOB .. member, 'h', number + 1 .. letters)\n"
+        "      news = {'h', post_early(",
+    ),
+    "progress leaves the number to the end": Mutation("progress", "'N', words, unpack(news))", "'N', words)"),
     "claim_deliveries tells an event that the record has not counted": Mutation(
         "claim_deliveries", "(seq < last and known[4])", "(seq <= last and known[4])"
     ),

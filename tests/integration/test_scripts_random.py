@@ -18,7 +18,7 @@ from tests.integration.script_scenarios import Bench
 _VERBS = (
     *("submit", "submit", "take", "take_and_start", "take_and_start", "start", "commit", "commit", "fail"),
     *("fail_with_backoff", "release", "renew", "cancel", "reap", "promote", "expire", "sweep", "amend", "erase"),
-    "hasten",
+    *("hasten", "progress"),
 )
 
 
@@ -74,7 +74,7 @@ class History:
                 self._submit(step.pick)
             case "take" | "take_and_start":
                 self._leases[:0] = ledger.take(jobs=step.size, start=step.verb == "take_and_start")
-            case "start" | "commit" | "fail" | "release" | "renew":
+            case "start" | "progress" | "commit" | "fail" | "release" | "renew":
                 self._use(step.verb, leases)
             case "fail_with_backoff":
                 ledger.fail(leases, backoff_ms=30_000)

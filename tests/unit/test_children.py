@@ -59,6 +59,7 @@ class Worker:
             moves=MoveLog(wire=wire, keys=store.keys, worker="w"),
             view=NoView(),
             most_kept_bytes=MB,
+            progress_interval_s=1.0,
         )
         self.path = JobPath(parts=parts, on_room=lambda: None, on_models=lambda: None)
         self.children.spawn()
