@@ -270,8 +270,10 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def _job_row(job: Mapping[str, Any]) -> tuple[object, ...]:
-    why = job["error"]["cause"] if job["error"] else job["reason"] or ""
-    return job["id"], _model(job), job["tier"], job["status"], why, job["times"]["created"]
+    why = job["error"]["cause"] if job["error"] else job["reason"]
+    if job["status"] == JobStatus.RUNNING:
+        why = JobRecord.from_document(job).progress
+    return job["id"], _model(job), job["tier"], job["status"], why or "", job["times"]["created"]
 
 
 def _queue_row(queue: Mapping[str, Any]) -> tuple[object, ...]:

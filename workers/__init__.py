@@ -5,6 +5,7 @@ that: `claimer` (what to take, and when, by `claim_policy`), `bell` (how an idle
 parent's end of the child), `children` (of all of them; `separation`: who has one of its own), `committer` (how results
 get back), `keeper` (leases and presence, in a thread), `catalog` (which models to serve), `links` and `wire`
 (connections to Redis that never block), `forward_clock` (when a pass will end), `starts` (tells that a pass runs),
+`progress` (and how far it is, as its model says),
 `cost_states` (what other workers learned), `passing_on` (what is too large for this worker), `nested_loop` (a lean
 loop inside Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `job_events` are what Celery
 and Flower see of it, `control` what remote control does to it (`offer`: which jobs are claimed). `launch` starts the
@@ -20,9 +21,9 @@ load, `eviction`: which makes way for it, `backlog_look`: what waits for them, `
 
 The child (`child`) runs the models and may hang or crash without harm. Jobs come into its `inbox`, are staged by the
 `preparer` beside the running pass, go through the `runtime` of one of its `loaded_models` and are told by the
-`finisher`, where `overlap` finds that this helps; `stage_marks` shows the parent what each stage has in its hands.
-`compiled` and `device_copy` are what torch can do for a pass, `runtimes` are classes for models that come as a file,
-and `memory_cap` bounds what a load may take. Which jobs run together, `batcher` decides (`waiting`:
-the jobs in their order, `admission`: who joins, `cost_model` with `hinge`: how long a batch takes, `batch_size`:
-which size is best). `frames` is the language between the two.
+`finisher`, where `overlap` finds that this helps; the `reporter` hands on how far models say they are; `stage_marks`
+shows the parent what each stage has in its hands. `compiled` and `device_copy` are what torch can do for a pass,
+`runtimes` are classes for models that come as a file, and `memory_cap` bounds what a load may take. Which jobs run
+together, `batcher` decides (`waiting`: the jobs in their order, `admission`: who joins, `cost_model` with `hinge`:
+how long a batch takes, `batch_size`: which size is best). `frames` is the language between the two.
 """

@@ -1,6 +1,6 @@
-#!lua
+#!lua flags=allow-oom
 -- progress: how far passes are, as their models say. The newest word of each job, only while it runs and its fence is ours;
--- within an attempt it never goes back. It grows what is kept and nothing depends on it, so a full memory stops it.
+-- within an attempt it never goes back.
 -- touches  JOB<m> (how far it is P, when that was said A, with which words N; number of the next event); of jobs whose
 --          progress is told, OUTBOX with COURIERS and DELIVERY<d> (what the event says)
 -- ARGV     (member, fence, fraction of 1, words or '')*

@@ -27,7 +27,7 @@ from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument
 from headrace.settings import Settings
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob, ClaimSize, CommitAnswer, Outcome
+from headrace.store_records import ClaimedJob, ClaimSize, CommitAnswer, Outcome, PassProgress
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry
@@ -67,6 +67,10 @@ class HandWorker:
     def start(self, job: ClaimedJob) -> None:
         """Begin a job's forward pass."""
         assert self._run(self._store.start([job.lease])) == [True]
+
+    def say(self, job: ClaimedJob, fraction: float, message: str = "") -> None:
+        """Say how far a job's pass is."""
+        assert self._run(self._store.progress([PassProgress(job.lease, fraction, message)])) == [True]
 
     def pass_on(self, job: ClaimedJob, *, outgrown_bytes: int) -> None:
         """Leave a job to workers with more memory."""

@@ -265,6 +265,21 @@ async def test_a_timeline_tells_what_a_job_waited_for_and_what_it_cost(
     assert min(after["waits"]["queue_ms"], after["waits"]["batch_ms"], after["ran_ms"]) >= 0
 
 
+async def test_record_and_timeline_show_how_far_a_pass_is(api: httpx2.AsyncClient, worker: HandWorker) -> None:
+    path = await submitted(api)
+    [job] = worker.claim()
+    worker.start(job)
+    before = (await api.get(path)).json()
+    worker.say(job, 0.4, "denoising")
+
+    record, timeline = (await api.get(path)).json(), (await api.get(f"{path}/timeline")).json()
+
+    assert before["progress"] is None
+    assert ("running", 0.4, "denoising") == (record["status"], *list(record["progress"].values())[:2])
+    assert record["progress"]["at"] >= record["times"]["started"]
+    assert record["progress"] == timeline["progress"]
+
+
 async def test_a_timeline_lists_the_attempts_that_came_to_no_result(
     api: httpx2.AsyncClient, worker: HandWorker, connection: SyncRedis, store: JobStore
 ) -> None:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 from standardwebhooks import Webhook
 
@@ -13,6 +14,7 @@ from headrace.delivery_store import DeliveryStore, Settlement
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp
 from headrace.sync_redis import SyncRedis
+from headrace.webhook_event import body_of
 from headrace.webhooks import DeliveryState, DueDelivery, event_id_of
 from tests.contract.conftest import HandWorker
 
@@ -126,6 +128,26 @@ async def test_a_job_says_which_events_its_url_is_told(
     assert ("delivered", "not_subscribed") == (over["status"], over["outcome"])
     listed = (await api.get("/v1/webhook-deliveries")).json()["deliveries"]
     assert sorted(map(event_id_of, (started.id, ended.id))) == sorted(each["id"] for each in listed)
+
+
+async def test_progress_is_told_to_a_url_that_asks_for_it(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    webhook = {"url": URL, "events": ["job.progress", "job.succeeded"]}
+    await api.post("/v1/jobs", json={**BODY, "webhook": webhook})
+    [job] = worker.claim()
+    worker.start(job)
+    worker.say(job, 0.4, "denoising")
+
+    said = courier.lease()
+    courier.settle(said, DeliveryState.DELIVERED, "http_200")
+    worker.succeed(job)
+    ended = courier.lease()
+
+    assert ("job.progress", "job.succeeded") == (said.event, ended.event)
+    shown = orjson.loads(body_of(said))["data"]
+    assert (1, "running", 0.4) == (shown["seq"], shown["job"]["status"], shown["job"]["progress"]["fraction"])
+    assert "progress" not in orjson.loads(body_of(ended))["data"]["job"]
 
 
 @pytest.mark.parametrize(

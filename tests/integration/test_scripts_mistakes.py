@@ -115,7 +115,6 @@ MISTAKES = {
         "      redis.call('HSET', JOB .. member, 'h', number + 1 .. letters)\n"
         "      news = {'h', post_early(",
     ),
-    "progress leaves the number to the end": Mutation("progress", "'N', words, unpack(news))", "'N', words)"),
     "claim_deliveries tells an event that the record has not counted": Mutation(
         "claim_deliveries", "(seq < last and known[4])", "(seq <= last and known[4])"
     ),

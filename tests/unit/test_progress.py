@@ -151,7 +151,7 @@ class Sent:
     def __init__(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
 
-    def send(self, op: Any, on_answer: Callable[..., None], on_error: Callable[..., None]) -> None:
+    def send(self, op: Any, *_: Callable[..., None]) -> None:
         _, *args = op.args
         self.rows += [(args[i], args[i + 2], args[i + 3]) for i in range(0, len(args), 4)]
 

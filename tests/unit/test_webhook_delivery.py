@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from headrace.errors import SettingsError
-from headrace.jobs import Job, JobStatus
+from headrace.jobs import Job, JobStatus, Progress
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from headrace.webhook_event import body_of
@@ -126,6 +126,17 @@ def test_a_start_says_what_was_true_then_whatever_the_job_is_now() -> None:
     assert ("running", 1, None) == (job["status"], job["attempts"], job["times"]["finished"])
     assert "1970-01-01T00:00:01.500Z" == job["times"]["started"]
     assert "result" not in job
+
+
+def test_progress_says_how_far_the_job_was_and_when_that_pass_had_begun() -> None:
+    said = due()._replace(output=None, earlier=Earlier("job.progress", 1_500, 1, 1_200, Progress(0.5, "half", 1_500)))
+
+    event = json.loads(body_of(said))
+
+    assert ("job.progress", "1970-01-01T00:00:01.500Z") == (event["type"], event["timestamp"])
+    job = event["data"]["job"]
+    assert {"fraction": 0.5, "message": "half", "at": "1970-01-01T00:00:01.500Z"} == job["progress"]
+    assert ("running", "1970-01-01T00:00:01.200Z") == (job["status"], job["times"]["started"])
 
 
 @pytest.mark.parametrize("status", [JobStatus.CANCELED, JobStatus.EXPIRED, JobStatus.SUCCEEDED])
