@@ -54,7 +54,7 @@ class JobRecord:
 
     @property
     def progress(self) -> str:
-        """How far its pass is, as its model says, in words: `40 % denoising`; empty if it said nothing."""
+        """How far its pass is, as its model says, in words: `40% denoising`; empty if it said nothing."""
         said = self.document.get("progress") or {}
         return f"{said['fraction']:.0%} {said['message']}".strip() if said else ""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from headrace.cli_jobs import _job_row
+from headrace.job_record import JobRecord
 from headrace.keys import Keys
 from headrace.model import Model
 from headrace.store import JobStore
@@ -71,6 +73,26 @@ def test_in_a_pass_over_a_part_of_the_batch_places_are_those_of_the_whole(runtim
 
 def test_a_model_that_nobody_listens_to_runs_as_ever(runtime: Runtime) -> None:
     assert [b'"a"'] == [result.body for result in runtime.run([b'"a"'])]
+
+
+# --- the caller's ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (None, ""),
+        ({"fraction": 0.4, "message": "denoising", "at": "2030-01-01T00:00:00.000Z"}, "40% denoising"),
+        ({"fraction": 1.0, "message": "", "at": "2030-01-01T00:00:00.000Z"}, "100%"),
+    ],
+)
+def test_a_record_says_in_words_how_far_its_job_is(progress: dict[str, Any] | None, words: str) -> None:
+    document = {"id": "j", "status": "running", "model": {"name": "m", "version": 1}, "tier": "spot", "error": None}
+    document |= {"progress": progress, "reason": None, "times": {"created": "2030-01-01T00:00:00.000Z"}}
+    record = JobRecord.from_document(document)
+
+    assert words == record.progress == _job_row(document)[4]
+    assert (f"<td>{words}</td>" in record._repr_html_()) == bool(words)
 
 
 # --- the child's ---------------------------------------------------------------------------------------------
