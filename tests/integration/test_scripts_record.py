@@ -3,7 +3,7 @@
 from headrace.jobs import FIELDS, MAX_VALUE_BYTES, Cause, JobStatus, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.store_records import Failure, Hastening
+from headrace.store_records import Failure, Hastening, PassProgress
 from headrace.submission import fingerprint
 from headrace.tiers import Tier
 from tests.integration.script_cell import TTL_S, Cell, new_job
@@ -57,6 +57,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
     cell.run(cell.store.release(leases, kept=dict.fromkeys(leases, b"x" * 100_000)))
     leases = [lease.lease for lease in cell.claim(worker=LONGEST_WORKER, groups=groups, room=10**9).jobs]
     cell.run(cell.store.start(leases))
+    cell.run(cell.store.progress([PassProgress(leases[0], 1 / 3, "x" * MAX_VALUE_BYTES)]))
     cell.commit(leases, body=b"{}", cause=Cause.WORKER_LOST)
 
     record = cell.redis.hgetall(cell.keys.job(member))
