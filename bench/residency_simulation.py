@@ -19,6 +19,10 @@ PASS_S, JOB_S, MAX_BATCH = 0.05, 0.03, 32
 _LOOK_S = 0.5
 
 
+#: A copy between device and host memory takes this part of a load.
+COPY = 0.1
+
+
 class SimulatedModel(NamedTuple):
     """How large a model is and how long its load takes."""
 
@@ -42,6 +46,9 @@ class Rule(Protocol):
 
     def next(self, queues: Mapping[str, Queue], now: float) -> tuple[str, bool] | None:
         """A model, and True to load it, False to run a batch; `queues` are those that are not empty."""
+
+    def load_s(self, ref: str) -> float:
+        """How long the load takes that it wants now."""
 
     def loaded(self, ref: str, now: float) -> None:
         """A load ended."""
@@ -90,6 +97,10 @@ class Lru:
     def _bytes(self) -> int:
         return sum(self._models[ref].size_bytes for ref in self._loaded)
 
+    def load_s(self, ref: str) -> float:
+        """As from the disk."""
+        return self._models[ref].load_s
+
     def loaded(self, ref: str, now: float) -> None:  # noqa: ARG002 - no clock
         """It is the most recently used."""
         self._loaded[ref] = None
@@ -100,13 +111,14 @@ class Lru:
 
 
 class Ours:
-    """The production policy."""
+    """The production policy; with `host_bytes` models that made way stay in host memory, by copies that take time."""
 
-    def __init__(self, models: Mapping[str, SimulatedModel], *, budget_bytes: int) -> None:
+    def __init__(self, models: Mapping[str, SimulatedModel], *, budget_bytes: int, host_bytes: int = 0) -> None:
         self._models = models
         self._loaded: set[str] = set()
         self._looks_at = 0.0
-        self._residency = Residency(budget_bytes=budget_bytes)
+        self._copied_s = 0.0
+        self._residency = Residency(budget_bytes=budget_bytes, host_bytes=host_bytes)
         for ref, model in models.items():
             self._residency.expect(ref, Footprint(model.size_bytes, load_s=model.load_s))
 
@@ -125,20 +137,35 @@ class Ours:
         self._residency.saw({ref: [Backlog(Tier.STANDARD, *found)] for ref, found in waiting.items()})
         cold = [ref for ref in queues if ref not in self._loaded]
         plan = self._residency.plan(cold, busy=(), now=now)
-        for ref in plan.unload:
-            self._loaded.discard(ref)
-            self._residency.unloaded(ref, used_bytes=self._used_bytes())
-        if plan.unload:
+        while plan.unload or plan.park:
+            for ref in plan.unload:
+                self._loaded.discard(ref)
+                self._residency.unloaded(ref, used_bytes=self._used_bytes())
+            for ref in plan.park:
+                self._park(ref, now)
             plan = self._residency.plan(cold, busy=(), now=now)
         return plan.load[0] if plan.load else None
+
+    def _park(self, ref: str, now: float) -> None:
+        size_bytes, copy_s = self._models[ref].size_bytes, COPY * self._models[ref].load_s
+        self._copied_s += copy_s
+        self._loaded.discard(ref)
+        self._residency.parked(ref, size_bytes, copy_s, used_bytes=self._used_bytes(), now=now)
 
     def _used_bytes(self) -> int:
         return sum(self._models[ref].size_bytes for ref in self._loaded)
 
+    def load_s(self, ref: str) -> float:
+        """With the copies of those that made way for it."""
+        return self._copied_s + self._residency.next_load_s(ref)
+
     def loaded(self, ref: str, now: float) -> None:
         """Tell the policy."""
         self._loaded.add(ref)
-        footprint = Footprint(self._models[ref].size_bytes, load_s=self._models[ref].load_s)
+        self._copied_s = 0.0
+        model = self._models[ref]
+        return_s = COPY * model.load_s if self._residency.is_parked(ref) else 0.0
+        footprint = Footprint(model.size_bytes, load_s=model.load_s, return_s=return_s, can_park=True)
         self._residency.loaded(ref, footprint, used_bytes=self._used_bytes(), now=now)
 
     def ran(self, ref: str, jobs: int, now: float) -> None:
@@ -167,7 +194,8 @@ def simulate(arrivals: Sequence[tuple[float, str]], models: Mapping[str, Simulat
             continue
         ref, is_load = step
         if is_load:
-            now, load_s, loads = now + models[ref].load_s, load_s + models[ref].load_s, loads + 1
+            took_s = rule.load_s(ref)
+            now, load_s, loads = now + took_s, load_s + took_s, loads + 1
             rule.loaded(ref, now)
             continue
         batch = queues[ref].take(MAX_BATCH)

@@ -85,6 +85,15 @@ class Model:
         """Put what `checkpoint` returned into an item as `preprocess` left it; `forward` gets what this returns."""
         return item
 
+    def to_host(self) -> None:
+        """Move what is on the device to host memory: the model makes way for others, and nothing runs meanwhile.
+
+        Written together with `to_device`, or not at all: then the model is unloaded instead, and loaded again.
+        """
+
+    def to_device(self, device: str) -> None:
+        """Move back to the device of `load` what `to_host` moved, so that `forward` runs as before."""
+
     def cost(self, item: Any) -> int:  # noqa: ARG002 - the author's may look at it
         """Size of one item as `preprocess` left it, in tokens, pixels or whatever its time grows with."""
         return 1

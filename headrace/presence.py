@@ -43,6 +43,8 @@ class ModelPresence(BaseModel):
     error: str = ""
     #: True if it is to be loaded when that is worth it: the worker has not memory for all at once.
     cold: bool = False
+    #: True if it waits in host memory meanwhile, from where it comes back by a copy.
+    parked: bool = False
     #: True if it runs in a process of its own.
     apart: bool = False
     #: Its forward passes here, and the calls of `forward` in them: more where some failed.
@@ -145,6 +147,8 @@ def explain_wait(ref: ModelRef, tier: Tier, workers: Sequence[WorkerPresence]) -
         return Reason.WAITING_TURN, ""
     if any(model.state is ModelState.LOADING and not model.cold for model in models):
         return Reason.MODEL_LOADING, ""
+    if any(model.parked for model in models):
+        return Reason.MODEL_LOADING, f"{ref} is copied back from host memory as soon as that is worth it"
     if any(model.cold for model in models):
         return Reason.MODEL_LOADING, f"{ref} is loaded in place of another as soon as that is worth it"
     if any(worker.state is WorkerState.STARTING for worker in serving):

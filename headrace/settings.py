@@ -79,6 +79,12 @@ class WorkerClass(BaseModel):
         description="memory that the models of a worker may use at once, on the device or, on cpu, with their process;"
         " beyond it models make way for others; 0: all stay loaded",
     )
+    host_memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="host memory in which models of a worker may stay that made way on its device: they come back by a"
+        " copy; not on cpu, where both are the same memory; 0: they are unloaded",
+    )
     labels: tuple[str, ...] = Field((), description="what its machines have that models may ask for: nvlink, eu")
     price_per_hour: float = Field(
         0.0,
@@ -86,6 +92,19 @@ class WorkerClass(BaseModel):
         description="what a worker costs; of classes that suit a model alike the cheapest is taken, also to stand in",
     )
     pinned: tuple[str, ...] = Field((), description="names of the models that stay loaded once they are")
+
+    @field_validator("host_memory_bytes")
+    @classmethod
+    def _has_a_device_beside(cls, host_bytes: int, info: ValidationInfo) -> int:
+        device = info.data.get("device", "cpu")
+        if host_bytes and device.startswith("cpu"):
+            raise ValueError(
+                f"device {device} has no memory beside the host's, so nothing is gained by keeping models there;"
+                " leave it 0, or raise memory_bytes"
+            )
+        if host_bytes and not info.data.get("memory_bytes"):
+            raise ValueError("nothing makes way without a limit; set memory_bytes as well, or leave it 0")
+        return host_bytes
 
     @field_validator("max_workers")
     @classmethod

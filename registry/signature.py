@@ -57,6 +57,8 @@ def signature_of(model: type[Model]) -> Signature:
         raise InvalidModel(f"{model.__name__} has no forward; it is the one hook that every model needs")
     if overrides(model, "checkpoint") is not overrides(model, "resume"):
         raise InvalidModel(f"{model.__name__}: checkpoint and resume belong together; write both, or none")
+    if overrides(model, "to_host") is not overrides(model, "to_device"):
+        raise InvalidModel(f"{model.__name__}: to_host and to_device belong together; write both, or none")
     before, after = overrides(model, "preprocess"), overrides(model, "postprocess")
     taken = _argument(model, "preprocess") if before else _item(model, "forward", _argument(model, "forward"))
     given = _returned(model, "postprocess") if after else _item(model, "forward", _returned(model, "forward"))

@@ -95,6 +95,7 @@ def _compare(runtime: Runtime, tolerance: float) -> list[Finding]:
         _batching(alone, results, tolerance),
         _schema(runtime.manifest.output_schema, alone),
         _costs(runtime, raws),
+        *([_parking(runtime, raws, alone, tolerance)] if runtime.can_park else []),
     ]
 
 
@@ -133,6 +134,18 @@ def _costs(runtime: Runtime, raws: Sequence[bytes]) -> Finding:
         return Finding(name, False, f"{type(error).__name__}: {error}")
     ok = all(isinstance(cost, int) and cost >= 0 for cost in costs)
     return Finding(name, ok, f"examples cost {', '.join(map(repr, costs))}")
+
+
+def _parking(runtime: Runtime, raws: Sequence[bytes], before: Sequence[Any], tolerance: float) -> Finding:
+    name = "what comes back from host memory gives what it gave before"
+    try:
+        runtime.to_host()
+        runtime.to_device()
+        after = [_result(runtime.run([raw])[0], i) for i, raw in enumerate(raws, start=1)]
+    except Exception as error:  # noqa: BLE001 - an author's hook may raise anything
+        return Finding(name, False, f"{type(error).__name__}: {error}")
+    found = max(map(difference, before, after), default=0.0)
+    return Finding(name, found <= tolerance, f"largest difference {found:.1e}")
 
 
 def difference(one: Any, other: Any) -> float:

@@ -35,12 +35,14 @@ from registry.registry import Registry
 from workers.batcher import Batch
 from workers.finisher import Ended, Finisher
 from workers.frames import Frame, Message, PassReport, encode
-from workers.inbox import Inbox, Load, Unload, Wanted
+from workers.inbox import Inbox, Load, Park, Unload, Wanted
 from workers.loaded_models import LoadedModels, not_loaded
 from workers.memory_meter import MemoryMeter
 from workers.overlap import Overlap
+from workers.parking import Parking
 from workers.preparer import Preparer
 from workers.reporter import Reporter
+from workers.residency import Footprint
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import StageMarks
 from workers.vital_thread import start_vital
@@ -73,6 +75,7 @@ class Child:
         self._up = up
         self._models = models
         self._memory = memory
+        self._parking = Parking(models=models, memory=memory, host=MemoryMeter("cpu"))
         self.inbox = Inbox()
         self._preparer = Preparer(inbox=self.inbox, models=models, marks=marks)
         self._finisher = Finisher(up=up, marks=marks)
@@ -103,6 +106,8 @@ class Child:
                     self._load(task)
                 case Unload(ref):
                     self._unload(ref)
+                case Park(ref):
+                    self._park(ref)
                 case Wanted(ref, jobs):
                     self._preparer.stage_waiting(ref, jobs)
                 case Batch():
@@ -124,6 +129,9 @@ class Child:
     def _load(self, task: Load) -> None:
         failpoint("child.before_load")
         ref = task.ref
+        if (footprint := self._parking.bring_back(ref)) is not None:
+            log.info("%s is back from host memory after %.2f s", ref, footprint.return_s)
+            return self._tell_loaded(ref, footprint)
         if self._models.get(ref) is not None:
             # It was suspended. Beside its former self it would need twice the memory, and seem to need none.
             self._let_go(ref)
@@ -138,8 +146,10 @@ class Child:
         size_bytes = max(used_bytes - before_bytes, 0)
         extra_bytes = self._memory.peak_bytes() - before_bytes - size_bytes
         log.info("%s loaded in %.1f s; it uses %.0f MB", ref, took_s, size_bytes / 1e6)
-        most = self._models.limits[ref].max_batch
-        return self._say(Frame.LOADED, ref, most, (size_bytes, extra_bytes, took_s), used_bytes)
+        return self._tell_loaded(ref, self._parking.loaded(ref, Footprint(size_bytes, extra_bytes, took_s)))
+
+    def _tell_loaded(self, ref: str, footprint: Footprint) -> None:
+        self._say(Frame.LOADED, ref, self._models.limits[ref].max_batch, footprint, self._memory.used_bytes())
 
     def _attempt(self, task: Load) -> str:
         """Load a version; answers why that failed, empty if it did not."""
@@ -158,6 +168,16 @@ class Child:
         self._let_go(ref)
         self._settle()
         self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
+
+    def _park(self, ref: str) -> None:
+        self._finisher.wait()
+        copied = self._parking.park(ref)
+        self._settle()
+        if copied is None:
+            self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
+        else:
+            log.info("%s is parked: %.0f MB of host memory", ref, copied.host_bytes / 1e6)
+            self._say(Frame.PARKED, ref, *copied, self._memory.used_bytes())
 
     def _let_go(self, ref: str) -> None:
         """Nothing of it is in hand: passes are finished before anything else is done."""

@@ -117,6 +117,10 @@ class Children:
             own.close()
             self._listener.model_unloaded(ref, None)
 
+    def park(self, ref: str) -> None:
+        """Have a version of the shared process copied to host memory of which it has no job."""
+        self._shared.park(ref)
+
     def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
         """Hand jobs over to the version's process."""
         self._of(ref).send(ref, jobs, alone=alone)

@@ -135,6 +135,7 @@ class JobEngine:
         worker_class = self._identity.worker_class
         return Residency(
             budget_bytes=worker_class.memory_bytes,
+            host_bytes=worker_class.host_memory_bytes,
             patience_s=worker_class.wait_objective_s,
             device_wide=worker_class.device.startswith("cuda") and worker_class.slots == 1,
             pinned=lambda ref: any(fnmatchcase(ref.partition("@")[0], name) for name in worker_class.pinned),

@@ -40,6 +40,9 @@ class ExecutorListener(Protocol):
     def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
         """A model version is gone; without it the child uses so much memory, None if the child went with it."""
 
+    def model_parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
+        """A model version was copied to host memory, of which it takes so much; without it the child uses so much."""
+
     def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
         """A model version could not be loaded; the child uses so much memory now."""
 
@@ -104,6 +107,8 @@ class Executor:
         #: Versions that it was asked to load and has not lost since.
         self._entrusted: set[str] = set()
         self._pass_deadline = self._load_deadline = math.inf
+        #: Versions that are being copied to host memory, and when each must be there.
+        self._parking: dict[str, float] = {}
         self._kill_cause = ""
         #: When it is to be replaced at the earliest.
         self._outworn_at = math.inf
@@ -169,9 +174,10 @@ class Executor:
         if hanging:
             log.error("%s took too long: killing child %s", hanging, self.pid)
             self._pass_deadline = self._load_deadline = math.inf
+            self._parking = {}
             self._at_work = {}
             self.kill("timeout")
-        elif now >= self._outworn_at and not self.running and not self.loading:
+        elif now >= self._outworn_at and not (self.running or self.loading or self._parking):
             self._outworn_at = math.inf
             self.kill("replaced")
 
@@ -192,6 +198,8 @@ class Executor:
             return "a forward pass"
         if now > self._load_deadline:
             return f"loading {self.loading}"
+        if late_ones := [ref for ref, deadline in self._parking.items() if now > deadline]:
+            return f"parking {late_ones[0]}"
         slots = self._marks.slots()
         # A stage that is at the job at which it was seen before keeps the time of then.
         seen = self._at_work
@@ -220,6 +228,11 @@ class Executor:
     def unload(self, ref: str) -> None:
         """Have a model version unloaded of which the child has no job."""
         self._say(Frame.UNLOAD, ref)
+
+    def park(self, ref: str) -> None:
+        """Have a model version copied to host memory of which the child has no job; `load` brings it back."""
+        self._parking[ref] = time.monotonic() + self.limits.forward_s + self.limits.load_s
+        self._say(Frame.PARK, ref)
 
     def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
         """Hand over jobs, each by itself if `alone`."""
@@ -283,21 +296,30 @@ class Executor:
                 self.running, self._pass_deadline = slots, time.monotonic() + self.limits.forward_s
                 self._forsaken.clear()
                 self.listener.batch_started(ref, slots, expected_s)
-            case [Frame.LOADED, ref, max_batch, footprint, used_bytes]:
-                self._loaded()
-                self.listener.model_loaded(ref, max_batch, Footprint(*footprint), used_bytes)
-            case [Frame.UNLOADED, ref, used_bytes]:
-                self._entrusted.discard(ref)
-                self.listener.model_unloaded(ref, used_bytes)
-            case [Frame.REFUSED, ref, error, used_bytes]:
-                self._entrusted.discard(ref)
-                self._loaded()
-                self.listener.model_refused(ref, error, used_bytes)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
                 self.is_ready = True
                 self.listener.child_ready()
                 self._load_next()
+            case _:
+                self._hear_of_move(message)
+
+    def _hear_of_move(self, message: Message) -> None:
+        match message:
+            case [Frame.LOADED, ref, max_batch, footprint, used_bytes]:
+                self._loaded()
+                self.listener.model_loaded(ref, max_batch, Footprint(*footprint), used_bytes)
+            case [Frame.UNLOADED, ref, used_bytes]:
+                self._entrusted.discard(ref)
+                self._parking.pop(ref, None)
+                self.listener.model_unloaded(ref, used_bytes)
+            case [Frame.PARKED, ref, host_bytes, took_s, used_bytes]:
+                self._parking.pop(ref, None)
+                self.listener.model_parked(ref, host_bytes, took_s, used_bytes)
+            case [Frame.REFUSED, ref, error, used_bytes]:
+                self._entrusted.discard(ref)
+                self._loaded()
+                self.listener.model_refused(ref, error, used_bytes)
             case _:
                 self._hear_aside(message)
 

@@ -9,10 +9,13 @@ Down, parent to child:
     BEGIN   [devices]                               to a child that was started ahead: its CUDA_VISIBLE_DEVICES or nil
     CHECKPOINT []                                   say how far the running batch is
     UNLOAD  [ref]                                   free the memory of a version of which no job is here
+    PARK    [ref]                                   the same, but keep it in host memory; LOAD brings it back from there
 Up, child to parent:
     HELLO   [pid]                                   ready for work
-    LOADED  [ref, max_batch, [size_bytes, extra_bytes, load_s], used_bytes]   a `Footprint`, and what all use now
-    UNLOADED [ref, used_bytes]
+    LOADED  [ref, max_batch, [size_bytes, extra_bytes, load_s, return_s, can_park], used_bytes]
+                                                    a `Footprint`, and what all use now
+    UNLOADED [ref, used_bytes]                      also if it was to be parked and could not be
+    PARKED  [ref, host_bytes, took_s, used_bytes]   it takes so much of host memory; the copy took so long
     REFUSED [ref, error, used_bytes]                could not be loaded; what all use now
     STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
     DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`; a failure
@@ -46,6 +49,7 @@ class Frame(IntEnum):
     UNLOAD = 4
     BEGIN = 5
     CHECKPOINT = 6
+    PARK = 7
     HELLO = 10
     LOADED = 11
     REFUSED = 12
@@ -55,6 +59,7 @@ class Frame(IntEnum):
     UNLOADED = 16
     CHECKPOINTED = 17
     PROGRESSED = 18
+    PARKED = 19
 
 
 class PassReport(NamedTuple):

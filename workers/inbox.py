@@ -30,6 +30,12 @@ class Unload(NamedTuple):
     ref: str
 
 
+class Park(NamedTuple):
+    """A model version that gives way to others, and stays in host memory."""
+
+    ref: str
+
+
 class Wanted(NamedTuple):
     """Jobs of one version that must be staged before the next batch can be formed: their costs decide who joins."""
 
@@ -37,7 +43,7 @@ class Wanted(NamedTuple):
     jobs: list[WaitingJob]
 
 
-Task: TypeAlias = Load | Unload | Wanted | Batch
+Task: TypeAlias = Load | Unload | Park | Wanted | Batch
 
 
 class Inbox:
@@ -47,7 +53,7 @@ class Inbox:
         lock = threading.Lock()
         self._to_do = threading.Condition(lock)
         self._to_prepare = threading.Condition(lock)
-        self._loads: deque[Load | Unload] = deque()
+        self._loads: deque[Load | Unload | Park] = deque()
         self._batcher = Batcher()
         self._staged: dict[int, Staged | ItemResult] = {}
         self._alone: set[int] = set()
@@ -68,6 +74,8 @@ class Inbox:
                     self._loads.append(Load(ref, state, spares))
                 case [Frame.UNLOAD, ref]:
                     self._loads.append(Unload(ref))
+                case [Frame.PARK, ref]:
+                    self._loads.append(Park(ref))
                 case [Frame.DROP, slots]:
                     self._drop(slots)
                 case [Frame.FINISH]:

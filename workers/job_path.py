@@ -279,12 +279,23 @@ class JobPath:
         for ref in plan.unload:
             self.models.unload(ref)
             self._children.unload(ref)
+        for ref in plan.park:
+            self._park(ref)
         for ref in plan.load:
             self.models.begin_load(ref)
             self._moves.loading(ref)
             self._children.load(ref, self.costs[ref], spares=self._passing_on.can_all(ref))
         if plan != NOTHING or closed != self.residency.leaving:
             self._on_models()
+
+    def _park(self, ref: str) -> None:
+        # What is suspended is to be loaded anew, and a copy of it would be the same.
+        is_sound = self.models.is_ready(ref)
+        self.models.unload(ref)
+        if is_sound:
+            self._children.park(ref)
+        else:
+            self._children.unload(ref)
 
     def _refuse_misfits(self, now: float) -> None:
         for ref in self.models.loadable(now):
@@ -293,20 +304,36 @@ class JobPath:
                 self.models.refused(ref, why, now)
 
     def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
-        """A version has made way: let in what that was for."""
+        """A version has made way, on the device or, where it was parked, in host memory: let in what that was for."""
         log.info("%s made way for others; its process uses %.0f MB", ref, (used_bytes or 0) / 1e6)
+        was_parked = self.residency.is_parked(ref)
         self.residency.unloaded(ref, used_bytes=used_bytes, process=self._children.process_of(ref))
+        if was_parked:
+            self.load_due()
+        else:
+            self._made_way(ref)
+
+    def _made_way(self, ref: str) -> None:
         self.tally.of(ref).unloads += 1
         self._moves.made_way(ref, self.residency.coming or "")
         self.load_due()
+
+    def model_parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
+        """A version has made way, and stays in host memory: let in what that was for."""
+        log.info("%s made way for others; its copy takes %.0f MB of host memory", ref, host_bytes / 1e6)
+        self.models.parked(ref)
+        self.residency.parked(ref, host_bytes, took_s, used_bytes=used_bytes, now=time.monotonic())
+        self._made_way(ref)
 
     def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
         """A version can run: send it what waits here, and claim for it."""
         self.models.loaded(ref, max_batch)
         process = self._children.process_of(ref)
+        # A process of its own ends with its version, and would hold more of the device than the copy saves.
+        footprint = footprint._replace(can_park=footprint.can_park and process == SHARED)
         self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic(), process=process)
-        self.tally.of(ref).load_s.add(footprint.load_s)
-        self._moves.loaded(ref, footprint.load_s)
+        self.tally.of(ref).load_s.add(footprint.came_s)
+        self._moves.loaded(ref, footprint.came_s)
         waiting = [held for held in self.held.all() if held.ref == ref]
         self._send([held for held in waiting if held.slot not in self.held.suspects])
         self.trial.proceed()

@@ -42,6 +42,8 @@ class LoadedModels:
         self._device = device
         self._load_bytes = load_bytes
         self._runtimes: dict[str, Runtime] = {}
+        #: Those whose weights are in host memory: they have no `limits`, so that no batch is formed of them.
+        self._parked: dict[str, tuple[Runtime, Limits]] = {}
         self._told_at: dict[str, float] = {}
         #: Passes since the load, and the size of the last one.
         self._passes: dict[str, tuple[int, int]] = {}
@@ -79,9 +81,34 @@ class LoadedModels:
         self._room.make(0 if folder.exists() else manifest.size_bytes)
         self._registry.fetch(manifest.ref, self._cache, LoggedProgress(name=str(manifest.ref)))
 
+    def is_parked(self, ref: str) -> bool:
+        """Tell whether a version is in host memory."""
+        return ref in self._parked
+
+    def park(self, ref: str) -> None:
+        """Have a version copied to host memory; what it used of the device is free once garbage is collected.
+
+        Raises:
+            Exception: whatever the author's `to_host` raises; the version is in no state to be used.
+        """
+        self._runtimes[ref].to_host()
+        self._parked[ref] = self._runtimes.pop(ref), self.limits.pop(ref)
+
+    def bring_back(self, ref: str) -> None:
+        """Have a parked version copied back onto the device.
+
+        Raises:
+            Exception: whatever the author's `to_device` raises; the version is in no state to be used.
+        """
+        runtime, limits = self._parked[ref]
+        runtime.to_device()
+        del self._parked[ref]
+        self._runtimes[ref], self.limits[ref] = runtime, limits
+
     def unload(self, ref: str) -> None:
-        """Forget a version; what it used is free once garbage is collected."""
-        runtime = self._runtimes.pop(ref, None)
+        """Forget a version, parked or not; what it used is free once garbage is collected."""
+        parked, _ = self._parked.pop(ref, (None, None))
+        runtime = self._runtimes.pop(ref, parked)
         for of_version in (self.limits, self._told_at, self._passes):
             of_version.pop(ref, None)
         if runtime is not None:

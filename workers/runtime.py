@@ -75,6 +75,8 @@ class Runtime:
         self.manifest = manifest
         self.max_batch = manifest.max_batch
         self.is_sized = overrides(kind, "cost")
+        #: Whether it can wait in host memory. A compiled pass may know its weights by their place on the device.
+        self.can_park = overrides(kind, "to_host") and not manifest.options.compile
         self.overlap = Overlap(is_allowed=manifest.options.overlap)
         #: What `stage` and `finish` take here.
         self.staging, self.finishing = StageTime(thread_s=_PREPARER_S), StageTime(thread_s=_FINISHER_S)
@@ -121,6 +123,14 @@ class Runtime:
         """Let go of the model and all that it holds, whoever still refers to it."""
         vars(self._model).clear()
         vars(self).clear()
+
+    def to_host(self) -> None:
+        """Have the model copied to host memory; until `to_device` it runs nothing."""
+        self._model.to_host()
+
+    def to_device(self) -> None:
+        """Have the model copied back."""
+        self._model.to_device(self._device)
 
     def warm_up(self) -> None:
         """Run the examples alone and as a full batch, so that no job pays for what happens once.

@@ -58,6 +58,8 @@ class _Served:
     costs: CostModel | None = None
     #: True once the child has been asked to load it.
     asked: bool = False
+    #: True while it is in host memory.
+    parked: bool = False
     retry_at: float = 0.0
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, most_s=60.0))
 
@@ -117,15 +119,20 @@ class ServedModels:
         self._models[ref].asked = True
         self._models[ref].state = ModelState.LOADING
 
+    def parked(self, ref: str) -> None:
+        """A version that made way is in host memory."""
+        self._models[ref].parked = True
+
     def unload(self, ref: str) -> None:
         """A version makes way for others; it can be loaded again."""
         model = self._models[ref]
-        model.state, model.asked = ModelState.LOADING, False
+        model.state, model.asked, model.parked = ModelState.LOADING, False, False
 
     def loaded(self, ref: str, max_batch: int) -> None:
         """A version can run."""
         model = self._models[ref]
         model.state, model.error, model.max_batch, model.chosen = ModelState.READY, "", max_batch, max_batch
+        model.parked = False
         model.backoff.reset()
 
     def window(self) -> Window:
@@ -168,7 +175,7 @@ class ServedModels:
     def refused(self, ref: str, error: str, now: float) -> None:
         """A version could not be loaded."""
         model = self._models[ref]
-        model.state, model.error, model.asked = ModelState.FAILED, error, False
+        model.state, model.error, model.asked, model.parked = ModelState.FAILED, error, False, False
         model.retry_at = now + model.backoff.next_s()
 
     def suspend(self, ref: str, error: str, until: float) -> None:
@@ -179,7 +186,7 @@ class ServedModels:
     def child_lost(self, refs: Collection[str]) -> None:
         """The process that had these loaded is gone."""
         for model in (self._models[ref] for ref in refs):
-            model.asked = False
+            model.asked = model.parked = False
             if model.state is ModelState.READY:
                 model.state = ModelState.LOADING
 
@@ -207,6 +214,13 @@ class ServedModels:
     def presence(self) -> dict[str, ModelPresence]:
         """What others may know; may be asked from any thread."""
         return {
-            ref: ModelPresence(state=m.state, error=m.error, cold=m.is_cold, job_s=m.full_job_s(), **m.sums._asdict())
+            ref: ModelPresence(
+                state=m.state,
+                error=m.error,
+                cold=m.is_cold,
+                parked=m.parked,
+                job_s=m.full_job_s(),
+                **m.sums._asdict(),
+            )
             for ref, m in list(self._models.items())
         }

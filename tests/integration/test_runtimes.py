@@ -95,6 +95,27 @@ def test_an_exported_program_is_served(net: Net, tmp_path: Path) -> None:
     assert expected(net) == results(runtime)
 
 
+def weights_of(runtime: Runtime) -> set[str]:
+    return {parameter.device.type for parameter in vars(runtime)["_model"].module.parameters()}
+
+
+@pytest.mark.parametrize("source", [EXPORTED, WEIGHTS], ids=["exported", "weights"])
+def test_what_was_parked_comes_back_to_the_device_of_its_load(source: str, net: Net, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", source)
+    if source is EXPORTED:
+        export(net, folder / "net.pt2")
+    else:
+        save_file(net.state_dict(), folder / "model.safetensors")
+    _, runtime = serve(folder, tmp_path / "cache", trusted=source is EXPORTED)
+
+    runtime.to_host()
+    runtime.to_device()
+
+    assert runtime.can_park
+    assert {"cpu"} == weights_of(runtime)
+    assert expected(net) == results(runtime)
+
+
 def test_an_exported_program_is_code_so_nobody_loads_it_unless_it_is_trusted(net: Net, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", EXPORTED)
     export(net, folder / "net.pt2")

@@ -167,6 +167,8 @@ def test_residency_spends_less_time_on_loading_than_least_recently_used(capsys: 
 
     assert 0 < figures["load_seconds_vs_lru"] < 1
     assert figures["load_share"] <= 1 / 3
+    assert 0 < figures["load_seconds_with_host_memory_vs_without"] < 1
+    assert figures["mean_wait_with_host_memory_s"] < figures["mean_wait_s"]
     assert figures["child_loads"] >= 8
     assert figures["child_jobs_lost"] == 0
     assert 0 < figures["child_memory_over_budget"] <= 1

@@ -99,3 +99,11 @@ def test_a_version_is_compiled_while_it_loads_and_never_after(backend: Counting,
 
     assert [b"3.0"] * 9 == results
     assert (4, 4) == (graphs, backend.graphs)
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_compiled_version_cannot_be_parked_since_its_graphs_may_know_where_its_weights_are(tmp_path: Path) -> None:
+    hooks = "    def to_host(self): pass\n    def to_device(self, device): pass\n"
+
+    assert not load_model(tmp_path / "compiled", SOURCE + hooks).can_park
+    assert load_model(tmp_path / "plain", SOURCE.replace(', compile="default"', "") + hooks).can_park

@@ -128,6 +128,23 @@ def test_check_finds_a_model_whose_items_see_one_another(tmp_path: Path) -> None
     ]
 
 
+def test_check_finds_a_model_that_comes_back_from_host_memory_as_another(tmp_path: Path) -> None:
+    source = """
+    class Forgetful(Model):
+        examples = [1.0]
+        factor = 2.0
+        def to_host(self): self.factor = None
+        def to_device(self, device): self.factor = 3.0
+        def forward(self, batch: list[float]) -> list[float]: return [x * self.factor for x in batch]
+    """
+    _, output = run_check(write_model(tmp_path, source), "--json")
+
+    found = {finding["check"]: finding["ok"] for finding in json.loads(output)["findings"]}
+    assert [name for name, ok in found.items() if not ok] == [
+        "what comes back from host memory gives what it gave before"
+    ]
+
+
 def test_check_finds_results_outside_the_output_schema(tmp_path: Path) -> None:
     source = """
     class M(Model):

@@ -335,3 +335,33 @@ def test_items_without_costs_of_their_own_are_never_spared(load: Load) -> None:
 
     assert ["<oom>"] == ends(runtime, 7)
     assert [1] == ends(runtime, 1)
+
+
+PARKED = """
+class M(Model):
+    def load(self, files, device): self.at = device
+    def to_host(self): self.at = "host"
+    def to_device(self, device): self.at = device
+    def forward(self, batch: list[str]) -> list[str]: return [self.at for _ in batch]
+"""
+
+
+def test_a_model_with_both_hooks_goes_to_host_memory_and_comes_back(load: Load) -> None:
+    runtime = load(PARKED)
+
+    runtime.to_host()
+    away = ends(runtime, "x")
+    runtime.to_device()
+
+    assert runtime.can_park
+    assert (["host"], ["cpu"]) == (away, ends(runtime, "x"))
+
+
+def test_a_model_without_the_hooks_cannot_be_parked(load: Load) -> None:
+    assert not load(one_hook("return batch")).can_park
+
+
+@pytest.mark.parametrize("hook", ["to_host", "to_device"])
+def test_one_of_the_hooks_for_host_memory_alone_is_a_mistake(load: Load, hook: str) -> None:
+    with pytest.raises(InvalidModel, match="to_host and to_device belong together"):
+        load(PARKED.replace(f"def {hook}(", "def unused("))

@@ -208,3 +208,26 @@ def test_backoff_doubles_up_to_its_limit_and_starts_over_after_a_reset() -> None
     assert [backoff.next_s() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
     backoff.reset()
     assert backoff.next_s() == 1.0
+
+
+def test_a_version_is_parked_from_when_it_made_way_until_it_is_back() -> None:
+    models = loaded(8)
+
+    models.unload("a@1")
+    models.parked("a@1")
+    waits = models.presence()["a@1"]
+    models.begin_load("a@1")
+    models.loaded("a@1", 8)
+
+    assert (True, True, ModelState.LOADING) == (waits.parked, waits.cold, waits.state)
+    assert not models.presence()["a@1"].parked
+
+
+def test_what_was_parked_is_gone_with_its_process() -> None:
+    models = loaded(8)
+    models.unload("a@1")
+    models.parked("a@1")
+
+    models.child_lost({"a@1"})
+
+    assert not models.presence()["a@1"].parked

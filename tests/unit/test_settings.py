@@ -121,3 +121,21 @@ def test_without_settings_spot_capacity_serves_no_priority_and_goes_to_zero() ->
     assert Tier.PRIORITY in classes["on-demand"].tiers
     assert Tier.PRIORITY not in classes["spot"].tiers
     assert [(1, 8), (0, 4)] == [(kind.min_workers, kind.max_workers) for kind in classes.values()]
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"memory_bytes": 10, "host_memory_bytes": 10}, "device cpu has no memory beside the host's"),
+        ({"device": "cuda", "host_memory_bytes": 10}, "nothing makes way without a limit; set memory_bytes as well"),
+    ],
+)
+def test_models_stay_in_host_memory_only_beside_a_device_whose_memory_is_limited(
+    table: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ValidationError, match=why):
+        WorkerClass.model_validate(table)
+
+
+def test_a_class_with_a_device_may_have_host_memory_for_its_models() -> None:
+    assert 10 == WorkerClass(device="cuda", memory_bytes=10, host_memory_bytes=10).host_memory_bytes

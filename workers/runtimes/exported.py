@@ -38,6 +38,14 @@ class ExportedModel(Model):
             exported = move_to_device_pass(exported, device)
         self.module = exported.module()
 
+    def to_host(self) -> None:
+        """Move the program's weights; constants that it does not count among them stay."""
+        self.module.to("cpu")
+
+    def to_device(self, device: str) -> None:
+        """Move them back to where the program was made to run."""
+        self.module.to(device)
+
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Rows of the program's only output, of inputs of one shape."""
         rows: torch.Tensor = self.module(batch)

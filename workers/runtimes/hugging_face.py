@@ -48,6 +48,14 @@ class _TextModel(Model):
         net = self._kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_safetensors=True)
         self.net: Any = net.eval().to(device)
 
+    def to_host(self) -> None:
+        """Move the network."""
+        self.net.to("cpu")
+
+    def to_device(self, device: str) -> None:
+        """Move the network back."""
+        self.net.to(device)
+
     def preprocess(self, item: Text) -> list[int]:
         """Token ids of one text."""
         ids: list[int] = self.tokenizer(item.text, truncation=True, max_length=self.max_tokens)["input_ids"]

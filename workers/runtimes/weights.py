@@ -31,6 +31,14 @@ class WeightsModel(Model):
         net.load_state_dict(load_file(files / self.weights, device=device), assign=True)
         self.module = net.eval()
 
+    def to_host(self) -> None:
+        """Move the network."""
+        self.module.to("cpu")
+
+    def to_device(self, device: str) -> None:
+        """Move the network back."""
+        self.module.to(device)
+
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Rows of the network's output, of inputs of one shape."""
         rows: torch.Tensor = self.module(batch)
