@@ -54,11 +54,6 @@ class Nemesis:
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
         self.error: Exception | None = None
 
-    @property
-    def is_done(self) -> bool:
-        """True once everything has happened."""
-        return not self._thread.is_alive()
-
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -77,6 +72,9 @@ class Nemesis:
                         return
                     self._fleet.restart_ended()
                 self._strike(fault)
+            # Jobs may still be handed in: on a slow machine that takes longer than it should.
+            while not self._is_over.wait(_LOOK_S):
+                self._fleet.restart_ended()
         except Exception as error:  # noqa: BLE001 - told by whoever waits for it
             self.error = error
 
