@@ -10,7 +10,7 @@ local read = reader('s', 'f', 'a', 'w', 'b', 'h', 'P', 'A')
 local now, answers = now_ms(), {}
 
 local function is_waiting(member, hook)
-  local last = string.format('%s:%d', member, string.match(hook, '^%d+') - 1)
+  local last = string.format('%s:%d', member, (tonumber(string.match(hook, '^%d+')) or 1) - 1)
   if not redis.call('ZSCORE', OUTBOX, last) then return false end
   local known = redis.pcall('HMGET', DELIVERY .. last, 'k')
   return not known.err and known[1] == 'job.progress'

@@ -196,8 +196,9 @@ end
 -- An event before the end. What it says stands beside its row, since the record goes on; the hook that this answers
 -- counts it, once it is in the record.
 local function post_early(member, hook, event, at, attempt, now, ...)
-  local seq, letters = string.match(hook, '^(%d+)(.*)$')
-  local delivery = member .. ':' .. seq
+  local seq, letters = string.match(hook, '^(%d*)(.*)$')
+  seq = tonumber(seq) or 1
+  local delivery = string.format('%s:%d', member, seq)
   redis.call('DEL', DELIVERY .. delivery)
   redis.call('HSET', DELIVERY .. delivery, 'k', event, 'e', at, 'n', attempt, ...)
   redis.call('EXPIRE', DELIVERY .. delivery, HOLD_S)

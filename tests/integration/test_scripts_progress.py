@@ -172,3 +172,12 @@ def test_progress_is_told_again_when_asked_for(cell: Cell) -> None:
     assert due.earlier is not None
     assert due.earlier.progress is not None
     assert ("half", 0.5) == (due.earlier.progress.message, due.earlier.progress.fraction)
+
+
+def test_a_note_of_whom_to_tell_that_is_none_stops_nobody(cell: Cell) -> None:
+    cell.submit(webhook_url=URL, webhook_letters=ASKED)
+    cell.redis.hset(cell.keys.job("default/j1"), "h", "sp")
+    [lease] = cell.take_and_start()
+
+    assert say(cell, lease, 0.5)
+    assert (0.5, "") == shown(cell)
