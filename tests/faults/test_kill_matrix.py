@@ -1,11 +1,13 @@
 """The kill matrix: a process dies, or stands still for longer than a lease, at every step of a job's way."""
 
 import functools
+import math
 import os
 import signal
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
@@ -38,6 +40,7 @@ ACTS = ("kill9", f"stop({STOP_S:g})")
 PUSHING = ("registry.files_put", "registry.manifest_put")
 #: Killed there by `tests/integration/test_fetch.py`: a model of these tests is too small to come in parts.
 FETCHING = ("registry.part_written",)
+_KILL_AGAIN_S = 20.0
 #: More than one script stores.
 MANY = 120
 #: Jobs that surely wait while they are changed and deleted, and how long; others are taken meanwhile.
@@ -65,8 +68,16 @@ def _kill_a_worker(rig: Rig) -> None:
 
 
 def _kill_a_child(rig: Rig) -> None:
-    """Have another child load the model."""
-    rig.until("a child is killed", lambda: rig.fleet.kill_child("w0") is not None)
+    """Have another child load the model. What is known of a worker may be a moment old, so that a kill meets nobody."""
+    killed_at = -math.inf
+
+    def loads() -> bool:
+        nonlocal killed_at
+        if time.monotonic() - killed_at > _KILL_AGAIN_S and rig.fleet.kill_child("w0") is not None:
+            killed_at = time.monotonic()
+        return rig.cluster.fired("child.before_load") is not None
+
+    rig.until("another child loads", loads)
 
 
 #: What makes a process reach a step that the way of a job does not pass.
