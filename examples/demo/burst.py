@@ -1,4 +1,4 @@
-"""Sends a burst: every text in each tier, each as a job of its own, every tenth with a webhook."""
+"""Sends a burst: every text in each tier, each as a job of its own, every tenth with a webhook, all at once."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from headrace.async_client import AsyncClient, AsyncJob
+from headrace.errors import HeadraceError
 from headrace.jobs import JobStatus
 from headrace.tiers import Tier
 
@@ -15,7 +16,8 @@ Value = TypeVar("Value")
 
 #: One job of so many has a webhook; as this is no multiple of the number of tiers, each tier gets its part.
 WEBHOOK_EVERY = 10
-#: Requests under way at once.
+_MODEL = "embedder"
+#: Requests of single jobs that are under way at once.
 _WINDOW = 32
 
 
@@ -43,32 +45,43 @@ class Burst(NamedTuple):
     took_s: float
 
 
-class _Order(NamedTuple):
-    """One job to submit."""
-
-    text: str
-    tier: Tier
-    webhook: str | None
-
-
 async def send_burst(client: AsyncClient, texts: Sequence[str], *, receiver_url: str) -> Burst:
-    """Submit all as fast as the API takes them, then wait for every end, whatever it is."""
+    """Submit all at once, those without a webhook many by one request, then wait for every end, whatever it is.
+
+    Raises:
+        HeadraceError: if a job was refused.
+    """
     began = time.monotonic()
-    texts_in_tiers = [(text, tier) for text in texts for tier in Tier]
-    orders = [_Order(*what, None if n % WEBHOOK_EVERY else receiver_url) for n, what in enumerate(texts_in_tiers)]
+    all_jobs = list(enumerate((text, tier) for text in texts for tier in Tier))
+    announced = [what for n, what in all_jobs if n % WEBHOOK_EVERY == 0]
+    quiet = [what for n, what in all_jobs if n % WEBHOOK_EVERY]
 
-    def submit(order: _Order) -> Awaitable[AsyncJob]:
-        return client.submit("embedder", {"text": order.text}, tier=order.tier, webhook=order.webhook)
+    def announce(what: tuple[str, Tier]) -> Awaitable[AsyncJob]:
+        text, tier = what
+        return client.submit(_MODEL, {"text": text}, tier=tier, webhook=receiver_url)
 
-    jobs = await _in_window(submit, orders)
+    async with asyncio.TaskGroup() as tasks:
+        singly = tasks.create_task(_in_window(announce, announced))
+        at_once = [tasks.create_task(_submit_tier(client, quiet, tier)) for tier in Tier]
+    jobs = [*singly.result(), *(job for task in at_once for job in task.result())]
     accepted_s = time.monotonic() - began
     records = await _in_window(AsyncJob.wait, jobs)
     return Burst(
         outcomes=[read_outcome(record.document) for record in records],
-        announced={job.id for job, order in zip(jobs, orders, strict=True) if order.webhook},
+        announced={job.id for job in singly.result()},
         accepted_s=accepted_s,
         took_s=time.monotonic() - began,
     )
+
+
+async def _submit_tier(client: AsyncClient, wanted: Iterable[tuple[str, Tier]], tier: Tier) -> list[AsyncJob]:
+    values = [{"text": text} for text, its_tier in wanted if its_tier is tier]
+    jobs = []
+    for handed in await client.submit_many(_MODEL, values, tier=tier):
+        if isinstance(handed, HeadraceError):
+            raise handed
+        jobs.append(handed)
+    return jobs
 
 
 def read_outcome(document: Mapping[str, Any]) -> Outcome:

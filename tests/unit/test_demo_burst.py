@@ -62,10 +62,17 @@ class FakeApi:
         self.bodies: list[Any] = []
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v1/jobs:bulk":
+            jobs = [{"id": self._take(body), "error": None} for body in orjson.loads(request.content)]
+            return httpx2.Response(200, json={"accepted": len(jobs), "jobs": jobs})
         if request.method == "POST":
-            self.bodies.append(orjson.loads(request.content))
+            self._take(orjson.loads(request.content))
             return httpx2.Response(202, json=self._record(len(self.bodies) - 1, "queued"))
         return httpx2.Response(200, json=self._record(int(request.url.path.rpartition("-")[2]), "succeeded"))
+
+    def _take(self, body: Any) -> str:
+        self.bodies.append(body)
+        return f"c1-{len(self.bodies) - 1}"
 
     def _record(self, index: int, status: str) -> dict[str, Any]:
         created, started = "2030-01-01T00:00:00.000Z", "2030-01-01T00:00:01.500Z"
@@ -86,7 +93,7 @@ async def test_each_sentence_is_sent_in_each_tier_and_every_tenth_job_has_a_webh
     }
     told = [body for body in api.bodies if body.get("webhook")]
     assert len(told) == 3
-    assert {"c1-0", "c1-10", "c1-20"} == sent.announced
+    assert {f"c1-{n}" for n, body in enumerate(api.bodies) if body.get("webhook")} == sent.announced
     assert set(Tier) == {body["options"]["tier"] for body in told}
     assert len(sent.outcomes) == 30
 
