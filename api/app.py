@@ -1,8 +1,8 @@
 """The application: its parts, its routes, what wraps them."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -35,12 +35,31 @@ from api.routes import (
     webhook_endpoints,
     webhooks,
 )
-from api.services import make_services
+from api.services import Services, make_services
 from headrace.settings import Settings
 
 _DESCRIPTION = """\
 Submit a job, get its id at once, fetch the result when it is there. Jobs wait in queues and run in batches.
 Every error is a problem document (RFC 9457)."""
+_ROUTES = (
+    jobs,
+    job_changes,
+    bulk,
+    estimate,
+    dead_letters,
+    models,
+    queues,
+    webhooks,
+    webhook_endpoints,
+    keys,
+    limits,
+    tenants,
+    usage,
+    metrics,
+    health,
+    docs_page,
+)
+Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 class Application(FastAPI):
@@ -75,14 +94,6 @@ def create_app(settings: Settings) -> FastAPI:
     """
     services = make_services(settings)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await services.start()
-        try:
-            yield
-        finally:
-            await services.close()
-
     meter, reception = RequestMeter(), Reception(Bounds.of(settings))
     app = Application(
         meter=meter,
@@ -92,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Headrace",
         version="1",
         description=_DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=_lifespan(services),
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
@@ -102,7 +113,29 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.state.reception = reception
     app.state.desks = JobDesks(services)
-    collector = ApiCollector(
+    app.state.render_metrics = render_of(_collector(services, meter, reception))
+    problems.install(app)
+    documentation.install(app, models=services.catalog.models)
+    for routes in _ROUTES:
+        # Not `include_router`: a router inside the router costs each request a second search for its route.
+        app.router.routes.extend(routes.router.routes)
+    return app
+
+
+def _lifespan(services: Services) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.start()
+        try:
+            yield
+        finally:
+            await services.close()
+
+    return lifespan
+
+
+def _collector(services: Services, meter: RequestMeter, reception: Reception) -> ApiCollector:
+    return ApiCollector(
         meter=meter,
         waiting=lambda: len(services.waiters),
         connections=lambda: len(reception.book),
@@ -110,27 +143,3 @@ def create_app(settings: Settings) -> FastAPI:
         is_hearing=lambda: services.feed.is_connected,
         forecasters=services.prospects.forecasters,
     )
-    app.state.render_metrics = render_of(collector)
-    problems.install(app)
-    documentation.install(app, models=services.catalog.models)
-    for routes in (
-        jobs,
-        job_changes,
-        bulk,
-        estimate,
-        dead_letters,
-        models,
-        queues,
-        webhooks,
-        webhook_endpoints,
-        keys,
-        limits,
-        tenants,
-        usage,
-        metrics,
-        health,
-        docs_page,
-    ):
-        # Not `include_router`: a router inside the router costs each request a second search for its route.
-        app.router.routes.extend(routes.router.routes)
-    return app
