@@ -95,7 +95,8 @@ class Child:
         while True:
             limits = self._models.limits
             task = self.inbox.take(limits)
-            if not isinstance(task, Batch):
+            # Inputs that are wanted before a batch can be chosen are staged between two passes: that is a turn's own time.
+            if not isinstance(task, Batch | Wanted):
                 self._finish()
                 self._turn = None
             if task is None:

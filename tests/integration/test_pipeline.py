@@ -82,6 +82,17 @@ def test_a_backlog_is_finished_beside_the_passes(make_rig: MakeRig) -> None:
     assert b'"finisher"' in {rig.output(member) for member in members}
 
 
+def test_after_a_trial_of_stages_between_the_passes_they_run_beside_them_again(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    source = SOURCE.replace("    def forward", "    def cost(self, item: str) -> int:\n        return 1\n\n    def forward")
+    members = rig.submit(*(f"word {n}" for n in range(200)), ref=rig.push("m", source))
+
+    rig.start()
+    finish(rig, members)
+
+    assert b'"finisher"' in {rig.output(member) for member in members[80:]}
+
+
 def test_a_model_that_does_not_overlap_is_finished_by_its_main_thread(make_rig: MakeRig) -> None:
     rig = make_rig()
     source = SOURCE.replace("max_batch=4", "max_batch=4, overlap=False")

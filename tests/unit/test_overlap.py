@@ -32,6 +32,14 @@ def test_the_better_way_is_found_within_twenty_turns(beside_s: float, between_s:
     assert better == overlap.is_on
 
 
+def test_the_stages_leave_the_time_beside_a_pass_only_for_a_clear_gain() -> None:
+    overlap = Overlap(is_allowed=True)
+
+    run(overlap, 20, beside_s=0.0103, between_s=0.010)
+
+    assert overlap.is_on
+
+
 def test_the_worse_way_is_taken_in_few_turns_of_many() -> None:
     ways = run(Overlap(is_allowed=True), 4_000, beside_s=0.015, between_s=0.010, noise=0.1)
 
