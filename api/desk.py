@@ -11,6 +11,7 @@ from fastapi import Request
 
 from api.callers import caller_of
 from api.estimates import Waiting, estimate_document, unattainable
+from api.gathering import Gathering
 from api.records import accepted_job, job_document
 from api.services import Services
 from headrace.bounds import Bounds
@@ -100,6 +101,7 @@ class JobDesk:
         self._store = services.store
         self._prospects = services.prospects
         self._run = services.mux.run
+        self._gathering = Gathering(self.enqueue_many)
         self._clock = clock
         self._egress = services.settings.webhook_egress
         # The longest pass; or its worker is lost, which is noticed when the lease has run out.
@@ -261,7 +263,7 @@ class JobDesk:
             Unavailable: if it could not be stored, or its disk has not followed.
         """
         failpoint("api.before_submit")
-        [submitted] = await self.enqueue_many([job])
+        submitted = await self._gathering.store(job)
         failpoint("api.submitted")
         if (refusal := refusal_of(job, submitted)) is not None:
             raise refusal

@@ -95,7 +95,7 @@ class Child:
         while True:
             limits = self._models.limits
             task = self.inbox.take(limits)
-            # Inputs that are wanted before a batch can be chosen are staged between two passes: that is a turn's own time.
+            # Inputs that are wanted before a batch can be chosen are staged between two passes: that is the turn's own.
             if not isinstance(task, Batch | Wanted):
                 self._finish()
                 self._turn = None

@@ -14,8 +14,8 @@ _SAMPLES, _FIRST_LOOK = 8, 3
 _SETTLING = 2
 #: Turns between two comparisons.
 _STEADY = 400
-#: Between the passes must be better by this much: what a stage takes there is lost for certain, and medians of a few turns
-#: differ by some per cent on a busy machine.
+#: Between the passes must be better by this much: what a stage takes there is lost for certain, and medians of a few
+#: turns differ by some per cent on a busy machine.
 _CLEARLY = 0.95
 
 

@@ -84,7 +84,8 @@ def test_a_backlog_is_finished_beside_the_passes(make_rig: MakeRig) -> None:
 
 def test_after_a_trial_of_stages_between_the_passes_they_run_beside_them_again(make_rig: MakeRig) -> None:
     rig = make_rig()
-    source = SOURCE.replace("    def forward", "    def cost(self, item: str) -> int:\n        return 1\n\n    def forward")
+    cost = "    def cost(self, item: str) -> int:\n        return 1\n\n"
+    source = SOURCE.replace("    def forward", cost + "    def forward")
     members = rig.submit(*(f"word {n}" for n in range(200)), ref=rig.push("m", source))
 
     rig.start()
