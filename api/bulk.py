@@ -28,7 +28,7 @@ from headrace.errors import (
 from headrace.failpoints import failpoint
 from headrace.jobs import NewJob
 from headrace.reading import parse_json, read_shape
-from headrace.store_records import SubmitOutcome, Submitted
+from headrace.store_submissions import SubmitOutcome, Submitted
 from headrace.submission import SubmitBody, fingerprint_of, refusal_of
 
 NDJSON = "application/x-ndjson"

@@ -13,7 +13,7 @@ from api.services import Services
 from headrace.errors import JobExpired, NotADeadLetter
 from headrace.jobs import Cause, Job, JobStatus
 from headrace.reading import WHOLE
-from headrace.store_records import DeadLetter
+from headrace.store_views import DeadLetter
 
 #: No key of a caller begins like this, so sending a dead letter twice makes one job, and nothing else gets in its way.
 _KEY = "\0redrive:"

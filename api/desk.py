@@ -22,8 +22,10 @@ from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.model_moves import ModelMove, read_moves
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
+from headrace.replies import read_raw_bytes
 from headrace.server_clock import ServerClock, ask_time
-from headrace.store_records import Browsed, PastAttempt, SubmitOutcome, Submitted, read_raw_bytes
+from headrace.store_submissions import SubmitOutcome, Submitted
+from headrace.store_views import Browsed, PastAttempt
 from headrace.submission import (
     Changes,
     SubmitBody,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import redis
 
 from headrace.jobs import NewJob
-from headrace.store_records import Submitted
+from headrace.store_submissions import Submitted
 
 #: So many leave without waiting for the end of the turn.
 _ENOUGH = 8

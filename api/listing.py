@@ -13,7 +13,7 @@ from api.desk import JobDesk, Seen
 from headrace.errors import FieldError, InvalidInput
 from headrace.jobs import JobStatus
 from headrace.moments import MomentField
-from headrace.store_records import Browsed
+from headrace.store_views import Browsed
 from headrace.tiers import Tier
 
 #: Jobs that one script reads, and that one page looks at when few of them are meant.

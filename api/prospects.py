@@ -18,7 +18,7 @@ from headrace.keys import group_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.store import JobStore
-from headrace.store_records import Place
+from headrace.store_views import Place
 from headrace.tiers import Tier
 
 #: Estimates whose jobs have not ended; of more the oldest are forgotten.

@@ -11,7 +11,7 @@ from headrace.api_keys import ApiKey
 from headrace.jobs import ERROR_CODES, Job, JobStatus, NewJob, Reason
 from headrace.model_moves import ModelMove
 from headrace.presence import WorkerPresence
-from headrace.store_records import PastAttempt
+from headrace.store_views import PastAttempt
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
 from registry.served import ServedModel

@@ -4,7 +4,7 @@ from api.desk import JobDesk, Seen
 from api.services import Services
 from headrace.errors import JobExpired, NotRetryable
 from headrace.jobs import Job, JobStatus, NewJob
-from headrace.store_records import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome
 
 #: No key of a caller begins like this, so retrying a job twice makes one, and nothing else gets in its way.
 _KEY = "\0retry:"

@@ -12,7 +12,7 @@ from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
-from headrace.store_records import SubmitOutcome, Submitted
+from headrace.store_submissions import SubmitOutcome, Submitted
 
 log = logging.getLogger("headrace.api")
 

@@ -21,7 +21,7 @@ from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, as_environment
 from headrace.store import JobStore
-from headrace.store_records import ClaimSize, Outcome
+from headrace.store_work import ClaimSize, Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.webhooks import COURIER_CLASS, event_id_of

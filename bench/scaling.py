@@ -20,8 +20,8 @@ from bench.scaling_replay import Replay
 from bench.whole_system import Done, WholeSystem, poisson
 from headrace.presence import parse_presences
 from headrace.redis_op import RedisOp
+from headrace.replies import read_texts
 from headrace.settings import WorkerClass
-from headrace.store_records import read_texts
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 

@@ -28,7 +28,7 @@ from bench.report import Report, summarize
 from headrace.ids import new_job_id
 from headrace.keys import Keys
 from headrace.store import JobStore
-from headrace.store_records import Outcome
+from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 
 PARTS = ("throughput", "hostile", "drain", "commit")

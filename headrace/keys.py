@@ -41,7 +41,7 @@ _FAMILIES = {
     "GROUPS": "groups",  # zset of groups by last submission
     "USAGE": "usage:",  # <tenant>:<day>: hash of what a tenant had on a day, see `usage.COUNTS`
     "USAGE_DAYS": "usage_days",  # zset of tenant:day by day, counted from 1970
-    "QUEUE": "q:",  # <group>: hash of what came and went, see `store_records.QueueCounts`
+    "QUEUE": "q:",  # <group>: hash of what came and went, see `store_views.QueueCounts`
     "EVENTS": "events",  # capped stream: what ended, one entry a batch
     "HOOK": "h:",  # <member>: string, the URL that is told of the job's end
     "OUTBOX": "outbox",  # zset of deliveries (member:number of the event) by when they are due

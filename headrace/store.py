@@ -13,43 +13,31 @@ from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import Keys, dedupe_digest, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
-from headrace.store_records import (
+from headrace.replies import read_flags, read_groups, read_raw_bytes, read_status, read_texts
+from headrace.store_care import Forgotten, Hastened, Hastening, Reaped, Swept, read_reaped, read_swept
+from headrace.store_submissions import Amended, Amendment, Submitted, read_amended, read_submitted
+from headrace.store_views import (
     COUNT_FIELDS,
-    Amended,
-    Amendment,
     Browsed,
-    Claimed,
-    ClaimSize,
-    CommitAnswer,
     DeadLetter,
-    Failure,
-    Forgotten,
-    Hastened,
-    Hastening,
-    Outcome,
-    PassProgress,
     PastAttempt,
     Place,
     QueueCounts,
     QueueDepth,
-    Reaped,
-    Submitted,
-    Swept,
-    read_amended,
     read_browsed,
-    read_claimed,
-    read_commit_answers,
     read_counts,
     read_dead_letters,
-    read_flags,
-    read_groups,
     read_past,
-    read_raw_bytes,
-    read_reaped,
-    read_status,
-    read_submitted,
-    read_swept,
-    read_texts,
+)
+from headrace.store_work import (
+    Claimed,
+    ClaimSize,
+    CommitAnswer,
+    Failure,
+    Outcome,
+    PassProgress,
+    read_claimed,
+    read_commit_answers,
 )
 from headrace.tiers import FLOOR_MS, OFFSET_MS, PRIORITY_LANE
 

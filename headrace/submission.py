@@ -23,7 +23,7 @@ from headrace.jobs import Job, NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
-from headrace.store_records import Amendment, SubmitOutcome, Submitted
+from headrace.store_submissions import Amendment, SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
 

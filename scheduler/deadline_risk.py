@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from headrace.keys import group_of
 from headrace.settings import WorkerClass
-from headrace.store_records import Hastening
+from headrace.store_care import Hastening
 from headrace.tiers import Tier
 from scheduler.demand import Demand, Source, demands, home_of
 from scheduler.observation import ClassLoad, Observation, QueueLoad

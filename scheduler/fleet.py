@@ -7,7 +7,7 @@ from headrace.keys import is_group
 from headrace.presence import WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.store import JobStore
-from headrace.store_records import QueueCounts, QueueDepth
+from headrace.store_views import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
 
 #: Queues that are shown, those with the newest jobs: each is a label value of a dozen metrics.

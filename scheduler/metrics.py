@@ -24,7 +24,7 @@ from headrace.keys import outgrown_of, split_group
 from headrace.presence import WorkerState
 from headrace.settings import WorkerClass
 from headrace.store import JobStore
-from headrace.store_records import QueueDepth
+from headrace.store_views import QueueDepth
 from headrace.sync_redis import SyncRedis
 from scheduler.fleet import Fleet, read_fleet
 from scheduler.loop import Scheduler

@@ -8,7 +8,7 @@ from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_pre
 from headrace.redis_op import RedisOp, Reply
 from headrace.settings import WorkerClass
 from headrace.store import JobStore
-from headrace.store_records import QueueCounts, QueueDepth
+from headrace.store_views import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
 from headrace.worker_fit import NOTHING, Needs
 from scheduler.forecaster import level_tau_s

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from headrace.keys import split_group
 from headrace.store import JobStore
-from headrace.store_records import QueueDepth
+from headrace.store_views import QueueDepth
 from workers.model_choice import Backlog
 from workers.residency import Residency
 from workers.wire import Wire

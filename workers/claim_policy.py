@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Self
 
-from headrace.store_records import ClaimSize
+from headrace.store_work import ClaimSize
 from headrace.tiers import PRIORITY_LANE
 
 #: A wait shorter than this is not worth a timer.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from headrace.failpoints import failpoint
 from headrace.keys import split_group
 from headrace.store import JobStore
-from headrace.store_records import Claimed, ClaimedJob
+from headrace.store_work import Claimed, ClaimedJob
 from headrace.tiers import Tier
 from workers.bell import Bell
 from workers.claim_policy import ClaimPlan

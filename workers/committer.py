@@ -8,7 +8,7 @@ from typing import NamedTuple
 from headrace.failpoints import failpoint
 from headrace.logs import about
 from headrace.store import JobStore
-from headrace.store_records import CommitAnswer, Outcome
+from headrace.store_work import CommitAnswer, Outcome
 from workers.loop import Loop
 from workers.wire import Wire
 

@@ -22,7 +22,7 @@ from headrace.metrics_port import MetricsPort
 from headrace.presence import ModelPresence, WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from headrace.worker_fit import Needs
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell

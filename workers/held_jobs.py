@@ -10,7 +10,7 @@ from typing import Any
 from headrace.jobs import Lease
 from headrace.keys import split_group
 from headrace.presence import GroupLoad
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from headrace.tiers import Tier
 from workers.claim_policy import Staged
 from workers.suspects import Suspects, is_suspect

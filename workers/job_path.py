@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from headrace.failpoints import failpoint
 from headrace.jobs import Cause, JobStatus, Reason, error_document
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob, Outcome
+from headrace.store_work import ClaimedJob, Outcome
 from workers import job_log
 from workers.children import SHARED, Children
 from workers.circuit import Circuit

@@ -8,7 +8,7 @@ from headrace.jobs import Cause, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.store import JobStore
-from headrace.store_records import Failure
+from headrace.store_work import Failure
 from headrace.tiers import Tier
 from workers.held_jobs import HeldJob
 from workers.wire import Wire

@@ -3,7 +3,7 @@
 import logging
 
 from headrace.store import JobStore
-from headrace.store_records import PassProgress
+from headrace.store_work import PassProgress
 from workers.held_jobs import HeldJobs
 from workers.wire import Wire
 

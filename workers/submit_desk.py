@@ -19,7 +19,7 @@ from headrace.server_clock import ask_time
 from headrace.settings import Settings
 from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
-from headrace.store_records import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome
 from headrace.submission import fingerprint, new_job, parse_submission, refusal_of
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry

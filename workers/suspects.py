@@ -7,7 +7,7 @@ through acquits. So those that merely were there lose nothing but their company.
 
 from collections.abc import Callable, Collection, Sequence
 
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 
 #: Processes that may die with a job before it is given up; the last of them with nobody else in it.
 CRASHES = 2

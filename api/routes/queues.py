@@ -16,7 +16,7 @@ from headrace.errors import Unavailable
 from headrace.keys import group_of, outgrown_of, split_group
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingChange, ScalingReport
-from headrace.store_records import QueueCounts, QueueDepth
+from headrace.store_views import QueueCounts, QueueDepth
 from headrace.tiers import Tier
 from headrace.timestamps import rfc3339
 

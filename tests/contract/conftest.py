@@ -27,7 +27,7 @@ from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument
 from headrace.settings import Settings
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob, ClaimSize, CommitAnswer, Outcome, PassProgress
+from headrace.store_work import ClaimedJob, ClaimSize, CommitAnswer, Outcome, PassProgress
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry

@@ -10,7 +10,7 @@ from headrace.jobs import Cause, JobStatus, error_document
 from headrace.keys import Keys
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.store import JobStore
-from headrace.store_records import Outcome
+from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker

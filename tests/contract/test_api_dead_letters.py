@@ -7,7 +7,7 @@ import httpx2
 from headrace.errors import NotADeadLetter
 from headrace.jobs import Cause, JobStatus, error_document
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob, Outcome
+from headrace.store_work import ClaimedJob, Outcome
 from headrace.sync_redis import SyncRedis
 from tests.contract.conftest import HandWorker
 

@@ -19,7 +19,7 @@ from headrace.jobs import Cause, JobStatus, error_document
 from headrace.keys import Keys
 from headrace.settings import Settings
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob, Outcome
+from headrace.store_work import ClaimedJob, Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker

@@ -10,7 +10,7 @@ from headrace.cli import app, exit_code
 from headrace.errors import HeadraceError
 from headrace.jobs import Cause, JobStatus, error_document
 from headrace.store import JobStore
-from headrace.store_records import Outcome
+from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 from tests.contract.conftest import HandWorker
 

@@ -17,7 +17,7 @@ from headrace.jobs import Cause, JobStatus, error_document
 from headrace.keys import Keys
 from headrace.settings import Settings
 from headrace.store import JobStore
-from headrace.store_records import Outcome
+from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 from tests.contract.conftest import HandWorker
 from tests.contract.keyring import Keyring, routes_of

@@ -9,7 +9,7 @@ from headrace.ids import new_job_id
 from headrace.jobs import NewJob
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.store_records import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome
 from headrace.tiers import Tier
 from tests.faults.cluster import Cluster, poll
 

@@ -11,20 +11,9 @@ from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp, Script
 from headrace.store import JobStore
-from headrace.store_records import (
-    Amendment,
-    Claimed,
-    ClaimSize,
-    CommitAnswer,
-    Failure,
-    Forgotten,
-    Hastened,
-    Hastening,
-    Outcome,
-    Reaped,
-    Submitted,
-    Swept,
-)
+from headrace.store_care import Forgotten, Hastened, Hastening, Reaped, Swept
+from headrace.store_submissions import Amendment, Submitted
+from headrace.store_work import Claimed, ClaimSize, CommitAnswer, Failure, Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.usage import Usage

@@ -12,7 +12,7 @@ from headrace.jobs import Cause, Job, JobStatus, Lease
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp
 from headrace.store import JobStore
-from headrace.store_records import Claimed, ClaimSize, CommitAnswer, Failure, Outcome
+from headrace.store_work import Claimed, ClaimSize, CommitAnswer, Failure, Outcome
 from headrace.sync_redis import SyncRedis
 from tests.integration.script_cell import STANDARD, TTL_S, new_job
 from tests.integration.script_ledger import require

@@ -12,7 +12,8 @@ from headrace.endpoints import Event, Health, Stop, letters_of
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
 from headrace.keys import group_of
 from headrace.redis_op import RedisOp
-from headrace.store_records import Amendment, CommitAnswer, PassProgress, SubmitOutcome
+from headrace.store_submissions import Amendment, SubmitOutcome
+from headrace.store_work import CommitAnswer, PassProgress
 from headrace.strays import set_keys_apart, typed_keys
 from headrace.tenant_store import Rate, TenantStore
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of

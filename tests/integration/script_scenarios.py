@@ -8,7 +8,7 @@ from headrace.dedupe import Scope
 from headrace.jobs import Cause, Reason
 from headrace.keys import Keys
 from headrace.redis_op import Script
-from headrace.store_records import Amendment
+from headrace.store_submissions import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier

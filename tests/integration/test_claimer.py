@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.store_records import ClaimSize
+from headrace.store_work import ClaimSize
 from headrace.tiers import Tier
 from tests.integration.script_cell import GROUPS, Cell
 from workers.bell import Bell

@@ -16,7 +16,7 @@ from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
-from headrace.store_records import ClaimSize
+from headrace.store_work import ClaimSize
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from scheduler.embedded_server import EmbeddedServer, free_port

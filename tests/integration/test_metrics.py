@@ -16,7 +16,7 @@ from headrace.keys import Keys
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.settings import Settings, WorkerClass
 from headrace.store import JobStore
-from headrace.store_records import Outcome
+from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from scheduler import fleet

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from headrace.keys import Keys
-from headrace.store_records import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome
 from headrace.sync_redis import SyncRedis
 from headrace.tenant_store import EVERYBODY, Caps, TenantStore
 from headrace.tiers import Tier

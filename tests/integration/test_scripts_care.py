@@ -4,7 +4,8 @@ import pytest
 
 from headrace.jobs import JobStatus
 from headrace.keys import group_of
-from headrace.store_records import Place, Reaped, Swept
+from headrace.store_care import Reaped, Swept
+from headrace.store_views import Place
 from headrace.tiers import Tier, score_of
 from tests.integration.script_cell import GROUPS, STANDARD, TTL_S, Cell
 

@@ -4,7 +4,8 @@ import pytest
 
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import group_of
-from headrace.store_records import Amendment, CommitAnswer
+from headrace.store_submissions import Amendment
+from headrace.store_work import CommitAnswer
 from headrace.tiers import Tier
 from tests.integration.script_cell import REF, Cell
 

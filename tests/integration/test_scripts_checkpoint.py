@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.jobs import Cause, JobStatus, Lease, Reason
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from tests.integration.script_cell import Cell
 
 MEMBER = "default/j1"

@@ -4,7 +4,7 @@ import pytest
 
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import group_of
-from headrace.store_records import QueueCounts
+from headrace.store_views import QueueCounts
 from headrace.tiers import Tier
 from tests.integration.script_cell import REF, STANDARD, Cell
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.jobs import Cause, JobStatus
-from headrace.store_records import CommitAnswer
+from headrace.store_work import CommitAnswer
 from headrace.webhooks import DeliveryState
 from tests.integration.script_cell import TTL_S, Cell
 

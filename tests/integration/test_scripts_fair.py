@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from headrace.jobs import JobStatus, Lease
-from headrace.store_records import ClaimedJob, Outcome
+from headrace.store_work import ClaimedJob, Outcome
 from tests.integration.script_cell import STANDARD, TTL_S, Cell
 
 BATCH = 8

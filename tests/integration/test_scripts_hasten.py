@@ -6,7 +6,8 @@ import pytest
 
 from headrace.jobs import JobStatus
 from headrace.keys import group_of
-from headrace.store_records import CommitAnswer, Hastened
+from headrace.store_care import Hastened
+from headrace.store_work import CommitAnswer
 from headrace.tiers import OFFSET_MS, Tier
 from tests.integration.script_cell import REF, SPOT, STANDARD, Cell
 

@@ -8,7 +8,8 @@ import redis
 
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
-from headrace.store_records import CommitAnswer, Reaped
+from headrace.store_care import Reaped
+from headrace.store_work import CommitAnswer
 from headrace.sync_redis import SyncRedis
 from scheduler.embedded_server import EmbeddedServer, free_port
 from tests.integration.script_cell import Cell

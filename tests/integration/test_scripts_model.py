@@ -18,7 +18,8 @@ from hypothesis.stateful import (
 
 from headrace.jobs import JobStatus, Lease
 from headrace.keys import Keys, group_of
-from headrace.store_records import CommitAnswer, Hastened, Swept
+from headrace.store_care import Hastened, Swept
+from headrace.store_work import CommitAnswer
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import FLOOR_MS, OFFSET_MS, Tier
 from headrace.webhooks import DeliveryState, delivery_id_of

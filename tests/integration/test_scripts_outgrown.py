@@ -6,7 +6,8 @@ import pytest
 
 from headrace.jobs import JobStatus, Reason
 from headrace.keys import group_of
-from headrace.store_records import CommitAnswer, Swept
+from headrace.store_care import Swept
+from headrace.store_work import CommitAnswer
 from headrace.tiers import Tier
 from tests.integration.script_cell import ALL_GROUPS, GROUPS, OUTGROWN, REF, Cell
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.jobs import Reason
-from headrace.store_records import PastAttempt
+from headrace.store_views import PastAttempt
 from tests.integration.script_cell import Cell
 
 JOB = "default/j1"

@@ -4,7 +4,7 @@ import pytest
 
 from headrace.endpoints import Event, letters_of
 from headrace.jobs import JobStatus, Lease, Progress
-from headrace.store_records import PassProgress
+from headrace.store_work import PassProgress
 from headrace.webhooks import DeliveryState
 from tests.integration.script_cell import Cell
 

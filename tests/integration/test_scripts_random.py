@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs import Lease
 from headrace.keys import Keys
-from headrace.store_records import Amendment
+from headrace.store_submissions import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.integration.script_faults import stopped

@@ -3,7 +3,8 @@
 from headrace.jobs import FIELDS, MAX_VALUE_BYTES, Cause, JobStatus, Reason
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.store_records import Failure, Hastening, PassProgress
+from headrace.store_care import Hastening
+from headrace.store_work import Failure, PassProgress
 from headrace.submission import fingerprint
 from headrace.tiers import Tier
 from tests.integration.script_cell import TTL_S, Cell, new_job

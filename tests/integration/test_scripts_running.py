@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.jobs import Cause, JobStatus, Lease, Reason
-from headrace.store_records import CommitAnswer, Outcome
+from headrace.store_work import CommitAnswer, Outcome
 from tests.integration.script_cell import STANDARD, TTL_S, Cell
 
 KEPT, ALREADY_KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.ALREADY_KEPT, CommitAnswer.REFUSED

@@ -4,7 +4,7 @@ import pytest
 
 from headrace.dedupe import Scope
 from headrace.jobs import JobStatus, NewJob
-from headrace.store_records import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome
 from headrace.tiers import Tier
 from tests.integration.script_cell import GROUPS, STANDARD, Cell, new_job
 

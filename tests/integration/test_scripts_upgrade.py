@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.jobs import SCHEMA_VERSION, Job, JobStatus
-from headrace.store_records import CommitAnswer
+from headrace.store_work import CommitAnswer
 from tests.integration.old_scripts import OldCell
 from tests.integration.script_cell import Cell
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.jobs import Cause, JobStatus
-from headrace.store_records import Outcome
+from headrace.store_work import Outcome
 from headrace.tiers import Tier
 from tests.integration.script_cell import STANDARD, TTL_S, Cell, new_job
 

@@ -13,9 +13,9 @@ from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.presence import WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp
+from headrace.replies import read_texts
 from headrace.settings import Settings, WorkerClass, as_environment
 from headrace.store import JobStore
-from headrace.store_records import read_texts
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
 from scheduler.backends.port import BackendState

@@ -7,7 +7,7 @@ from redis import ResponseError
 
 from headrace.keys import Keys
 from headrace.settings import Settings
-from headrace.store_records import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome
 from headrace.sync_redis import SyncRedis
 from scheduler.loop import Scheduler
 from scheduler.tidier import Tidier

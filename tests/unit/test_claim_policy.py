@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.store_records import ClaimSize
+from headrace.store_work import ClaimSize
 from headrace.tiers import PRIORITY_LANE
 from workers.claim_policy import NOTHING, ClaimPlan, ClaimPolicy, RunningPass, Staged, Window
 

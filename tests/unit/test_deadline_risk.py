@@ -4,7 +4,7 @@ import pytest
 
 from headrace.model_ref import ModelRef
 from headrace.settings import WorkerClass
-from headrace.store_records import Hastening
+from headrace.store_care import Hastening
 from headrace.tiers import Tier
 from scheduler.deadline_risk import DeadlineRisk
 from scheduler.observation import ClassLoad, Observation, QueueLoad

@@ -10,7 +10,7 @@ from api.gathering import Gathering
 from headrace.errors import RedisUnavailable
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
-from headrace.store_records import SubmitOutcome, Submitted
+from headrace.store_submissions import SubmitOutcome, Submitted
 from headrace.tiers import Tier
 
 REF = ModelRef("m", 1)

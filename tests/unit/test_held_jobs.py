@@ -4,7 +4,7 @@ import math
 
 from headrace.jobs import Lease
 from headrace.presence import GroupLoad
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from workers.claim_policy import Staged
 from workers.held_jobs import HeldJob, HeldJobs
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from headrace.logs import LogStyle, formatter_of
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from workers import job_log
 from workers.held_jobs import HeldJob
 

@@ -14,7 +14,7 @@ from headrace.job_record import JobRecord
 from headrace.keys import Keys
 from headrace.model import Model
 from headrace.store import JobStore
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from tests.model_folder import load_model
 from workers.frames import Decoder, Frame
 from workers.held_jobs import HeldJob, HeldJobs

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.store_records import ClaimedJob
+from headrace.store_work import ClaimedJob
 from workers.suspects import Suspects, is_suspect
 
 

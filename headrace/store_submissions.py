@@ -1,0 +1,74 @@
+"""What the store answers to a submission, and to a change of a job that waits."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from headrace.redis_op import Reply
+from headrace.tiers import Tier
+
+
+class SubmitOutcome(StrEnum):
+    """How a submission ended."""
+
+    ACCEPTED = "accepted"
+    #: The idempotency key had made a job of the same request before.
+    REPLAYED = "replayed"
+    #: The idempotency key had made a job of another request.
+    MISMATCH = "mismatch"
+    #: As many jobs wait as may.
+    FULL = "full"
+    #: As many of its tenant's jobs wait, over all its queues, as may.
+    TENANT_FULL = "tenant_full"
+    #: An earlier job with the same dedupe key stands for it.
+    DUPLICATE = "duplicate"
+    #: The id was chosen for a job before that is no longer kept.
+    GONE = "gone"
+    #: Others of an all-or-none submission were refused.
+    WITHHELD = "withheld"
+
+
+class Submitted(NamedTuple):
+    """Answer to a submission."""
+
+    outcome: SubmitOutcome
+    #: `tenant/id` of the new or the earlier job; empty if there is none.
+    member: str
+    #: Jobs that waited before this one in its tenant's ready set.
+    depth: int
+    #: Milliseconds on Redis's clock, which all times of a record are from.
+    now_ms: int
+
+
+class Amendment(NamedTuple):
+    """What is changed of a job that waits; None leaves it as it is."""
+
+    tier: Tier | None = None
+    #: 0 for none.
+    deadline_ms: int | None = None
+    #: JSON; `{}` for none.
+    metadata: bytes | None = None
+
+
+class Amended(NamedTuple):
+    """Answer to an amendment."""
+
+    #: amended, full, held, changed, or the state in which nothing can be.
+    outcome: str
+    #: Jobs that wait where it goes.
+    depth: int
+
+
+_OUTCOMES = {outcome.encode(): outcome for outcome in SubmitOutcome}
+
+
+def read_submitted(reply: Reply) -> list[Submitted]:
+    """The reply of `submit`."""
+    now_ms = reply[0]
+    return [
+        Submitted(_OUTCOMES[reply[i]], reply[i + 1].decode(), reply[i + 2], now_ms) for i in range(1, len(reply), 3)
+    ]
+
+
+def read_amended(reply: Reply) -> Amended | None:
+    """The reply of `amend`."""
+    return Amended(reply[0].decode(), reply[1]) if reply else None
