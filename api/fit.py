@@ -6,8 +6,8 @@ from api.catalog import Catalog
 from headrace import worker_fit
 from headrace.model_ref import ModelRef
 from headrace.presence import WorkerPresence
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import Needs
 
 

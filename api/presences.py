@@ -14,8 +14,8 @@ from headrace.mux import Mux
 from headrace.presence import GroupLoad, WorkerPresence, explain_wait, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingReport, parse_report
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 
 _FRESH_S = 1.0
 #: While there is nobody, somebody may be on the way any moment.

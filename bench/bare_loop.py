@@ -15,8 +15,8 @@ from typing import Any, Self
 import torch
 
 from bench.service import ROOT
+from headrace.environments import child_environment
 from headrace.model import Model
-from headrace.settings import child_environment
 from registry.signature import overrides, signature_of
 from registry.source import find_model
 from workers.codec import decoder, encoder

@@ -17,8 +17,8 @@ from bench.embed import EmbedderSide
 from bench.headrace_side import HeadraceSide
 from bench.report import Report, installed_versions, summarize
 from bench.service import ServiceFailed
+from headrace.environments import as_environment
 from headrace.presence import ModelState, WorkerPresence
-from headrace.settings import as_environment
 from scheduler.backends.port import BackendState
 from scheduler.backends.process import ProcessBackend, spare_processes
 from scheduler.backends.spares import Spares

@@ -15,11 +15,12 @@ from bench.event_receiver import heard
 from bench.meter import process_cpu_s
 from bench.service import Service, ServiceFailed
 from headrace.delivery_store import DeliveryStore
+from headrace.environments import as_environment
 from headrace.ids import new_job_id
 from headrace.jobs import JobStatus, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.store_work import ClaimSize, Outcome
 from headrace.sync_redis import SyncRedis

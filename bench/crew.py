@@ -11,10 +11,10 @@ from typing import NamedTuple, Self
 
 from bench.headrace_side import HeadraceSide
 from bench.service import Service, ServiceFailed
+from headrace.environments import as_environment
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
 from headrace.presence import ModelState, WorkerPresence
-from headrace.settings import as_environment
 from headrace.tiers import Tier
 from scheduler.embedded_server import EmbeddedServer
 

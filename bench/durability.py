@@ -21,7 +21,8 @@ import httpx2
 
 from bench.report import Report
 from bench.service import Service
-from headrace.settings import Settings, as_environment
+from headrace.environments import as_environment
+from headrace.settings import Settings
 from registry.registry import Registry
 from scheduler.embedded_server import EmbeddedServer, free_port
 

@@ -13,16 +13,18 @@ from typing import ClassVar, Self
 
 from bench.meter import Drained, Meter
 from bench.service import Service, ServiceFailed
+from headrace.environments import as_environment
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from scheduler.embedded_server import EmbeddedServer
 

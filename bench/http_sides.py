@@ -16,7 +16,7 @@ from bench.headrace_side import HeadraceSide
 from bench.http_load import LoadPlan, LoadResult
 from bench.meter import process_cpu_s
 from bench.service import ROOT, Service, ServiceFailed
-from headrace.settings import as_environment
+from headrace.environments import as_environment
 from scheduler.embedded_server import free_port
 
 _START_LIMIT_S = 60.0

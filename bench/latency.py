@@ -20,10 +20,10 @@ from bench.drain import running_server
 from bench.headrace_side import HeadraceSide
 from bench.report import Report, summarize
 from bench.service import Service
+from headrace.environments import as_environment
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
 from headrace.redis_op import RedisOp, Reply
-from headrace.settings import as_environment
 from headrace.tiers import Tier
 from scheduler.embedded_server import free_port
 

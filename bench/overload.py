@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bench.report import Report, summarize
 from bench.whole_system import Done, Handed, WholeSystem, poisson
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 
 #: How long jobs of each tier may wait, and their share of what arrives.
 LIMITS_S = {Tier.PRIORITY: 2.0, Tier.STANDARD: 4.0, Tier.SPOT: 8.0}

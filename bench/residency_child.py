@@ -21,10 +21,11 @@ from headrace.ids import new_job_id
 from headrace.jobs import JobStatus, NewJob
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from workers.engine import JobEngine, WorkerIdentity
 from workers.loop import SelectorLoop

@@ -21,9 +21,9 @@ from bench.whole_system import Done, WholeSystem, poisson
 from headrace.presence import parse_presences
 from headrace.redis_op import RedisOp
 from headrace.replies import read_texts
-from headrace.settings import WorkerClass
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 
 _LOOK_S = 0.2
 _GRID_S = 0.5

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.forecaster import level_tau_s
 from scheduler.meters import RateMeter
 from scheduler.observation import ClassLoad, Observation, QueueLoad

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, Self
 import httpx2
 
 from bench.service import Service
+from headrace.environments import as_environment
 from headrace.keys import Keys
 from headrace.running import find_running
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from scheduler.embedded_server import free_port
 

@@ -3,6 +3,6 @@
 Job records and their transitions (`jobs`, `store`, `lua/`; what the store takes and answers: `store_submissions`,
 `store_work`, `store_care`, `store_views`), the order of service (`tiers`), every Redis key (`keys`), what a model
 author writes (`model`, `model_options`), what a submission is (`submission`, read by `reading`, with `moments`;
-`shadow`: its copy for a version that is only watched), settings, errors, and the HTTP client. Nothing here imports
-torch, Celery or FastAPI.
+`shadow`: its copy for a version that is only watched), settings (with `worker_class`; `environments` hands them to child
+processes), errors, and the HTTP client. Nothing here imports torch, Celery or FastAPI.
 """

@@ -8,8 +8,8 @@ from headrace.eta import Basis, Confidence, Estimate
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState
 from headrace.scaling import ClassScaling, ScalingReport
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 
 #: A start may take so much longer than the longest of the last ones.
 _LATE = 1.25

@@ -14,9 +14,9 @@ Can't Be Late (Wu et al., NSDI 2024): spot as long as there is time to do all of
 from collections.abc import Mapping
 
 from headrace.keys import group_of
-from headrace.settings import WorkerClass
 from headrace.store_care import Hastening
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.demand import Demand, Source, demands, home_of
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from headrace import worker_fit
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import NOTHING, Needs
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Mapping
 
-from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from scheduler.deadline_risk import DeadlineRisk
 from scheduler.observation import Observation
 

@@ -22,10 +22,10 @@ from prometheus_client.registry import Collector
 from headrace.errors import RedisUnavailable
 from headrace.keys import outgrown_of, split_group
 from headrace.presence import WorkerState
-from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.store_views import QueueDepth
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from scheduler.fleet import Fleet, read_fleet
 from scheduler.loop import Scheduler
 from scheduler.observer import stage_of

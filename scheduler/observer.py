@@ -6,10 +6,10 @@ from headrace.keys import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
-from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.store_views import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import NOTHING, Needs
 from scheduler.forecaster import level_tau_s
 from scheduler.meters import JobTimes, RateMeter, StartMeter, pass_s

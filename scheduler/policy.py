@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.demand import Demand, demands, pour
 from scheduler.forecast_models import Array
 from scheduler.forecaster import Forecaster

@@ -18,7 +18,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.observation import ClassLoad, Observation
 from scheduler.policy import ClassDecision, Decision
 

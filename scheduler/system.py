@@ -8,10 +8,11 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from headrace.environments import as_environment
 from headrace.errors import SettingsError
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import COURIER_CLASS
 from scheduler.backends.process import ProcessBackend, spare_processes, worker_command

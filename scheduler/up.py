@@ -13,7 +13,8 @@ from headrace.addresses import LOOPBACK, Network
 from headrace.errors import HeadraceError, SettingsError
 from headrace.running import RunningSystem
 from headrace.secret_box import make_key_file
-from headrace.settings import Settings, WorkerClass, default_worker_classes, get_settings
+from headrace.settings import Settings, get_settings
+from headrace.worker_class import WorkerClass, default_worker_classes
 from scheduler.console import Console
 from scheduler.data_folder import DataFolder
 from scheduler.embedded_server import EmbeddedServer, free_port

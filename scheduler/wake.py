@@ -10,8 +10,8 @@ import redis
 from headrace.errors import RedisUnavailable
 from headrace.keys import Keys, group_of
 from headrace.redis_op import RedisOp, Reply
-from headrace.settings import WorkerClass
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from scheduler.demand import Source, serves
 from scheduler.observation import Observation
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from headrace.errors import HeadraceError
 from headrace.keys import outgrown_of, split_group
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import Needs, misfit
 from registry.registry import Registry
 from workers.residency import Footprint

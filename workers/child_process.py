@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.settings import Settings, WorkerClass, child_environment
+from headrace.environments import child_environment
+from headrace.settings import Settings
+from headrace.worker_class import WorkerClass
 from workers.frames import Frame, encode
 from workers.stage_marks import StageMarks, make_marks
 

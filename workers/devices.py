@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 
 log = logging.getLogger("headrace.devices")
 

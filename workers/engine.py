@@ -20,9 +20,10 @@ from headrace.keys import Keys, split_group
 from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
 from headrace.presence import ModelPresence, WorkerPresence, WorkerState
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.store_work import ClaimedJob
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import Needs
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell

@@ -9,7 +9,8 @@ from typing import Any
 
 from headrace.errors import SettingsError
 from headrace.jobs import MAX_VALUE_BYTES
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
+from headrace.worker_class import WorkerClass
 from workers.engine import WorkerIdentity
 
 

@@ -10,7 +10,8 @@ import sys
 import time
 from typing import NamedTuple
 
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
+from headrace.worker_class import WorkerClass
 from workers.child_process import ChildProcess, child_arguments, start_child
 
 #: What Celery imports only when a worker starts.

@@ -17,8 +17,9 @@ from headrace.errors import Unavailable
 from headrace.keys import Keys
 from headrace.running import find_running
 from headrace.secret_box import box_of
-from headrace.settings import WorkerClass, default_worker_classes, get_settings
+from headrace.settings import get_settings
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass, default_worker_classes
 from registry.manifest import Manifest
 from registry.registry import Pushed, Registry
 from scheduler.embedded_server import free_port

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.backends.port import BackendState, BackendWorker
 from scheduler.backends.rest import Refused, Rest
 

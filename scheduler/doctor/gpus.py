@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.doctor.finding import Finding, fail, ok
 
 _CHECK = "gpu"

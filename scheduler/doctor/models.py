@@ -7,7 +7,8 @@ import orjson
 
 from headrace.errors import HeadraceError
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import misfit
 from registry.cache import version_folder
 from registry.cache_room import CacheRoom

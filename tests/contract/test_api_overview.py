@@ -16,10 +16,11 @@ from api.desk import JobDesk
 from headrace.errors import HeadraceError
 from headrace.keys import Keys
 from headrace.presence import GroupLoad, WorkerPresence, WorkerState
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from scheduler.embedded_server import free_port
 from scheduler.leadership import Leadership

@@ -13,10 +13,11 @@ from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from tests.contract.conftest import HandWorker
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}

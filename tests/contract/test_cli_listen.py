@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from headrace.cli import app
 from headrace.client import Client
+from headrace.environments import as_environment
 from headrace.errors import InvalidInput
 from headrace.keys import Keys
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from scheduler.embedded_server import free_port
 from tests.integration.receivers import Receiver

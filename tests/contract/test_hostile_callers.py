@@ -18,9 +18,10 @@ import orjson
 import pytest
 
 from bench.service import Service
+from headrace.environments import as_environment
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier

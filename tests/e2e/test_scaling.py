@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from headrace.environments import as_environment
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from tests.e2e.test_up import CHECKOUT, Up, environment, processes_of, wait_for
 

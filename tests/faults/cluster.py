@@ -11,15 +11,17 @@ from pathlib import Path
 import httpx2
 
 from bench.service import Service
+from headrace.environments import as_environment
 from headrace.failpoints import FAILPOINTS
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState
 from headrace.redis_op import RedisOp, Reply
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import COURIER_CLASS
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from scheduler.embedded_server import EmbeddedServer, free_port
 

@@ -17,8 +17,8 @@ import pytest
 from headrace.client import Client
 from headrace.endpoint_store import EndpointStore
 from headrace.endpoints import ENDS, Endpoint, Include, new_endpoint_id
+from headrace.environments import as_environment
 from headrace.failpoints import FAILPOINTS
-from headrace.settings import as_environment
 from headrace.tiers import Tier
 from headrace.webhooks import new_secret
 from tests.faults.cluster import MODEL_FOLDER

@@ -8,9 +8,10 @@ from typing import Any
 from headrace.jobs import Job, JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from tests.integration.submitting import submit_words
 from workers.engine import JobEngine, WorkerIdentity

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 import redis
 
+from headrace.environments import as_environment
 from headrace.jobs import Job, JobStatus
 from headrace.keys import Keys
 from headrace.presence import WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry

@@ -9,7 +9,8 @@ from typing import Protocol
 import pytest
 import yaml
 
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
+from headrace.worker_class import WorkerClass
 from scheduler.backends.docker import DockerBackend, Likeness
 from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.port import Backend, BackendError, BackendState, BackendWorker

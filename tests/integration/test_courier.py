@@ -15,10 +15,11 @@ import pytest
 from standardwebhooks import Webhook
 
 from headrace.endpoints import Event, letters_of
+from headrace.environments import as_environment
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.mux import Mux
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.webhooks import Delivery, DeliveryState, delivery_id_of
 from scheduler.embedded_server import EmbeddedServer, free_port

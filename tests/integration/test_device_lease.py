@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from headrace.environments import as_environment
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from tests.integration.engine_rig import wait_until
 from tests.integration.submitting import submit_words

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from headrace.environments import as_environment
 from headrace.ids import new_job_id
 from headrace.jobs import Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.store_work import ClaimSize
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.embedded_server import EmbeddedServer, free_port
 from scheduler.housekeeping import BATCH, SWEEP_REST_S, Housekeeper, Sweeper
 from scheduler.loop import Scheduler

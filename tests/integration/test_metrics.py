@@ -14,11 +14,12 @@ from headrace.eta import Forecaster
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler import fleet
 from scheduler.loop import Scheduler
 from scheduler.metrics import STATS, SchedulerCollector

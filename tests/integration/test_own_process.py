@@ -11,7 +11,7 @@ from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from tests.integration.engine_rig import SOURCE, EngineRig
 
 OWN = SOURCE.replace("max_batch=8", 'max_batch=8, isolation="own"')

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.environments import as_environment
 from headrace.keys import Keys
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from scheduler.owner import Owner
 from scheduler.wishes import Wishes

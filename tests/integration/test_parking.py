@@ -9,8 +9,8 @@ from headrace.jobs import JobStatus, Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, explain_wait
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from tests.integration.engine_rig import EngineRig
 from tests.integration.test_residency import MODEL_BYTES, ROOM_BYTES, bare_bytes  # noqa: F401 - a fixture
 

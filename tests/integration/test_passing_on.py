@@ -8,7 +8,7 @@ import pytest
 from headrace.jobs import Cause, JobStatus, Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from tests.integration.engine_rig import EngineRig
 from tests.integration.submitting import submit_words
 

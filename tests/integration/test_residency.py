@@ -13,7 +13,7 @@ from headrace.keys import Keys
 from headrace.model_moves import MoveKind, read_moves
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from tests.integration.engine_rig import EngineRig
 
 MB = 1_000_000

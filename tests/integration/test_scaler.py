@@ -8,10 +8,11 @@ from headrace.keys import Keys, group_of
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.scaling import ScalingChange, ScalingReport
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.leadership import Lead, Leadership
 from scheduler.observation import ClassLoad, QueueLoad
 from scheduler.observer import Observer

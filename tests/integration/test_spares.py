@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from headrace.environments import as_environment
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.presence import WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp
 from headrace.replies import read_texts
-from headrace.settings import Settings, WorkerClass, as_environment
+from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from scheduler.backends.port import BackendState
 from scheduler.backends.process import ProcessBackend

@@ -8,9 +8,10 @@ import pytest
 
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.loop import Scheduler
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 from scheduler.stop_signal import StopSignal

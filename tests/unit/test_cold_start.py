@@ -9,8 +9,8 @@ from headrace.eta import Basis
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.scaling import ClassScaling, ScalingReport, parse_report
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 
 REF = ModelRef("m", 1)
 NOW_MS = 1_800_000_000_000

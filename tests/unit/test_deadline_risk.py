@@ -3,9 +3,9 @@
 import pytest
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.store_care import Hastening
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.deadline_risk import DeadlineRisk
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 

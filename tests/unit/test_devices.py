@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from workers import devices
 from workers.devices import device_at, devices_of, parse_gpus, places_on
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.doctor.clock import judge_skew
 from scheduler.doctor.finding import Verdict
 from scheduler.doctor.gpus import judge_gpus

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.forecaster import Forecaster
 from scheduler.pool_scaler import PoolScaler
 from scheduler.rules import HeadraceRule

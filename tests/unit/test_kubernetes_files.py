@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
 from headrace.webhooks import COURIER_CLASS
+from headrace.worker_class import WorkerClass
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDER = CHECKOUT / "deploy" / "kubernetes"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from headrace.settings import Settings, WorkerClass
+from headrace.settings import Settings
+from headrace.worker_class import WorkerClass
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text()
 #: Defaults that the page puts into words.

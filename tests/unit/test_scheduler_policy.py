@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass, default_worker_classes
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass, default_worker_classes
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 from scheduler.policy import ClassDecision, ScalingPolicy
 from scheduler.rules import RHO

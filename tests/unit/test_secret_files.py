@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace.environments import as_environment
 from headrace.errors import SettingsError
 from headrace.secret_files import with_password
-from headrace.settings import Settings, as_environment
+from headrace.settings import Settings
 
 
 @pytest.fixture(autouse=True)

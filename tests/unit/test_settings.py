@@ -6,16 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from headrace.environments import as_environment, child_environment
 from headrace.errors import SettingsError
-from headrace.settings import (
-    Settings,
-    WorkerClass,
-    as_environment,
-    child_environment,
-    default_worker_classes,
-    get_settings,
-)
+from headrace.settings import Settings, get_settings
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass, default_worker_classes
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.demand import Demand
 from scheduler.observation import ClassLoad, Observation
 from scheduler.policy import ClassDecision, Decision

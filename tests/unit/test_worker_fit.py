@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import NOTHING, Needs, has_larger, misfit, nowhere
 from scheduler.demand import Source, demands, home_of
 from scheduler.observation import ClassLoad, Observation, QueueLoad

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.forecast_models import Array
 from scheduler.pool_scaler import PoolScaler
 from scheduler.simulation.arrivals import STEP_S

@@ -4,7 +4,7 @@ from collections import Counter
 
 from headrace.keys import group_of
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.simulation.events.crew import Worker
 from scheduler.simulation.events.queues import Job
 from scheduler.simulation.events.site import Site

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from headrace.keys import split_group
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.forecaster import level_tau_s
 from scheduler.meters import RateMeter
 from scheduler.observation import ClassLoad, Observation, QueueLoad

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headrace.keys import group_of
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from headrace.worker_fit import serves
 from scheduler.simulation.events.agenda import Agenda
 from scheduler.simulation.events.crew import Pace, Speed, Worker

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from headrace.admission import Admission, Sight
 from headrace.keys import split_group
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.simulation.events.crew import Speed
 from scheduler.simulation.events.presences import presences
 from scheduler.simulation.events.queues import Job

@@ -6,8 +6,8 @@ The curves' sum is the same all day, so that what one model leaves the other can
 from collections.abc import Mapping, Sequence
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.simulation.events.crew import Speed
 from scheduler.simulation.events.queues import Job
 from scheduler.simulation.events.scheduling import Moment

@@ -8,8 +8,8 @@ differ from what bulk costs. An outage is played with and without the rules that
 from collections.abc import Mapping, Sequence
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
 from headrace.tiers import Tier
+from headrace.worker_class import WorkerClass
 from scheduler.simulation.events.crew import Speed
 from scheduler.simulation.events.machines import Machines
 from scheduler.simulation.events.queues import Job

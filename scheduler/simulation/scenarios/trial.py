@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from headrace.model_ref import ModelRef
-from headrace.settings import WorkerClass
+from headrace.worker_class import WorkerClass
 from scheduler.simulation.events.crew import Speed
 from scheduler.simulation.events.machines import Machines
 from scheduler.simulation.events.queues import Job
