@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from api.presences import Presences
 from headrace.admission import Admission, Coming, Sight
 from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
+from headrace.groups import outgrown_of, split_group
 from headrace.jobs import NewJob
-from headrace.keys import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp

@@ -13,8 +13,8 @@ from api.estimates import Waiting
 from api.presences import Presences, Roster
 from api.tenant_caps import TenantCaps
 from headrace.eta import Basis, Estimate, Forecaster
+from headrace.groups import group_of, split_group
 from headrace.jobs import Job, JobStatus, Reason
-from headrace.keys import group_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.store import JobStore

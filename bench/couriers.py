@@ -16,9 +16,10 @@ from bench.meter import process_cpu_s
 from bench.service import Service, ServiceFailed
 from headrace.delivery_store import DeliveryStore
 from headrace.environments import as_environment
+from headrace.groups import group_of
 from headrace.ids import new_job_id
 from headrace.jobs import JobStatus, NewJob
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings
 from headrace.store import JobStore

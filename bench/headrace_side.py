@@ -14,9 +14,10 @@ from typing import ClassVar, Self
 from bench.meter import Drained, Meter
 from bench.service import Service, ServiceFailed
 from headrace.environments import as_environment
+from headrace.groups import group_of
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply

@@ -18,9 +18,9 @@ from typing import NamedTuple
 from bench.drain import running_server
 from bench.headrace_side import HeadraceSide
 from bench.report import Report, summarize
+from headrace.groups import group_of
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
-from headrace.keys import group_of
 from headrace.tiers import OFFSET_MS, Tier
 
 _TENANT = "default"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from headrace.keys import split_group
+from headrace.groups import split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.tiers import Tier

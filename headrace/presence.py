@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from headrace.groups import group_of
 from headrace.jobs import Reason
-from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 

@@ -1,7 +1,7 @@
 """Replies of Redis that are no records: names, values, states, flags."""
 
+from headrace.groups import is_group
 from headrace.jobs import JobStatus
-from headrace.keys import is_group
 from headrace.redis_op import Reply
 
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 
+from headrace.groups import group_of
 from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
-from headrace.keys import Keys, dedupe_digest, group_of
+from headrace.keys import Keys, dedupe_digest
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.replies import read_flags, read_groups, read_raw_bytes, read_status, read_texts

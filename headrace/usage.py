@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from headrace.keys import is_group, split_group
+from headrace.groups import is_group, split_group
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from headrace.errors import HeadraceError, InvalidInput
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis

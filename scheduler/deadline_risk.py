@@ -13,7 +13,7 @@ Can't Be Late (Wu et al., NSDI 2024): spot as long as there is time to do all of
 
 from collections.abc import Mapping
 
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.store_care import Hastening
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from headrace.keys import is_group
+from headrace.groups import is_group
 from headrace.presence import WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.store import JobStore

@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from headrace.errors import RedisUnavailable
-from headrace.keys import outgrown_of, split_group
+from headrace.groups import outgrown_of, split_group
 from headrace.presence import WorkerState
 from headrace.store import JobStore
 from headrace.store_views import QueueDepth

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from headrace.keys import outgrown_of, split_group
+from headrace.groups import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply

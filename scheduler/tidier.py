@@ -4,7 +4,8 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 
-from headrace.keys import Keys, is_group
+from headrace.groups import is_group
+from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply
 from headrace.strays import StrayMessage, TypedKey, note_message, set_keys_apart, typed_keys
 from headrace.sync_redis import SyncRedis

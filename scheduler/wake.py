@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import redis
 
 from headrace.errors import RedisUnavailable
-from headrace.keys import Keys, group_of
+from headrace.groups import group_of
+from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply
 from headrace.sync_redis import SyncRedis
 from headrace.worker_class import WorkerClass

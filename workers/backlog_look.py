@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from headrace.keys import split_group
+from headrace.groups import split_group
 from headrace.store import JobStore
 from headrace.store_views import QueueDepth
 from workers.model_choice import Backlog

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from headrace.errors import HeadraceError
-from headrace.keys import outgrown_of, split_group
+from headrace.groups import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis

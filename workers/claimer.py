@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.failpoints import failpoint
-from headrace.keys import split_group
+from headrace.groups import split_group
 from headrace.store import JobStore
 from headrace.store_work import Claimed, ClaimedJob
 from headrace.tiers import Tier

@@ -16,7 +16,8 @@ from fnmatch import fnmatchcase
 
 from headrace import worker_fit
 from headrace.failpoints import failpoint
-from headrace.keys import Keys, split_group
+from headrace.groups import split_group
+from headrace.keys import Keys
 from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
 from headrace.presence import ModelPresence, WorkerPresence, WorkerState

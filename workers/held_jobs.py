@@ -7,8 +7,8 @@ from collections.abc import Collection, Container, Sequence
 from functools import cache
 from typing import Any
 
+from headrace.groups import split_group
 from headrace.jobs import Lease
-from headrace.keys import split_group
 from headrace.presence import GroupLoad
 from headrace.store_work import ClaimedJob
 from headrace.tiers import Tier

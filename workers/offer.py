@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
 from headrace.errors import InvalidInput
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 

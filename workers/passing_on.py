@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from headrace.groups import group_of
 from headrace.jobs import Cause, Reason
-from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.store import JobStore
 from headrace.store_work import Failure

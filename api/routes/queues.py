@@ -13,7 +13,7 @@ from api.records import worker_document
 from api.schemas.fleet import DesiredWorkers, QueueList, Scaling, WorkerList
 from api.services import Services, services_of
 from headrace.errors import Unavailable
-from headrace.keys import group_of, outgrown_of, split_group
+from headrace.groups import group_of, outgrown_of, split_group
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingChange, ScalingReport
 from headrace.store_views import QueueCounts, QueueDepth

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TypedDict
 
-from headrace.keys import Keys, split_group
+from headrace.groups import split_group
+from headrace.keys import Keys
 from headrace.presence import ModelState, WorkerPresence, WorkerState
 from headrace.redis_op import RedisOp, Reply
 from headrace.store import JobStore

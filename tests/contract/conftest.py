@@ -21,8 +21,9 @@ from api.__main__ import make_server
 from api.app import create_app
 from api.services import Services
 from headrace.errors import FieldError
+from headrace.groups import group_of
 from headrace.jobs import Cause, JobStatus, Reason, error_document
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument
 from headrace.settings import Settings

@@ -9,8 +9,9 @@ import httpx2
 import orjson
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import Job
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp
 from headrace.shadow import SHADOW_TENANT

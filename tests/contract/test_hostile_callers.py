@@ -19,7 +19,8 @@ import pytest
 
 from bench.service import Service
 from headrace.environments import as_environment
-from headrace.keys import Keys, group_of
+from headrace.groups import group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings
 from headrace.store import JobStore

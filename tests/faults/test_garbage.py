@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from bench.service import Service
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp
 from headrace.strays import typed_keys

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from headrace.groups import group_of
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
-from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.store_submissions import SubmitOutcome
 from headrace.tiers import Tier

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from headrace.delivery_store import DeliveryStore, Settlement, given_back
+from headrace.groups import group_of
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp, Script
 from headrace.store import JobStore

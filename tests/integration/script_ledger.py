@@ -9,8 +9,8 @@ import redis
 
 from headrace.endpoint_store import EndpointStore
 from headrace.endpoints import Event, Health, Stop, letters_of
+from headrace.groups import group_of
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
-from headrace.keys import group_of
 from headrace.redis_op import RedisOp
 from headrace.store_submissions import Amendment, SubmitOutcome
 from headrace.store_work import CommitAnswer, PassProgress

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier

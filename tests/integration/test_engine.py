@@ -8,8 +8,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import Cause, JobStatus
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.presence import ModelState, WorkerPresence
 from headrace.tiers import Tier
 from tests.integration.engine_rig import EngineRig

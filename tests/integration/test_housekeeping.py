@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from headrace.environments import as_environment
+from headrace.groups import group_of
 from headrace.ids import new_job_id
 from headrace.jobs import Job, JobStatus, Lease, NewJob
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.settings import Settings
 from headrace.store import JobStore

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace.keys import Keys, group_of
+from headrace.groups import group_of
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.scaling import ScalingChange, ScalingReport

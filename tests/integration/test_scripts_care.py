@@ -2,8 +2,8 @@
 
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import JobStatus
-from headrace.keys import group_of
 from headrace.store_care import Reaped, Swept
 from headrace.store_views import Place
 from headrace.tiers import Tier, score_of

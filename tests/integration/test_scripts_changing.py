@@ -2,8 +2,8 @@
 
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import Cause, JobStatus
-from headrace.keys import group_of
 from headrace.store_submissions import Amendment
 from headrace.store_work import CommitAnswer
 from headrace.tiers import Tier

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import JobStatus
-from headrace.keys import group_of
 from headrace.tiers import OFFSET_MS, PRIORITY_LANE, Tier
 from tests.integration.script_cell import GROUPS, REF, STANDARD, Cell
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.store import CLAIM_SHARE
 from headrace.tiers import OFFSET_MS, PRIORITY_LANE, Tier
 from tests.integration.script_cell import REF, Cell

@@ -2,8 +2,8 @@
 
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import Cause, JobStatus
-from headrace.keys import group_of
 from headrace.store_views import QueueCounts
 from headrace.tiers import Tier
 from tests.integration.script_cell import REF, STANDARD, Cell

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import JobStatus
-from headrace.keys import group_of
 from headrace.store_care import Hastened
 from headrace.store_work import CommitAnswer
 from headrace.tiers import OFFSET_MS, Tier

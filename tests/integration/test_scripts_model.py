@@ -16,8 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from headrace.groups import group_of
 from headrace.jobs import JobStatus, Lease
-from headrace.keys import Keys, group_of
+from headrace.keys import Keys
 from headrace.store_care import Hastened, Swept
 from headrace.store_work import CommitAnswer
 from headrace.sync_redis import SyncRedis

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from headrace.groups import group_of
 from headrace.jobs import JobStatus, Reason
-from headrace.keys import group_of
 from headrace.store_care import Swept
 from headrace.store_work import CommitAnswer
 from headrace.tiers import Tier

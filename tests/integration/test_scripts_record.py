@@ -1,7 +1,7 @@
 """What a job costs in Redis: a compact record, and not much more."""
 
+from headrace.groups import group_of
 from headrace.jobs import FIELDS, MAX_VALUE_BYTES, Cause, JobStatus, Reason
-from headrace.keys import group_of
 from headrace.model_ref import ModelRef
 from headrace.store_care import Hastening
 from headrace.store_work import Failure, PassProgress

@@ -11,8 +11,8 @@ import pytest
 from celery import Celery
 from celery.result import AsyncResult
 
+from headrace.groups import group_of
 from headrace.jobs import JobStatus
-from headrace.keys import group_of
 from headrace.presence import ModelState
 from headrace.redis_op import RedisOp
 from headrace.tiers import Tier

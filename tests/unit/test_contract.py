@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from headrace.errors import FieldError, HeadraceError, InvalidInput, QueueFull
+from headrace.groups import group_of, split_group
 from headrace.jobs import (
     FIELDS,
     TRANSITIONS,
@@ -16,7 +17,7 @@ from headrace.jobs import (
     NewJob,
     error_document,
 )
-from headrace.keys import Keys, group_of, spell_keys, split_group
+from headrace.keys import Keys, spell_keys
 from headrace.model_ref import ModelRef, valid_name
 from headrace.redis_op import RedisOp, assemble, load_script, script_names
 from headrace.tiers import FLOOR_MS, OFFSET_MS, Tier

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.admission import MARGIN, Admission, Coming, Sight
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.tiers import Tier

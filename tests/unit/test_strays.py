@@ -2,7 +2,8 @@
 
 import inspect
 
-from headrace.keys import Keys, is_group
+from headrace.groups import is_group
+from headrace.keys import Keys
 from headrace.strays import KINDS, typed_keys
 
 #: Keys of single jobs, deliveries, devices, models and days: whoever reads them looks at what is there.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from headrace.keys import group_of
+from headrace.groups import group_of
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.worker_class import WorkerClass
 from scheduler.simulation.events.crew import Worker

@@ -6,7 +6,7 @@ A decision is carried out at once, as far as the market has machines; what a wor
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headrace.keys import split_group
+from headrace.groups import split_group
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass
 from scheduler.forecaster import level_tau_s

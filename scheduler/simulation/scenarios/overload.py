@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from headrace.admission import Admission, Sight
-from headrace.keys import split_group
+from headrace.groups import split_group
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass
