@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import bulk_call, change_calls, endpoint_calls, http_call, persistence
+from headrace import bulk_call, change_calls, endpoint_calls, job_calls, operator_calls, persistence
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord
@@ -108,7 +108,7 @@ class AsyncClient:
         **options: Any,
     ) -> AsyncJob:
         """As `Client.submit`."""
-        call = http_call.submit(
+        call = job_calls.submit(
             model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id
         )
         return AsyncJob(self, await self._call(call))
@@ -128,7 +128,7 @@ class AsyncClient:
             JobNotSucceeded: if the job ends without a result.
             WaitTimeout: if it has not ended in time.
         """
-        call = http_call.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
+        call = job_calls.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
         return (await self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s))).result()
 
     async def map(
@@ -171,15 +171,15 @@ class AsyncClient:
 
     async def get(self, job_id: str) -> JobRecord:
         """How a job is now."""
-        return await self._call(http_call.get(job_id))
+        return await self._call(job_calls.get(job_id))
 
     async def result(self, job_id: str) -> Any:
         """The result of a job that has succeeded."""
-        return await self._call(http_call.result(job_id))
+        return await self._call(job_calls.result(job_id))
 
     async def cancel(self, job_id: str) -> JobRecord:
         """Call a job off; one that has ended stays as it is."""
-        return await self._call(http_call.cancel(job_id))
+        return await self._call(job_calls.cancel(job_id))
 
     async def amend(self, job_id: str, **changes: Any) -> JobRecord:
         """As `Client.amend`."""
@@ -213,7 +213,7 @@ class AsyncClient:
         metadata: Mapping[str, str] | None = None,
     ) -> list[JobRecord]:
         """As `Client.jobs`."""
-        filters = http_call.job_filters(
+        filters = job_calls.job_filters(
             status=status,
             model=model,
             tier=tier,
@@ -225,31 +225,31 @@ class AsyncClient:
 
     async def models(self) -> list[dict[str, Any]]:
         """The released models."""
-        return await self._call(http_call.listing("models"))
+        return await self._call(operator_calls.listing("models"))
 
     async def warm(self, model: str, *, for_s: int = 600) -> dict[str, Any]:
         """Have workers load a model before its jobs come, and keep it for so long."""
-        return await self._call(http_call.warm(model, for_s=for_s))
+        return await self._call(operator_calls.warm(model, for_s=for_s))
 
     async def queues(self) -> list[dict[str, Any]]:
         """What waits, by model and tier."""
-        return await self._call(http_call.listing("queues"))
+        return await self._call(operator_calls.listing("queues"))
 
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
-        return await self._call(http_call.listing("workers"))
+        return await self._call(operator_calls.listing("workers"))
 
     async def webhook_deliveries(self, *, limit: int = 50) -> list[dict[str, Any]]:
         """What was told to webhooks, newest first."""
-        return await self._call(http_call.webhook_deliveries(limit=limit))
+        return await self._call(operator_calls.webhook_deliveries(limit=limit))
 
     async def replay_webhook(self, delivery_id: str) -> dict[str, Any]:
         """Have a webhook delivered again, under its own id."""
-        return await self._call(http_call.replay_webhook(delivery_id))
+        return await self._call(operator_calls.replay_webhook(delivery_id))
 
     async def replay_webhooks(self, *, status: str = "failed", since: str | None = None, limit: int = 100) -> list[str]:
         """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
-        return await self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
+        return await self._call(operator_calls.replay_webhooks(status=status, since=since, limit=limit))
 
     async def webhook_events(self, *, after: str | None = None, wait_s: float = 0, limit: int = 50) -> dict[str, Any]:
         """What couriers began to tell after a `cursor`, each with `headers` and `body`; without one, where to begin."""
@@ -283,15 +283,15 @@ class AsyncClient:
         self, *, limit: int = 50, model: str | None = None, cause: str | None = None
     ) -> list[dict[str, Any]]:
         """Jobs that were given up, newest first: of a model (`name` or `name@3`), for a cause."""
-        return await self._call(http_call.dead_letters(limit=limit, model=model, cause=cause))
+        return await self._call(operator_calls.dead_letters(limit=limit, model=model, cause=cause))
 
     async def dead_letter(self, job_id: str) -> dict[str, Any]:
         """A job that was given up, with its input."""
-        return await self._call(http_call.dead_letter(job_id))
+        return await self._call(operator_calls.dead_letter(job_id))
 
     async def redrive(self, job_id: str) -> JobRecord:
         """Send a job that was given up again, as a new job; a second time answers that one."""
-        return await self._call(http_call.redrive(job_id))
+        return await self._call(operator_calls.redrive(job_id))
 
     async def usage(
         self,
@@ -307,11 +307,11 @@ class AsyncClient:
             last: day in UTC; else today.
             tenant: another's than the caller's, or `*` for all; that takes a key of scope admin.
         """
-        return await self._call(http_call.usage(first=first, last=last, tenant=tenant))
+        return await self._call(operator_calls.usage(first=first, last=last, tenant=tenant))
 
     async def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""
-        return await self._call(http_call.scaling())
+        return await self._call(operator_calls.scaling())
 
     async def _call(self, call: HttpCall[T]) -> T:
         return await self._carry_out(persist(call, self._patience))

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import orjson
 
 from headrace.errors import HeadraceError
-from headrace.http_call import Answer, HttpCall, problem, to_json
+from headrace.http_answer import problem
+from headrace.http_call import JSON, Answer, HttpCall, to_json
 from headrace.job_record import JobRecord
 from headrace.jobs import JobStatus
 
@@ -34,7 +35,7 @@ def submissions(
             method="POST",
             path="/v1/jobs:bulk",
             read=_outcomes,
-            headers={"Content-Type": "application/json", "Idempotency-Key": f"{key}-{number}"},
+            headers={**JSON, "Idempotency-Key": f"{key}-{number}"},
             body=b"[%b]" % b",".join(piece),
         )
 

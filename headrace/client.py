@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from headrace import bulk_call, change_calls, endpoint_calls, http_call, persistence
+from headrace import bulk_call, change_calls, endpoint_calls, job_calls, operator_calls, persistence
 from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
@@ -120,7 +120,7 @@ class Client:
             job_id: an id of your own, instead of a key: 26 to 64 letters, digits, - or _.
             options: the API's: tier, deadline, run_timeout_s, result_ttl_s, dedupe, …
         """
-        call = http_call.submit(
+        call = job_calls.submit(
             model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id
         )
         return Job(self, self._call(call))
@@ -147,7 +147,7 @@ class Client:
             JobNotSucceeded: if the job ends without a result.
             WaitTimeout: if it has not ended in time.
         """
-        call = http_call.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
+        call = job_calls.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
         return self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s)).result()
 
     def map(
@@ -180,15 +180,15 @@ class Client:
 
     def get(self, job_id: str) -> JobRecord:
         """How a job is now."""
-        return self._call(http_call.get(job_id))
+        return self._call(job_calls.get(job_id))
 
     def result(self, job_id: str) -> Any:
         """The result of a job that has succeeded."""
-        return self._call(http_call.result(job_id))
+        return self._call(job_calls.result(job_id))
 
     def cancel(self, job_id: str) -> JobRecord:
         """Call a job off; one that has ended stays as it is."""
-        return self._call(http_call.cancel(job_id))
+        return self._call(job_calls.cancel(job_id))
 
     def amend(self, job_id: str, **changes: Any) -> JobRecord:
         """Change `tier`, `deadline` (None for none) or `metadata` of a job that waits; what is not named stays."""
@@ -236,7 +236,7 @@ class Client:
             created_before: likewise.
             metadata: pairs that a job was submitted with.
         """
-        filters = http_call.job_filters(
+        filters = job_calls.job_filters(
             status=status,
             model=model,
             tier=tier,
@@ -248,31 +248,31 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """The released models."""
-        return self._call(http_call.listing("models"))
+        return self._call(operator_calls.listing("models"))
 
     def warm(self, model: str, *, for_s: int = 600) -> dict[str, Any]:
         """Have workers load a model before its jobs come, and keep it for so long."""
-        return self._call(http_call.warm(model, for_s=for_s))
+        return self._call(operator_calls.warm(model, for_s=for_s))
 
     def queues(self) -> list[dict[str, Any]]:
         """What waits, by model and tier."""
-        return self._call(http_call.listing("queues"))
+        return self._call(operator_calls.listing("queues"))
 
     def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
-        return self._call(http_call.listing("workers"))
+        return self._call(operator_calls.listing("workers"))
 
     def webhook_deliveries(self, *, limit: int = 50) -> list[dict[str, Any]]:
         """What was told to webhooks, newest first."""
-        return self._call(http_call.webhook_deliveries(limit=limit))
+        return self._call(operator_calls.webhook_deliveries(limit=limit))
 
     def replay_webhook(self, delivery_id: str) -> dict[str, Any]:
         """Have a webhook delivered again, under its own id."""
-        return self._call(http_call.replay_webhook(delivery_id))
+        return self._call(operator_calls.replay_webhook(delivery_id))
 
     def replay_webhooks(self, *, status: str = "failed", since: str | None = None, limit: int = 100) -> list[str]:
         """Have all webhooks delivered again that failed, or are `status`, since a time; answers their ids."""
-        return self._call(http_call.replay_webhooks(status=status, since=since, limit=limit))
+        return self._call(operator_calls.replay_webhooks(status=status, since=since, limit=limit))
 
     def webhook_events(self, *, after: str | None = None, wait_s: float = 0, limit: int = 50) -> dict[str, Any]:
         """What couriers began to tell after a `cursor`, each with `headers` and `body`; without one, where to begin."""
@@ -306,15 +306,15 @@ class Client:
         self, *, limit: int = 50, model: str | None = None, cause: str | None = None
     ) -> list[dict[str, Any]]:
         """Jobs that were given up, newest first: of a model (`name` or `name@3`), for a cause."""
-        return self._call(http_call.dead_letters(limit=limit, model=model, cause=cause))
+        return self._call(operator_calls.dead_letters(limit=limit, model=model, cause=cause))
 
     def dead_letter(self, job_id: str) -> dict[str, Any]:
         """A job that was given up, with its input."""
-        return self._call(http_call.dead_letter(job_id))
+        return self._call(operator_calls.dead_letter(job_id))
 
     def redrive(self, job_id: str) -> JobRecord:
         """Send a job that was given up again, as a new job; a second time answers that one."""
-        return self._call(http_call.redrive(job_id))
+        return self._call(operator_calls.redrive(job_id))
 
     def usage(
         self,
@@ -330,11 +330,11 @@ class Client:
             last: day in UTC; else today.
             tenant: another's than the caller's, or `*` for all; that takes a key of scope admin.
         """
-        return self._call(http_call.usage(first=first, last=last, tenant=tenant))
+        return self._call(operator_calls.usage(first=first, last=last, tenant=tenant))
 
     def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""
-        return self._call(http_call.scaling())
+        return self._call(operator_calls.scaling())
 
     def _call(self, call: HttpCall[T]) -> T:
         return self._carry_out(persist(call, self._patience))

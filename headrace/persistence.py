@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from headrace import change_calls, http_call
+from headrace import change_calls, job_calls
 from headrace.errors import HeadraceError, JobExpired, Unavailable, WaitTimeout
-from headrace.http_call import Answer, HttpCall, read_answer
+from headrace.http_answer import read_answer
+from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[
     cursor = None
     while True:
         left = limit - len(found)
-        page = yield from persist(http_call.jobs(filters, limit=min(left, MOST_LISTED), cursor=cursor), patience)
+        page = yield from persist(job_calls.jobs(filters, limit=min(left, MOST_LISTED), cursor=cursor), patience)
         found += page.records[:left]
         cursor = page.next
         if cursor is None or len(found) == limit:
@@ -129,7 +130,7 @@ def _finish(record: JobRecord | None, job_id: str, patience: Patience, deadline:
         left_s = deadline - patience.now()
         if left_s <= 0 and record is not None:
             raise WaitTimeout(f"not ended in time: {record.explanation()}")
-        poll = http_call.get(job_id, wait_s=max(0.001, min(left_s, POLL_S)))
+        poll = job_calls.get(job_id, wait_s=max(0.001, min(left_s, POLL_S)))
         record = yield from persist(poll, replace(patience, give_up_s=min(patience.give_up_s, max(left_s, 0))))
     return record
 

@@ -19,7 +19,8 @@ from headrace.errors import (
     RequestError,
     Unavailable,
 )
-from headrace.http_call import Answer, problem
+from headrace.http_answer import problem
+from headrace.http_call import Answer
 from headrace.job_record import JobRecord
 from headrace.jobs import JobStatus
 from headrace.persistence import Patience
