@@ -6,7 +6,8 @@ To whoever hands jobs down it looks like one `Executor`.
 import logging
 from collections.abc import Callable, Collection, Sequence
 
-from workers.executor import ChildJob, Executor, ExecutorLimits, ExecutorListener
+from workers.child_listener import ChildListener
+from workers.executor import ChildJob, Executor, ExecutorLimits
 from workers.loop import Loop
 from workers.separation import Separation
 
@@ -30,12 +31,12 @@ class Children:
         self._shared = make()
         self._own: dict[str, Executor] = {}
         self._loop: Loop | None = None
-        self._listener: ExecutorListener
+        self._listener: ChildListener
 
     def _all(self) -> list[Executor]:
         return [self._shared, *self._own.values()]
 
-    def listen(self, listener: ExecutorListener) -> None:
+    def listen(self, listener: ChildListener) -> None:
         """Tell everything to this one; before the first spawn."""
         self._listener = self._shared.listener = listener
 

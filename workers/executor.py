@@ -8,15 +8,16 @@ import subprocess
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from workers.backoff import Backoff
+from workers.child_listener import ChildListener
 from workers.child_process import ChildProcess, start_child
 from workers.frames import Decoder, Frame, Message, PassReport, encode
+from workers.hang_watch import HangWatch
 from workers.loop import Loop
 from workers.outbox import Outbox
 from workers.residency import Footprint
-from workers.stage_marks import Stage
 
 log = logging.getLogger("headrace.executor")
 
@@ -26,46 +27,6 @@ ChildJob: TypeAlias = tuple[int, bytes, int, float, bool, bytes]
 _READ_BYTES = 1 << 20
 #: A child that lived shorter than this counts as failing to start.
 _SETTLED_S = 10.0
-
-
-class ExecutorListener(Protocol):
-    """Who is told what the child says and does."""
-
-    def child_ready(self) -> None:
-        """A new child waits for work; it has loaded nothing yet."""
-
-    def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
-        """A model version can run; with it the child uses so much memory."""
-
-    def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
-        """A model version is gone; without it the child uses so much memory, None if the child went with it."""
-
-    def model_parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
-        """A model version was copied to host memory, of which it takes so much; without it the child uses so much."""
-
-    def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
-        """A model version could not be loaded; the child uses so much memory now."""
-
-    def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
-        """A forward pass begins, so the one before has ended; 0 s if nobody knows how long it takes."""
-
-    def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
-        """The results of a forward pass are here; the next one may have begun."""
-
-    def checkpointed(self, slots: list[int], states: list[bytes]) -> None:
-        """How far jobs of the running pass are; an empty state means that nothing is kept."""
-
-    def progressed(self, said: list[tuple[int, float, str]]) -> None:
-        """What the model says of how far jobs of the running pass are: slot, fraction of 1, words."""
-
-    def model_learned(self, ref: str, state: bytes) -> None:
-        """What is known of a version's speed by now, for `Executor.load` elsewhere."""
-
-    def child_died(self, suspects: list[int], cause: str, loading: str | None, lost: Collection[str]) -> None:
-        """The child is gone, and with it all versions that it was to have loaded.
-
-        `suspects` were in the forward pass, `loading` was being loaded.
-        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +48,7 @@ class Executor:
     """
 
     #: Told of everything; set before the first spawn.
-    listener: ExecutorListener
+    listener: ChildListener
 
     def __init__(self, *, arguments: Sequence[str], limits: ExecutorLimits, ahead: ChildProcess | None = None) -> None:
         self._arguments = arguments
@@ -101,25 +62,29 @@ class Executor:
 
     def _forget_child(self) -> None:
         self.is_ready = self.is_asked = False
-        self.running: list[int] = []
-        self.loading: str | None = None
+        #: What it is at, and since when.
+        self.watch = HangWatch(forward_s=self.limits.forward_s, load_s=self.limits.load_s)
         self._to_load: list[tuple[str, bytes, bool]] = []
         #: Versions that it was asked to load and has not lost since.
         self._entrusted: set[str] = set()
-        self._pass_deadline = self._load_deadline = math.inf
-        #: Versions that are being copied to host memory, and when each must be there.
-        self._parking: dict[str, float] = {}
         self._kill_cause = ""
         #: When it is to be replaced at the earliest.
         self._outworn_at = math.inf
-        #: Those of its pass that nobody waits for.
-        self._forsaken: set[int] = set()
-        self._at_work: dict[Stage, tuple[int, float]] = {}
 
     @property
     def pid(self) -> int | None:
         """Process id of the child, None between two."""
         return self._process.pid if self._process else None
+
+    @property
+    def running(self) -> list[int]:
+        """Slots of the pass under way."""
+        return self.watch.running
+
+    @property
+    def loading(self) -> str | None:
+        """The version that is being loaded, None if none is."""
+        return self.watch.loading
 
     # --- life
 
@@ -170,14 +135,11 @@ class Executor:
         if self._hanging(now):
             # The loop may have stood still, as while Celery reconnects: the end of the pass may lie here unread.
             self.hear()
-        hanging = self._hanging(now)
-        if hanging:
+        if hanging := self._hanging(now):
             log.error("%s took too long: killing child %s", hanging, self.pid)
-            self._pass_deadline = self._load_deadline = math.inf
-            self._parking = {}
-            self._at_work = {}
+            self.watch.give_up()
             self.kill("timeout")
-        elif now >= self._outworn_at and not (self.running or self.loading or self._parking):
+        elif now >= self._outworn_at and self.watch.is_idle:
             self._outworn_at = math.inf
             self.kill("replaced")
 
@@ -188,24 +150,11 @@ class Executor:
 
     def forsake(self, slots: Collection[int], until: float) -> None:
         """Nobody waits for the results of these any more: a pass of nothing else counts as hanging from `until` on."""
-        self._forsaken.update(slots)
-        if self.running and self._forsaken.issuperset(self.running):
-            self._pass_deadline = min(self._pass_deadline, until)
+        self.watch.forsake(slots, until)
 
     def _hanging(self, now: float) -> str:
         """What takes too long, empty if nothing does."""
-        if now > self._pass_deadline:
-            return "a forward pass"
-        if now > self._load_deadline:
-            return f"loading {self.loading}"
-        if late_ones := [ref for ref, deadline in self._parking.items() if now > deadline]:
-            return f"parking {late_ones[0]}"
-        slots = self._marks.slots()
-        # A stage that is at the job at which it was seen before keeps the time of then.
-        seen = self._at_work
-        self._at_work = {s: seen[s] if s in seen and seen[s][0] == slot else (slot, now) for s, slot in slots.items()}
-        late = [stage for stage, (_, since) in self._at_work.items() if now - since > self.limits.forward_s]
-        return f"the stage {late[0].name.lower()} of one job" if late else ""
+        return self.watch.hanging(self._marks.slots(), now)
 
     # --- talking down
 
@@ -220,10 +169,9 @@ class Executor:
 
     def _load_next(self) -> None:
         if self.loading is None and self._to_load and self.is_ready:
-            self.loading, state, spares = self._to_load.pop(0)
-            # The child may be in a pass; it loads as soon as that ends.
-            self._load_deadline = time.monotonic() + self.limits.forward_s + self.limits.load_s
-            self._say(Frame.LOAD, self.loading, state, spares)
+            ref, state, spares = self._to_load.pop(0)
+            self.watch.load_begins(ref, time.monotonic())
+            self._say(Frame.LOAD, ref, state, spares)
 
     def unload(self, ref: str) -> None:
         """Have a model version unloaded of which the child has no job."""
@@ -231,7 +179,7 @@ class Executor:
 
     def park(self, ref: str) -> None:
         """Have a model version copied to host memory of which the child has no job; `load` brings it back."""
-        self._parking[ref] = time.monotonic() + self.limits.forward_s + self.limits.load_s
+        self.watch.parking_begins(ref, time.monotonic())
         self._say(Frame.PARK, ref)
 
     def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
@@ -289,12 +237,10 @@ class Executor:
     def _hear(self, message: Message) -> None:
         match message:
             case [Frame.DONE, slots, results, report]:
-                if slots == self.running:
-                    self.running, self._pass_deadline = [], math.inf
+                self.watch.pass_ended(slots)
                 self.listener.batch_done(slots, results, PassReport(*report))
             case [Frame.STARTED, ref, slots, expected_s]:
-                self.running, self._pass_deadline = slots, time.monotonic() + self.limits.forward_s
-                self._forsaken.clear()
+                self.watch.pass_begins(slots, time.monotonic())
                 self.listener.batch_started(ref, slots, expected_s)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
@@ -311,10 +257,10 @@ class Executor:
                 self.listener.model_loaded(ref, max_batch, Footprint(*footprint), used_bytes)
             case [Frame.UNLOADED, ref, used_bytes]:
                 self._entrusted.discard(ref)
-                self._parking.pop(ref, None)
+                self.watch.parking_ended(ref)
                 self.listener.model_unloaded(ref, used_bytes)
             case [Frame.PARKED, ref, host_bytes, took_s, used_bytes]:
-                self._parking.pop(ref, None)
+                self.watch.parking_ended(ref)
                 self.listener.model_parked(ref, host_bytes, took_s, used_bytes)
             case [Frame.REFUSED, ref, error, used_bytes]:
                 self._entrusted.discard(ref)
@@ -335,7 +281,7 @@ class Executor:
                 self.listener.progressed(said)
 
     def _loaded(self) -> None:
-        self.loading, self._load_deadline = None, math.inf
+        self.watch.load_ended()
         self._load_next()
 
     def _on_death(self) -> None:

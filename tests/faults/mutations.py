@@ -444,7 +444,7 @@ FURTHER = (
     ),
     Mutation(
         "a job over its limit takes its mates along",
-        "workers/executor.py",
+        "workers/hang_watch.py",
         "if self.running and self._forsaken.issuperset(self.running):",
         "if self.running and self._forsaken:",
         "tests/integration/test_run_limits.py::test_a_job_over_its_limit_fails_and_its_mates_run_on",

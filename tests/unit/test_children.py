@@ -8,11 +8,12 @@ import pytest
 
 from headrace.keys import Keys
 from headrace.store import JobStore
+from workers.child_listener import ChildListener
 from workers.children import Children
 from workers.claim_policy import ClaimPolicy
 from workers.committer import Committer
 from workers.cost_states import CostStates
-from workers.executor import Executor, ExecutorLimits, ExecutorListener
+from workers.executor import Executor, ExecutorLimits
 from workers.job_path import JobPath, PathParts
 from workers.loop import SelectorLoop
 from workers.move_log import MoveLog
@@ -74,7 +75,7 @@ class Worker:
             self.children.load(ref, b"")
             self.path.model_loaded(ref, 8, Footprint(40 * MB), 40 * MB)
         for executor in self.made:
-            executor.loading = None
+            executor.watch.load_ended()
 
     def die(self, *lost: str, loading: str | None = None) -> None:
         self.path.child_died([], "exit 1", loading, lost)
@@ -132,10 +133,10 @@ def test_a_pass_of_one_process_keeps_no_jobs_from_one_that_is_idle() -> None:
     worker.load("a@1", "b@1")
     shared, own = worker.made
 
-    own.running = [1]
+    own.watch.pass_begins([1], 0.0)
     worker.path.batch_started("a@1", [1], 20.0)
     beside_an_idle_one = worker.path.plan()
-    shared.running = [2]
+    shared.watch.pass_begins([2], 0.0)
     beside_none = worker.path.plan()
 
     assert 0.0 == beside_an_idle_one.wait_s
@@ -147,7 +148,7 @@ def test_nothing_is_said_into_a_pipe_that_is_closed_while_the_next_child_is_awai
     loop, deaths = SelectorLoop(), Deaths()
     # A child that is told too little ends at once, and the second one to do so is not followed at once.
     executor = Executor(arguments=(), limits=LIMITS)
-    executor.listener = cast("ExecutorListener", deaths)
+    executor.listener = cast("ChildListener", deaths)
     executor.attach(loop)
     executor.spawn()
     assert loop.run_until(lambda: deaths.count == 2, limit_s=50.0)
