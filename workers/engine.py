@@ -37,7 +37,7 @@ from workers.committer import Committer
 from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits
 from workers.grace import Grace
-from workers.job_path import JobPath, PathParts
+from workers.job_path import JobPath
 from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
 from workers.loop import Loop, SelectorLoop
@@ -46,6 +46,7 @@ from workers.move_log import MoveLog
 from workers.nested_loop import NestedLoop
 from workers.offer import Offer
 from workers.passing_on import PassingOn
+from workers.path_parts import PathParts
 from workers.residency import Residency
 from workers.separation import Separation
 from workers.start_stages import start_stages
@@ -148,7 +149,7 @@ class JobEngine:
             wire=self.wire,
             keys=self._store.keys,
             device=self._identity.worker_class.device,
-            on_answer=lambda: self._path.want(self._catalog.wanted),
+            on_answer=lambda: self._path.loads.want(self._catalog.wanted),
         )
         parts = PathParts(
             wire=self.wire,
@@ -246,9 +247,9 @@ class JobEngine:
         self._path.note_progress(self._ticked_at)
         self._fence()
         self._links.check()
-        self._path.expect(self._catalog.footprints, self._catalog.misfits)
+        self._path.loads.expect(self._catalog.footprints, self._catalog.misfits)
         self._children.separation.declare(self._catalog.apart)
-        self._path.want(self._catalog.wanted)
+        self._path.loads.want(self._catalog.wanted)
         self._look.look(self._groups(self._path.models.refs()))
         self._serve()
         self._claimer.look()

@@ -6,58 +6,33 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 
 from headrace.failpoints import failpoint
 from headrace.jobs import Cause, JobStatus, Reason, error_document
-from headrace.store import JobStore
 from headrace.store_work import ClaimedJob, Outcome
 from workers import job_log
-from workers.children import SHARED, Children
+from workers.children import SHARED
 from workers.circuit import Circuit
-from workers.claim_policy import ClaimPlan, ClaimPolicy
+from workers.claim_policy import ClaimPlan
 from workers.claimer import Sent
-from workers.committer import Committer
-from workers.cost_states import CostStates
 from workers.executor import ChildJob
 from workers.forward_clock import ForwardClock, Idle
 from workers.frames import PassReport
 from workers.held_jobs import HeldJob, HeldJobs
 from workers.loop import Loop
-from workers.move_log import MoveLog
-from workers.passing_on import PassingOn, TooLarge
+from workers.model_loads import ModelLoads
+from workers.passing_on import TooLarge
+from workers.path_parts import PathParts
 from workers.progress import ProgressNotes
-from workers.residency import NOTHING, Footprint, Residency
+from workers.residency import Footprint
 from workers.run_limits import RunLimits
 from workers.served_models import ServedModels
 from workers.starts import Starts
 from workers.tally import Tally
 from workers.trial import Trial
-from workers.view import JobView
-from workers.wire import Wire
 
 log = logging.getLogger("headrace.path")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PathParts:
-    """What the path connects."""
-
-    wire: Wire
-    store: JobStore
-    children: Children
-    committer: Committer
-    policy: ClaimPolicy
-    residency: Residency
-    costs: CostStates
-    passing_on: PassingOn
-    moves: MoveLog
-    view: JobView
-    #: Most that is kept of how far a job is.
-    most_kept_bytes: int
-    #: Shortest time between two notes of how far a job is.
-    progress_interval_s: float
 
 
 class JobPath:
@@ -70,47 +45,44 @@ class JobPath:
     """
 
     def __init__(self, *, parts: PathParts, on_room: Callable[[], None], on_models: Callable[[], None]) -> None:
-        self._wire, self._store = parts.wire, parts.store
-        self._children, self._committer = parts.children, parts.committer
-        self._policy, self._view = parts.policy, parts.view
-        self._on_room, self._on_models = on_room, on_models
-        self.held = HeldJobs()
-        self.models = ServedModels()
-        self.residency = parts.residency
-        self._misfits: Mapping[str, str] = {}
-        self._circuit = Circuit()
-        self.clock = ForwardClock()
-        self.costs = parts.costs
-        self._passing_on, self._moves = parts.passing_on, parts.moves
+        self._wire, self._store, self._view = parts.wire, parts.store, parts.view
+        self._children, self._committer, self._passing_on = parts.children, parts.committer, parts.passing_on
+        self._policy, self.residency = parts.policy, parts.residency
         self._most_kept_bytes = parts.most_kept_bytes
-        self.trial = Trial(
+        self._on_room, self._on_models = on_room, on_models
+        self.held, self.models, self.clock, self.tally = HeldJobs(), ServedModels(), ForwardClock(), Tally()
+        self._circuit = Circuit()
+        self._starts = Starts(wire=parts.wire, store=parts.store, view=parts.view)
+        self.loads = ModelLoads(parts=parts, models=self.models, held=self.held, tally=self.tally, on_models=on_models)
+        self.trial = self._make_trial()
+        self._limits = self._make_limits()
+        self._progress = ProgressNotes(
+            wire=parts.wire, store=parts.store, held=self.held, interval_s=parts.progress_interval_s
+        )
+        #: True once a child has come up, and when that was, Unix milliseconds.
+        self.has_child = False
+        self.child_ready_ms: int | None = None
+        self.jobs_done = self.batches = self.child_deaths = 0
+        #: When the last claim that brought jobs was decided on.
+        self._planned_at = 0.0
+        parts.children.listen(self)
+
+    def _make_trial(self) -> Trial:
+        return Trial(
             wire=self._wire,
             store=self._store,
             held=self.held,
             may_run=lambda held: self.models.is_ready(held.ref),
             run=lambda held: self._send([held], alone=True),
         )
-        self._limits = RunLimits(
+
+    def _make_limits(self) -> RunLimits:
+        return RunLimits(
             held=self.held,
             children=self._children,
             load_s=lambda ref: self.residency.footprint(ref).load_s,
             fail=self._end_failed,
         )
-        #: True once a child has come up.
-        self.has_child = False
-        #: When that was, Unix milliseconds.
-        self.child_ready_ms: int | None = None
-        self.jobs_done = 0
-        self.batches = 0
-        self.tally = Tally()
-        self.child_deaths = 0
-        self._starts = Starts(wire=parts.wire, store=parts.store, view=parts.view)
-        self._progress = ProgressNotes(
-            wire=parts.wire, store=parts.store, held=self.held, interval_s=parts.progress_interval_s
-        )
-        #: When the last claim that brought jobs was decided on.
-        self._planned_at = 0.0
-        parts.children.listen(self)
 
     def attach(self, loop: Loop) -> None:
         """Go on with this loop; timers of the one before are void."""
@@ -194,43 +166,53 @@ class JobPath:
 
     def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
         """A forward pass ended: commit it."""
-        took_s = report.took_s
         untold = self._starts.ended(slots[0])
-        idle = self.clock.ended(slots[0], took_s=took_s)
-        jobs, outcomes, errors, too_large = [], [], [], []
+        idle = self.clock.ended(slots[0], took_s=report.took_s)
+        jobs, outcomes, too_large = self._outcomes(slots, results, report)
+        if too_large:
+            self._passing_on.pass_on(too_large)
+            self._view.dropped([held for held, _ in too_large])
+        if jobs:
+            self._committer.commit(outcomes, took_s=report.took_s)
+            self._learn(idle)
+            self._note_pass(jobs[0].ref, outcomes, report)
+            self._view.started(untold)
+            self._tell_ended(jobs, outcomes, report.took_s)
+            self._judge(jobs[0].ref, [outcome.cause for outcome in outcomes])
+        self.trial.proceed()
+        self._on_room()
+
+    def _outcomes(
+        self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport
+    ) -> tuple[list[HeldJob], list[Outcome], list[TooLarge]]:
+        """Let go of a pass's jobs: those that ended with how, and those that larger workers are to run."""
+        jobs, outcomes, too_large = [], [], []
         for slot, (ok, cause, body), part_ms in zip(slots, results, report.parts_ms(len(slots)), strict=True):
             held = self.held.remove(slot)
             if held is not None and self._passing_on.concerns(held, ok=ok, cause=cause):
                 too_large.append(TooLarge(held, body if cause else None))
             elif held is not None:
-                jobs.append(held)
                 status = JobStatus.SUCCEEDED if ok else JobStatus.FAILED
+                jobs.append(held)
                 outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body, part_ms))
-                errors.append(None if ok else body.decode())
-        if too_large:
-            self._passing_on.pass_on(too_large)
-            self._view.dropped([held for held, _ in too_large])
-        if jobs:
-            self._committer.commit(outcomes, took_s=took_s)
-            self._learn(idle)
-            self.models.ran(jobs[0].ref, report)
-            job_s = self.models.job_s(jobs[0].ref)
-            self.residency.ran(jobs[0].ref, len(jobs), job_s=job_s, now=time.monotonic())
-            self.models.waits(jobs[0].ref, jobs=self.held.staged.jobs, seconds=report.staged_s)
-            self.jobs_done += len(jobs)
-            self.batches += 1
-            self._view.started(untold)
-            self._view.ended(jobs, errors, took_s)
-            self._count(jobs[0].ref, outcomes, report)
-            job_log.ended(jobs, errors, took_s)
-            self._judge(jobs[0].ref, [outcome.cause for outcome in outcomes])
-        self.trial.proceed()
-        self._on_room()
+        return jobs, outcomes, too_large
 
-    def _count(self, ref: str, outcomes: list[Outcome], report: PassReport) -> None:
-        self.tally.passed(ref, len(outcomes), report)
+    def _note_pass(self, ref: str, outcomes: list[Outcome], report: PassReport) -> None:
+        """Remember how fast a version is and how its jobs fare: the next claims and loads are decided by it."""
+        count, now = len(outcomes), time.monotonic()
+        self.models.ran(ref, report)
+        self.residency.ran(ref, count, job_s=self.models.job_s(ref), now=now)
+        self.models.waits(ref, jobs=self.held.staged.jobs, seconds=report.staged_s)
+        self.jobs_done += count
+        self.batches += 1
+        self.tally.passed(ref, count, report)
         if causes := [outcome.cause for outcome in outcomes if outcome.cause]:
             self.tally.failed(ref, causes)
+
+    def _tell_ended(self, jobs: list[HeldJob], outcomes: list[Outcome], took_s: float) -> None:
+        errors = [None if it.status is JobStatus.SUCCEEDED else it.body.decode() for it in outcomes]
+        self._view.ended(jobs, errors, took_s)
+        job_log.ended(jobs, errors, took_s)
 
     def _judge(self, ref: str, causes: list[Cause | None]) -> None:
         """Take a version out that fails whatever it is given, and give back what waits for it."""
@@ -247,93 +229,15 @@ class JobPath:
 
     # --- models
 
-    def model_learned(self, ref: str, state: bytes) -> None:
-        """The child knows a version's speed better."""
-        self.models.learned(ref, state)
-        self.costs.learned(ref, state)
-
     def child_ready(self) -> None:
         """A new child: let it load everything."""
         self.has_child = True
         self.child_ready_ms = self.child_ready_ms or time.time_ns() // 1_000_000
-        self.load_due()
-
-    def want(self, refs: Collection[str]) -> None:
-        """Serve these as well, each as soon as it is known what others learned of it."""
-        self.models.want(self.costs.settled(refs, time.monotonic()))
-        self.load_due()
-
-    def expect(self, footprints: Mapping[str, Footprint], misfits: Mapping[str, str]) -> None:
-        """What versions that were never loaded here will probably need, and why some are not for this worker."""
-        self._misfits = misfits
-        for ref, footprint in footprints.items():
-            self.residency.expect(ref, footprint)
-
-    def load_due(self) -> None:
-        """Have the child load what it should and may load now, and unload what makes way for that."""
-        now, busy = time.monotonic(), {held.ref for held in self.held.all()}
-        closed = set(self.residency.leaving)
-        self._refuse_misfits(now)
-        loadable = [ref for ref in self.models.loadable(now) if self._children.may_load(ref)]
-        plan = self.residency.plan(loadable, busy=busy, now=now)
-        for ref in plan.unload:
-            self.models.unload(ref)
-            self._children.unload(ref)
-        for ref in plan.park:
-            self._park(ref)
-        for ref in plan.load:
-            self.models.begin_load(ref)
-            self._moves.loading(ref)
-            self._children.load(ref, self.costs[ref], spares=self._passing_on.can_all(ref))
-        if plan != NOTHING or closed != self.residency.leaving:
-            self._on_models()
-
-    def _park(self, ref: str) -> None:
-        # What is suspended is to be loaded anew, and a copy of it would be the same.
-        is_sound = self.models.is_ready(ref)
-        self.models.unload(ref)
-        if is_sound:
-            self._children.park(ref)
-        else:
-            self._children.unload(ref)
-
-    def _refuse_misfits(self, now: float) -> None:
-        for ref in self.models.loadable(now):
-            if why := self._misfits.get(ref) or self.residency.misfit(ref):
-                log.info("%s is not loaded: %s", ref, why)
-                self.models.refused(ref, why, now)
-
-    def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
-        """A version has made way, on the device or, where it was parked, in host memory: let in what that was for."""
-        log.info("%s made way for others; its process uses %.0f MB", ref, (used_bytes or 0) / 1e6)
-        was_parked = self.residency.is_parked(ref)
-        self.residency.unloaded(ref, used_bytes=used_bytes, process=self._children.process_of(ref))
-        if was_parked:
-            self.load_due()
-        else:
-            self._made_way(ref)
-
-    def _made_way(self, ref: str) -> None:
-        self.tally.of(ref).unloads += 1
-        self._moves.made_way(ref, self.residency.coming or "")
-        self.load_due()
-
-    def model_parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
-        """A version has made way, and stays in host memory: let in what that was for."""
-        log.info("%s made way for others; its copy takes %.0f MB of host memory", ref, host_bytes / 1e6)
-        self.models.parked(ref)
-        self.residency.parked(ref, host_bytes, took_s, used_bytes=used_bytes, now=time.monotonic())
-        self._made_way(ref)
+        self.loads.load_due()
 
     def model_loaded(self, ref: str, max_batch: int, footprint: Footprint, used_bytes: int) -> None:
         """A version can run: send it what waits here, and claim for it."""
-        self.models.loaded(ref, max_batch)
-        process = self._children.process_of(ref)
-        # A process of its own ends with its version, and would hold more of the device than the copy saves.
-        footprint = footprint._replace(can_park=footprint.can_park and process == SHARED)
-        self.residency.loaded(ref, footprint, used_bytes=used_bytes, now=time.monotonic(), process=process)
-        self.tally.of(ref).load_s.add(footprint.came_s)
-        self._moves.loaded(ref, footprint.came_s)
+        self.loads.loaded(ref, max_batch, footprint, used_bytes)
         waiting = [held for held in self.held.all() if held.ref == ref]
         self._send([held for held in waiting if held.slot not in self.held.suspects])
         self.trial.proceed()
@@ -341,13 +245,21 @@ class JobPath:
 
     def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
         """A version cannot run here: give back what waits for it."""
-        log.error("%s cannot be loaded: %s", ref, error)
-        self._moves.refused(ref, error)
-        self.models.refused(ref, error, time.monotonic())
-        process = self._children.process_of(ref)
-        self.residency.refused(ref, used_bytes=used_bytes, now=time.monotonic(), process=process)
+        self.loads.refused(ref, error, used_bytes)
         self.give_back([held for held in self.held.all() if held.ref == ref])
         self._on_models()
+
+    def model_unloaded(self, ref: str, used_bytes: int | None) -> None:
+        """A version has made way."""
+        self.loads.unloaded(ref, used_bytes)
+
+    def model_parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
+        """A version has made way, and stays in host memory."""
+        self.loads.parked(ref, host_bytes, took_s, used_bytes)
+
+    def model_learned(self, ref: str, state: bytes) -> None:
+        """The child knows a version's speed better."""
+        self.loads.learned(ref, state)
 
     # --- when the child dies
 
@@ -395,12 +307,11 @@ class JobPath:
         self._end_failed(held, why, detail)
 
     def _end_failed(self, held: HeldJob, cause: Cause, detail: str, *, took_s: float = 0.0) -> None:
-        document = error_document(cause, detail)
+        outcomes = [Outcome(held.job.lease, JobStatus.FAILED, cause, error_document(cause, detail))]
         self.held.remove(held.slot)
-        self._committer.commit([Outcome(held.job.lease, JobStatus.FAILED, cause, document)], took_s=took_s)
-        self._view.ended([held], [document.decode()], took_s)
+        self._committer.commit(outcomes, took_s=took_s)
         self.tally.failed(held.ref, [cause])
-        job_log.ended([held], [document.decode()], took_s)
+        self._tell_ended([held], outcomes, took_s)
 
     def end_overdue(self, now: float) -> None:
         """End jobs that run longer than was asked for them, at `now` in monotonic seconds."""

@@ -14,10 +14,11 @@ from workers.claim_policy import ClaimPolicy
 from workers.committer import Committer
 from workers.cost_states import CostStates
 from workers.executor import Executor, ExecutorLimits
-from workers.job_path import JobPath, PathParts
+from workers.job_path import JobPath
 from workers.loop import SelectorLoop
 from workers.move_log import MoveLog
 from workers.passing_on import PassingOn
+from workers.path_parts import PathParts
 from workers.residency import NOTHING, Footprint, Plan, Residency
 from workers.separation import Separation
 from workers.view import NoView
