@@ -27,7 +27,8 @@ from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass
 from registry.registry import Registry
-from workers.engine import JobEngine, WorkerIdentity
+from workers.engine import JobEngine
+from workers.identity import WorkerIdentity
 from workers.loop import SelectorLoop
 from workers.view import NoView
 

@@ -7,36 +7,30 @@ committed again.
 
 import logging
 import math
-import os
-import socket
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from headrace import worker_fit
 from headrace.failpoints import failpoint
-from headrace.groups import split_group
 from headrace.keys import Keys
 from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
-from headrace.presence import ModelPresence, WorkerPresence, WorkerState
+from headrace.presence import WorkerPresence
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.store_work import ClaimedJob
-from headrace.worker_class import WorkerClass
-from headrace.worker_fit import Needs
 from workers.backlog_look import BacklogLook
 from workers.bell import Bell
 from workers.catalog import Catalog
-from workers.child_process import ChildProcess, child_arguments
+from workers.child_process import ChildProcess
 from workers.children import Children
 from workers.claim_policy import ClaimPolicy
 from workers.claimer import Claimer, ClaimTerms, Sent
 from workers.committer import Committer
 from workers.cost_states import CostStates
-from workers.executor import Executor, ExecutorLimits
+from workers.engine_parts import executor_maker, passing_on_of, residency_of
 from workers.grace import Grace
+from workers.identity import WorkerIdentity
 from workers.job_path import JobPath
 from workers.keeper import Keeper, KeeperSources
 from workers.links import Links
@@ -45,11 +39,9 @@ from workers.metrics import WorkerCollector, WorkerFigures, render_of
 from workers.move_log import MoveLog
 from workers.nested_loop import NestedLoop
 from workers.offer import Offer
-from workers.passing_on import PassingOn
 from workers.path_parts import PathParts
-from workers.residency import Residency
+from workers.self_report import SelfReport
 from workers.separation import Separation
-from workers.start_stages import start_stages
 from workers.view import JobView
 from workers.wire import Wire
 
@@ -60,20 +52,6 @@ _FIRST_TICK_S = 0.05
 _FLUSH_S = 5.0
 #: In this time a message to the child, and its answer, have arrived.
 _HEARD_S = 0.3
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerIdentity:
-    """Who this worker is."""
-
-    #: At most 64 bytes, so that records stay compact.
-    id: str
-    class_name: str
-    worker_class: WorkerClass
-    #: What it was called by whoever started it.
-    node: str = ""
-    #: When its process began.
-    started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
 
 class JobEngine:
@@ -90,7 +68,6 @@ class JobEngine:
         self, *, settings: Settings, identity: WorkerIdentity, view: JobView, ahead: ChildProcess | None = None
     ) -> None:
         self._settings = settings
-        self._ahead = ahead
         self._identity = identity
         self._store = JobStore(Keys(cell=settings.cell))
         self._loop: NestedLoop | None = None
@@ -99,8 +76,6 @@ class JobEngine:
         self._grace = Grace(most_s=settings.shutdown_grace_s)
         #: What jobs are claimed for: by its class, and now; `make_offer` changes that.
         self.offer = self.own_offer = Offer(names=tuple(identity.worker_class.models))
-        self._made_ms = time.time_ns() // 1_000_000
-        self._ready_ms: int | None = None
         self._ticked_at = time.monotonic()
         self._links = Links(
             url=settings.redis_url,
@@ -108,9 +83,10 @@ class JobEngine:
             on_lost=self._link_lost,
             on_open=self._links_open,
         )
-        self._children = Children(make=self._make_executor, separation=Separation())
+        self._children = Children(make=executor_maker(settings, identity.worker_class, ahead), separation=Separation())
         self._committer = Committer(wire=self.wire, store=self._store, result_ttl_s=settings.result_ttl_s)
         self._path = self._make_path(view)
+        self._report = SelfReport(identity=identity, path=self._path, children=self._children)
         self._look = BacklogLook(wire=self.wire, store=self._store, residency=self._path.residency)
         self._bell = Bell(
             wire=self._links.bell, keys=self._store.keys, worker=identity.id, on_ring=lambda: self._claimer.look()
@@ -125,25 +101,6 @@ class JobEngine:
         """The connection for commands."""
         return self._links.commands
 
-    def _make_executor(self) -> Executor:
-        settings, worker_class = self._settings, self._identity.worker_class
-        limits = ExecutorLimits(
-            forward_s=settings.forward_limit_s, load_s=settings.load_limit_s, threads=worker_class.threads
-        )
-        # The first one is that of the child that most versions share.
-        ahead, self._ahead = self._ahead, None
-        return Executor(arguments=child_arguments(settings, worker_class), limits=limits, ahead=ahead)
-
-    def _make_residency(self) -> Residency:
-        worker_class = self._identity.worker_class
-        return Residency(
-            budget_bytes=worker_class.memory_bytes,
-            host_bytes=worker_class.host_memory_bytes,
-            patience_s=worker_class.wait_objective_s,
-            device_wide=worker_class.device.startswith("cuda") and worker_class.slots == 1,
-            pinned=lambda ref: any(fnmatchcase(ref.partition("@")[0], name) for name in worker_class.pinned),
-        )
-
     def _make_path(self, view: JobView) -> JobPath:
         costs = CostStates(
             wire=self.wire,
@@ -157,32 +114,21 @@ class JobEngine:
             children=self._children,
             committer=self._committer,
             policy=ClaimPolicy(lead_s=self._settings.claim_lead_ms / 1000, most_bytes=self._settings.claim_max_bytes),
-            residency=self._make_residency(),
+            residency=residency_of(self._identity.worker_class),
             costs=costs,
-            passing_on=self._make_passing_on(),
+            passing_on=passing_on_of(
+                self._settings,
+                self._identity.worker_class,
+                wire=self.wire,
+                store=self._store,
+                needs_of=lambda ref: self._catalog.needs.get(ref, worker_fit.NOTHING),
+            ),
             moves=MoveLog(wire=self.wire, keys=self._store.keys, worker=self._identity.id),
             view=view,
             most_kept_bytes=self._settings.checkpoint_max_bytes,
             progress_interval_s=self._settings.progress_interval_s,
         )
         return JobPath(parts=parts, on_room=lambda: self._look_again(), on_models=self._models_changed)
-
-    def _make_passing_on(self) -> PassingOn:
-        worker_class, classes = self._identity.worker_class, self._settings.worker_classes
-
-        def has_larger(group: str) -> bool:
-            ref, tier = split_group(group)
-            needs = self._catalog.needs.get(str(ref), Needs())
-            return worker_fit.has_larger(classes, worker_class.memory_bytes, ref.name, tier, needs)
-
-        return PassingOn(
-            wire=self.wire,
-            store=self._store,
-            size_bytes=worker_class.memory_bytes,
-            tiers=worker_class.tiers,
-            has_larger=has_larger,
-            result_ttl_s=self._settings.result_ttl_s,
-        )
 
     def _make_claimer(self) -> Claimer:
         terms = ClaimTerms(worker=self._identity.id, lease_ms=self._settings.lease_ms)
@@ -276,8 +222,7 @@ class JobEngine:
         (self._claimer if wire is self.wire else self._bell).lost()
 
     def _models_changed(self) -> None:
-        if self._path.models.ready() and self._ready_ms is None:
-            self._ready_ms = time.time_ns() // 1_000_000
+        self._report.look()
         self._serve()
         self._keeper.speak()
         self._claimer.look()
@@ -315,37 +260,7 @@ class JobEngine:
 
     def presence(self) -> WorkerPresence:
         """What this worker says of itself."""
-        path = self._path
-        return WorkerPresence(
-            id=self._identity.id,
-            worker_class=self._identity.class_name,
-            node=self._identity.node,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            child_pid=self._children.pid,
-            device=self._identity.worker_class.device,
-            tiers=self._identity.worker_class.tiers,
-            memory_bytes=self._identity.worker_class.memory_bytes,
-            state=self._state,
-            models=self._models(),
-            paused=self.offer.paused(path.models.ready(), self._identity.worker_class.tiers),
-            started_ms=self._identity.started_ms,
-            ready_ms=self._ready_ms,
-            start_s=start_stages(self._identity.started_ms, self._made_ms, path.child_ready_ms, self._ready_ms),
-            groups=path.held.loads(),
-            jobs_done=path.jobs_done,
-            jobs_held=len(path.held),
-            batches=path.batches,
-            forward_ms=round(path.clock.longest_s * 1000, 3),
-        )
-
-    def _models(self) -> dict[str, ModelPresence]:
-        apart = self._children.separation
-        return {
-            ref: model.model_copy(update={"apart": True}) if ref in apart else model
-            for ref, model in self._path.models.presence().items()
-            if self.offer.serves(ref.partition("@")[0])
-        }
+        return self._report.presence(self.offer, is_draining=self._is_draining)
 
     def figures(self) -> WorkerFigures:
         """What its metrics are made of; asked from a thread of theirs."""
@@ -358,12 +273,6 @@ class JobEngine:
             child_deaths=self._path.child_deaths,
             loop_age_s=time.monotonic() - self._ticked_at,
         )
-
-    @property
-    def _state(self) -> WorkerState:
-        if self._is_draining:
-            return WorkerState.DRAINING
-        return WorkerState.READY if self._path.has_child else WorkerState.STARTING
 
     # --- remote control
 

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 import uuid
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,20 @@ from headrace.errors import SettingsError
 from headrace.jobs import MAX_VALUE_BYTES
 from headrace.settings import Settings
 from headrace.worker_class import WorkerClass
-from workers.engine import WorkerIdentity
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerIdentity:
+    """Who this worker is."""
+
+    #: At most 64 bytes, so that records stay compact.
+    id: str
+    class_name: str
+    worker_class: WorkerClass
+    #: What it was called by whoever started it.
+    node: str = ""
+    #: When its process began.
+    started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
 
 def class_of(settings: Settings, name: str) -> WorkerClass:

@@ -14,7 +14,8 @@ from headrace.sync_redis import SyncRedis
 from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from tests.integration.submitting import submit_words
-from workers.engine import JobEngine, WorkerIdentity
+from workers.engine import JobEngine
+from workers.identity import WorkerIdentity
 from workers.loop import SelectorLoop
 from workers.view import NoView
 
