@@ -1,13 +1,26 @@
 """Reading a request's body: only JSON, only so much, counted as it comes in."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
+from pydantic import BaseModel
 from starlette.requests import Request
 
-from api.headers import HeaderFields
+from api.headers import HeaderFields, header_fields
+from api.services import services_of
 from headrace.errors import BodyTooLarge, FieldError, MalformedRequest, UnsupportedMediaType
+from headrace.reading import parse_body
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 _JSON = "application/json"
+
+
+async def body_as(request: Request, shape: type[Shape]) -> Shape:
+    """The body of a request, which is to be JSON of this shape; raises as `read_body` and `parse_body`."""
+    most_bytes = services_of(request).settings.max_body_bytes
+    raw = await read_json_body(request, header_fields(request), max_bytes=most_bytes)
+    return parse_body(raw, shape)
 
 
 async def read_json_body(request: Request, headers: HeaderFields, *, max_bytes: int) -> bytes:

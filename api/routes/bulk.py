@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from api.answers import json_answer
 from api.bulk import BulkDesk, Item, read_bulk_body
 from api.desk import desk_of
 from api.documentation import BULK_BODY, json_answers
@@ -45,7 +45,7 @@ async def submit_many(request: Request) -> Response:
         "refused": refused,
         "jobs": [_document(item, request) for item in items],
     }
-    return Response(orjson.dumps(answer), media_type="application/json")
+    return json_answer(answer)
 
 
 def _is_whole(request: Request) -> bool:

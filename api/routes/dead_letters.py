@@ -2,19 +2,17 @@
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from api.body import read_json_body
+from api.answers import json_answer
+from api.body import body_as
 from api.dead_letters import DeadLetterFilter, DeadLetters
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
-from api.headers import header_fields
 from api.schemas.dead_letters import DeadLetterList, DeadLetterRecord, RedrivenList
 from api.schemas.jobs import JobRecord
 from api.services import services_of
 from headrace.jobs import Cause
-from headrace.reading import parse_body
 
 router = APIRouter(prefix="/v1", tags=["dead letters"])
 
@@ -33,7 +31,7 @@ async def list_dead_letters(
 ) -> Response:
     """List jobs whose failure was neither their input's fault nor the model's own word: crashes, time-outs, memory."""
     page = await _letters(request).page(DeadLetterFilter(model=model, cause=cause, limit=limit), before_us=before)
-    return _json({"dead_letters": [seen.document() for seen in page.letters], "next": page.next_us})
+    return json_answer({"dead_letters": [seen.document() for seen in page.letters], "next": page.next_us})
 
 
 @router.get(
@@ -43,7 +41,7 @@ async def list_dead_letters(
 )
 async def inspect(request: Request, job_id: str) -> Response:
     """Show a failed job's record with the input that was submitted."""
-    return _json(await _letters(request).inspect(job_id))
+    return json_answer(await _letters(request).inspect(job_id))
 
 
 @router.post(
@@ -60,7 +58,7 @@ async def redrive(request: Request, job_id: str) -> Response:
     """Make a new job of a failed one's input, version and tier. The failed one stays as it is, off the list."""
     redriven = await _letters(request).redrive(job_id)
     headers = {"Location": f"/v1/jobs/{redriven.job.job.id}"}
-    return _json(redriven.job.document(), 200 if redriven.job.found_by else 202, headers)
+    return json_answer(redriven.job.document(), 200 if redriven.job.found_by else 202, headers)
 
 
 @router.post(
@@ -71,15 +69,9 @@ async def redrive(request: Request, job_id: str) -> Response:
 )
 async def redrive_all(request: Request) -> Response:
     """Make new jobs of all that the filter means, at most `limit`; asked again, it goes on with the rest."""
-    desk, fields = desk_of(request), header_fields(request)
-    raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    redriven = await _letters(request).redrive_all(parse_body(raw, DeadLetterFilter))
-    return _json({"redriven": [{"id": one.letter.id, "job": one.job.job.id} for one in redriven]})
+    redriven = await _letters(request).redrive_all(await body_as(request, DeadLetterFilter))
+    return json_answer({"redriven": [{"id": one.letter.id, "job": one.job.job.id} for one in redriven]})
 
 
 def _letters(request: Request) -> DeadLetters:
     return DeadLetters(services=services_of(request), desk=desk_of(request))
-
-
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")

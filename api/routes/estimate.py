@@ -1,8 +1,8 @@
 """The route that says what would become of a submission."""
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from api.answers import json_answer
 from api.body import read_json_body
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
@@ -24,4 +24,4 @@ async def estimate(request: Request) -> Response:
     """Check a submission and say where it would stand and when it would end; nothing is stored."""
     desk, fields = desk_of(request), header_fields(request)
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    return Response(orjson.dumps(await desk.estimate(raw)), media_type="application/json")
+    return json_answer(await desk.estimate(raw))

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Path, Request, Response
 
+from api.answers import json_answer
 from api.documentation import json_answers
 from api.problems import problem_type
 from api.schemas.fleet import Health
@@ -27,7 +27,7 @@ _KINDS = {problem_type(error.code).rpartition("/")[2]: error for error in _kinds
 @router.get("/livez", tags=["health"], summary="Is the process alive", responses=json_answers({200: "Yes"}, Health))
 async def livez() -> Response:
     """Answer whenever the process can: it needs a restart only if this is silent."""
-    return Response(orjson.dumps({"status": "alive"}), media_type="application/json")
+    return json_answer({"status": "alive"})
 
 
 @router.get(
@@ -40,7 +40,7 @@ async def readyz(request: Request) -> Response:
     """Answer 200 if jobs can be accepted and waited for, else say all reasons why not."""
     if reasons := await _reasons(request):
         raise Unavailable(f"not ready: {'; '.join(reasons)}", retry_after_s=1)
-    return Response(orjson.dumps({"status": "ready"}), media_type="application/json")
+    return json_answer({"status": "ready"})
 
 
 async def _reasons(request: Request) -> list[str]:
@@ -80,4 +80,4 @@ async def problem_kind(kind: Annotated[str, Path(json_schema_extra={"enum": list
         "retryable": error.retryable,
         "meaning": (error.__doc__ or "").strip(),
     }
-    return Response(orjson.dumps(document), media_type="application/json")
+    return json_answer(document)

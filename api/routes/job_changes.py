@@ -5,14 +5,13 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from api.body import read_json_body
+from api.answers import json_answer
+from api.body import body_as
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
-from api.headers import header_fields
 from api.resubmission import retry as retry_job
 from api.schemas.jobs import JobRecord
 from api.services import services_of
-from headrace.reading import parse_body
 from headrace.submission import Changes
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -26,10 +25,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 )
 async def change(request: Request, job_id: str) -> Response:
     """Change tier, deadline or metadata of a job that no worker has taken."""
-    desk, fields = desk_of(request), header_fields(request)
-    raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    seen = await desk.amend(job_id, parse_body(raw, Changes))
-    return Response(orjson.dumps(seen.document()), media_type="application/json")
+    seen = await desk_of(request).amend(job_id, await body_as(request, Changes))
+    return json_answer(seen.document())
 
 
 @router.delete(
@@ -48,7 +45,7 @@ async def delete(request: Request, job_id: str) -> Response:
     left = await desk_of(request).erase(job_id)
     if left is None:
         return Response(status_code=204)
-    return Response(orjson.dumps(left.document()), 202, media_type="application/json")
+    return json_answer(left.document(), 202)
 
 
 @router.post(

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from api.answers import json_answer
 from api.body import read_json_body
 from api.caching import partial, with_tag
 from api.desk import Seen, desk_of
@@ -103,7 +103,7 @@ async def list_jobs(
     wanted = wanted.model_copy(update={"metadata": metadata})
     listing = Listing(desk_of(request))
     page = await listing.page(wanted, limit=limit, cursor=Cursor.parse(cursor) if cursor else None)
-    return _json({"jobs": [seen.document() for seen in page.jobs], "next": page.next and str(page.next)})
+    return json_answer({"jobs": [seen.document() for seen in page.jobs], "next": page.next and str(page.next)})
 
 
 @router.get(
@@ -177,7 +177,7 @@ async def timeline(request: Request, job_id: str) -> Response:
     """Show when a job was accepted, ready, claimed, started and ended, and what it took of its worker's time."""
     desk = desk_of(request)
     job = (await desk.see(job_id)).job
-    return _json(timeline_document(job, await desk.past(job), await desk.moves(job)))
+    return json_answer(timeline_document(job, await desk.past(job), await desk.moves(job)))
 
 
 def _preference(request: Request) -> Preference:
@@ -188,7 +188,7 @@ def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open
     headers |= _applied(preference) | _trace(seen)
     if seen.is_open:
         headers["Retry-After"] = str(retry_after_s(seen.waiting))
-    return _json(seen.document(), open_status if seen.is_open else 200, headers)
+    return json_answer(seen.document(), open_status if seen.is_open else 200, headers)
 
 
 def _applied(preference: Preference) -> dict[str, str]:
@@ -197,10 +197,6 @@ def _applied(preference: Preference) -> dict[str, str]:
 
 def _trace(seen: Seen) -> dict[str, str]:
     return {TRACEPARENT: seen.job.traceparent} if seen.job.traceparent else {}
-
-
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 def _why_no_result(seen: Seen) -> str:

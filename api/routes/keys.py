@@ -2,18 +2,16 @@
 
 import time
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
-from api.body import read_json_body
+from api.answers import json_answer
+from api.body import body_as
 from api.documentation import json_answers, json_body
-from api.headers import header_fields
 from api.records import key_document
 from api.schemas.tenants import KeyList, KeyRecord, MadeKeyRecord
 from api.services import services_of
 from headrace.api_keys import KeyRequest, make_key
 from headrace.errors import KeyNotFound
-from headrace.reading import parse_body
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
@@ -31,12 +29,11 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 )
 async def create(request: Request) -> Response:
     """Make a key for a tenant. From the first key on, every request must show one."""
-    services, fields = services_of(request), header_fields(request)
-    raw = await read_json_body(request, fields, max_bytes=services.settings.max_body_bytes)
-    made = make_key(parse_body(raw, KeyRequest), now_ms=_now_ms())
+    services = services_of(request)
+    made = make_key(await body_as(request, KeyRequest), now_ms=_now_ms())
     await services.mux.run(services.key_store.put(made.key))
     document = {**key_document(made.key, now_ms=_now_ms()), "key": made.text}
-    return _json(document, 201, {"Location": f"/v1/keys/{made.key.id}", "Cache-Control": "no-store"})
+    return json_answer(document, 201, {"Location": f"/v1/keys/{made.key.id}", "Cache-Control": "no-store"})
 
 
 @router.get(
@@ -48,7 +45,7 @@ async def list_keys(request: Request) -> Response:
     """List all keys, those that open nothing any more among them; no secret is kept that could be shown."""
     services = services_of(request)
     found = await services.mux.run(services.key_store.all())
-    return _json({"keys": [key_document(key, now_ms=_now_ms()) for key in found]})
+    return json_answer({"keys": [key_document(key, now_ms=_now_ms()) for key in found]})
 
 
 @router.delete(
@@ -64,12 +61,8 @@ async def revoke(request: Request, key_id: str) -> Response:
         raise KeyNotFound(f"there is no API key {key_id[:80]}")
     revoked = key.revoked(_now_ms())
     await services.mux.run(services.key_store.put(revoked))
-    return _json(key_document(revoked, now_ms=_now_ms()))
+    return json_answer(key_document(revoked, now_ms=_now_ms()))
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")

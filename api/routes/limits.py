@@ -1,8 +1,8 @@
 """The route about what bounds the caller."""
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from api.answers import json_answer
 from api.callers import caller_of
 from api.documentation import json_answers
 from api.schemas.tenants import Limits
@@ -33,4 +33,4 @@ async def limits(request: Request) -> Response:
         "longest_result_kept_s": settings.max_result_ttl_s,
         "idempotency_key_kept_s": settings.idempotency_ttl_s,
     }
-    return Response(orjson.dumps(document), media_type="application/json")
+    return json_answer(document)

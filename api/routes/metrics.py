@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import cast
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
+from api.answers import json_answer
 from api.documentation import json_answers
 from api.schemas.fleet import TargetGroups
 from api.services import services_of
@@ -45,7 +45,7 @@ async def targets(request: Request) -> Response:
     """List the processes that said lately where their metrics are."""
     services = services_of(request)
     listed = await services.mux.run(MetricTargets(services.store.keys).listed())
-    return Response(orjson.dumps([_group(target) for target in listed]), media_type="application/json")
+    return json_answer([_group(target) for target in listed])
 
 
 def _group(target: MetricTarget) -> dict[str, object]:

@@ -3,9 +3,9 @@
 import time
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 
+from api.answers import json_answer
 from api.documentation import json_answers
 from api.records import model_document
 from api.schemas.models import ModelList, ModelRecord, WarmModel
@@ -26,7 +26,7 @@ async def list_models(request: Request) -> Response:
     """List what jobs can be submitted to."""
     services = services_of(request)
     documents = [await _document(request, model) for model in services.catalog.models()]
-    return Response(orjson.dumps({"models": documents}), media_type="application/json")
+    return json_answer({"models": documents})
 
 
 @router.get(
@@ -38,7 +38,7 @@ async def read_model(request: Request, name: str) -> Response:
     """Show one model."""
     model = await services_of(request).catalog.find(name)
     document = await _document(request, model)
-    return Response(orjson.dumps(document), media_type="application/json")
+    return json_answer(document)
 
 
 @router.post(
@@ -60,7 +60,7 @@ async def warm(
     for ref in refs:
         await services.mux.run(services.store.warm_up(ref, until_ms=until_ms))
     document = {"model": name, "versions": [ref.version for ref in refs], "until": rfc3339(until_ms)}
-    return Response(orjson.dumps(document), 202, media_type="application/json")
+    return json_answer(document, 202)
 
 
 async def _document(request: Request, model: ServedModel) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import time
 from asyncio import gather
 from collections.abc import Iterable
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from api.answers import json_answer
 from api.documentation import json_answers
 from api.presences import Roster
 from api.records import worker_document
@@ -44,7 +44,7 @@ async def list_queues(request: Request) -> Response:
         _document(queue, count, roster.beyond(outgrown_of(queue.group)))
         for queue, count in zip(shown, counts, strict=True)
     ]
-    return Response(orjson.dumps({"queues": queues}), media_type="application/json")
+    return json_answer({"queues": queues})
 
 
 @router.get(
@@ -56,7 +56,7 @@ async def list_workers(request: Request) -> Response:
     """List the workers that are alive."""
     roster = await services_of(request).presences.roster()
     workers = [worker_document(worker) for worker in roster.workers]
-    return Response(orjson.dumps({"workers": workers}), media_type="application/json")
+    return json_answer({"workers": workers})
 
 
 @router.get(
@@ -71,7 +71,7 @@ async def show_scaling(request: Request) -> Response:
     report = await services.mux.run(RedisOp(_report, ("GET", keys.scaling)))
     entries = ("XREVRANGE", keys.scaling_log, "+", "-", "COUNT", _CHANGES)
     changes = await services.mux.run(RedisOp(_changes, entries))
-    return Response(orjson.dumps(_scaling(report, changes)), media_type="application/json")
+    return json_answer(_scaling(report, changes))
 
 
 @router.get(
@@ -85,7 +85,7 @@ async def show_desired(request: Request) -> Response:
     desired = await services.mux.run(RedisOp(_desired, ("HGETALL", services.store.keys.desired)))
     if not desired:
         raise Unavailable("no scheduler has decided yet how many workers there should be", retry_after_s=1)
-    return Response(orjson.dumps(desired), media_type="application/json")
+    return json_answer(desired)
 
 
 def _released(services: Services) -> set[str]:

@@ -2,17 +2,15 @@
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Path, Request, Response
 
-from api.body import read_json_body
+from api.answers import json_answer
+from api.body import body_as
 from api.documentation import json_answers, json_body
-from api.headers import header_fields
 from api.schemas.tenants import TenantLimitsList, TenantLimitsRecord
 from api.services import services_of
 from api.tenant_limits import LimitsChange, TenantLimits
 from headrace.api_keys import TENANT_PATTERN
-from headrace.reading import parse_body
 
 router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 
@@ -28,7 +26,7 @@ _Tenant = Annotated[str, Path(pattern=rf"{TENANT_PATTERN}|^\*$", description="It
 )
 async def list_tenants(request: Request) -> Response:
     """List the tenants that ever submitted, or for whom anything was set."""
-    return _json({"tenants": await _limits(request).all()})
+    return json_answer({"tenants": await _limits(request).all()})
 
 
 @router.get(
@@ -38,7 +36,7 @@ async def list_tenants(request: Request) -> Response:
 )
 async def show(request: Request, tenant: _Tenant) -> Response:
     """Show a tenant's weight, rate and caps as they were set; `*` has the caps of all that have none of their own."""
-    return _json(await _limits(request).of(tenant))
+    return json_answer(await _limits(request).of(tenant))
 
 
 @router.patch(
@@ -49,15 +47,9 @@ async def show(request: Request, tenant: _Tenant) -> Response:
 )
 async def change(request: Request, tenant: _Tenant) -> Response:
     """Set what the body names; null takes it away. Caps and weights hold at once, rates within two seconds."""
-    services, fields = services_of(request), header_fields(request)
-    raw = await read_json_body(request, fields, max_bytes=services.settings.max_body_bytes)
-    return _json(await _limits(request).change(tenant, parse_body(raw, LimitsChange)))
+    return json_answer(await _limits(request).change(tenant, await body_as(request, LimitsChange)))
 
 
 def _limits(request: Request) -> TenantLimits:
     services = services_of(request)
     return TenantLimits(mux=services.mux, store=services.tenants)
-
-
-def _json(content: object) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")

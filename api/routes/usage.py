@@ -3,10 +3,10 @@
 from datetime import date
 from typing import Annotated, Literal
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator
 
+from api.answers import json_answer
 from api.callers import caller_of
 from api.desk import desk_of
 from api.documentation import CSV, json_answers
@@ -60,4 +60,4 @@ async def usage(
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(as_csv(documents), headers=headers, media_type="text/csv")
     body = {"from": span.first.isoformat(), "to": span.last.isoformat(), "usage": documents}
-    return Response(orjson.dumps(body), media_type="application/json")
+    return json_answer(body)

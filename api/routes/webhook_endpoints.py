@@ -1,18 +1,16 @@
 """Routes about registered receivers of webhooks."""
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
-from api.body import read_json_body
+from api.answers import json_answer
+from api.body import body_as
 from api.callers import caller_of
 from api.documentation import json_answers, json_body, problem_answers
 from api.endpoint_tests import test_endpoint
 from api.endpoints import EndpointDesk, Shown
-from api.headers import header_fields
 from api.schemas.webhooks import EndpointList, EndpointRecord, NewEndpointRecord, TestedEndpoint
 from api.services import services_of
 from headrace.endpoints import EndpointChange, EndpointRequest
-from headrace.reading import parse_body
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
@@ -30,9 +28,9 @@ router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 )
 async def register(request: Request) -> Response:
     """Register a receiver with a secret of its own; jobs name it by `"webhook": {"endpoint": id}`."""
-    shown = await _desk(request).register(parse_body(await _body(request), EndpointRequest))
+    shown = await _desk(request).register(await body_as(request, EndpointRequest))
     headers = {"Location": f"/v1/webhook-endpoints/{shown.endpoint.id}", "Cache-Control": "no-store"}
-    return _json(shown, 201, headers)
+    return _shown(shown, 201, headers)
 
 
 @router.get(
@@ -43,7 +41,7 @@ async def register(request: Request) -> Response:
 async def list_endpoints(request: Request) -> Response:
     """List the receivers, with how they have been lately."""
     documents = [shown.document() for shown in await _desk(request).all()]
-    return Response(orjson.dumps({"endpoints": documents}), media_type="application/json")
+    return json_answer({"endpoints": documents})
 
 
 @router.get(
@@ -53,7 +51,7 @@ async def list_endpoints(request: Request) -> Response:
 )
 async def show(request: Request, endpoint_id: str) -> Response:
     """Show a receiver, with how it has been lately."""
-    return _json(await _desk(request).find(endpoint_id))
+    return _shown(await _desk(request).find(endpoint_id))
 
 
 @router.patch(
@@ -64,7 +62,7 @@ async def show(request: Request, endpoint_id: str) -> Response:
 )
 async def change(request: Request, endpoint_id: str) -> Response:
     """Change URL, events or what goes along; stop it, or start it again after it was stopped."""
-    return _json(await _desk(request).change(endpoint_id, parse_body(await _body(request), EndpointChange)))
+    return _shown(await _desk(request).change(endpoint_id, await body_as(request, EndpointChange)))
 
 
 @router.post(
@@ -74,7 +72,7 @@ async def change(request: Request, endpoint_id: str) -> Response:
 )
 async def rotate(request: Request, endpoint_id: str) -> Response:
     """Make a new secret, which is never shown again; the one before signs along for a day."""
-    return _json(await _desk(request).rotate(endpoint_id), headers={"Cache-Control": "no-store"})
+    return _shown(await _desk(request).rotate(endpoint_id), headers={"Cache-Control": "no-store"})
 
 
 @router.post(
@@ -86,7 +84,7 @@ async def test(request: Request, endpoint_id: str) -> Response:
     """Have a courier send one signed `endpoint.test`, and say what came of it."""
     shown = await _desk(request).find(endpoint_id)
     document = await test_endpoint(services_of(request), caller_of(request).tenant, shown.endpoint.id)
-    return Response(orjson.dumps(document), media_type="application/json")
+    return json_answer(document)
 
 
 @router.delete(
@@ -106,10 +104,5 @@ def _desk(request: Request) -> EndpointDesk:
     return EndpointDesk(services_of(request), caller_of(request).tenant)
 
 
-async def _body(request: Request) -> bytes:
-    most = services_of(request).settings.max_body_bytes
-    return await read_json_body(request, header_fields(request), max_bytes=most)
-
-
-def _json(shown: Shown, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(shown.document()), status, headers, media_type="application/json")
+def _shown(shown: Shown, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return json_answer(shown.document(), status, headers)

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
+from api.answers import json_answer
 from api.callers import caller_of
 from api.documentation import json_answers
 from api.listening import PLACE, Listener
@@ -31,7 +31,7 @@ async def list_deliveries(
     """List deliveries of jobs that have ended and are still kept; those that no courier has tried yet come first."""
     deliveries = await _newest(services_of(request), caller_of(request).tenant, limit)
     documents = [delivery_document(delivery) for delivery in deliveries]
-    return Response(orjson.dumps({"deliveries": documents}), media_type="application/json")
+    return json_answer({"deliveries": documents})
 
 
 @router.get(
@@ -51,7 +51,7 @@ async def listen(
     services, tenant = services_of(request), caller_of(request).tenant
     place = Place.parse(after, tenant) if after else None
     document = await Listener(services, tenant).listen(place, wait_s=wait, limit=limit)
-    return Response(orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json")
+    return json_answer(document, headers={"Cache-Control": "no-store"})
 
 
 @router.post(
@@ -70,7 +70,7 @@ async def replay(request: Request, delivery_id: str) -> Response:
             " GET /v1/webhook-deliveries lists what there is"
         )
     [delivery] = await services.mux.run(services.deliveries.read([name]))
-    return Response(orjson.dumps(delivery_document(delivery)), 202, media_type="application/json")
+    return json_answer(delivery_document(delivery), 202)
 
 
 @router.post(
@@ -93,7 +93,7 @@ async def replay_all(
         if delivery.state is status and (delivery.attempted_ms or 0) >= since_ms
     ]
     replayed = await _replay(services, [delivery.id for delivery in deliveries[:limit]])
-    return Response(orjson.dumps({"replayed": list(map(event_id_of, replayed))}), media_type="application/json")
+    return json_answer({"replayed": list(map(event_id_of, replayed))})
 
 
 async def _replay(services: Services, names: list[str]) -> list[str]:
