@@ -1,6 +1,5 @@
 """What operators set for tenants: shares, rates and caps, all of them together."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +17,7 @@ from headrace.tenant_store import (
     Caps,
     Rate,
     TenantStore,
+    Terms,
 )
 
 
@@ -53,16 +53,14 @@ class TenantLimits:
     async def of(self, tenant: str) -> dict[str, Any]:
         """What was set for one tenant; null where nothing was."""
         weights, rate = await self._run(self._store.weights()), await self._run(self._store.rate(tenant))
-        caps = (await self._run(self._store.caps())).get(tenant, Caps())
-        return _document(tenant, weights, rate, caps)
+        return Terms.of(tenant, weights, rate, await self._run(self._store.caps())).document
 
     async def all(self) -> list[dict[str, Any]]:
         """The same of all for whom anything was, and of those that ever submitted."""
         store, run = self._store, self._run
         names, weights = await run(store.names()), await run(store.weights())
         rates, caps = await run(store.rates()), await run(store.caps())
-        known = sorted({*names, *weights, *rates, *caps})
-        return [_document(name, weights, rates.get(name), caps.get(name, Caps())) for name in known]
+        return [terms.document for terms in Terms.of_all(names, weights, rates, caps)]
 
     async def change(self, tenant: str, change: LimitsChange) -> dict[str, Any]:
         """Set what is named; answers what is set then.
@@ -83,12 +81,3 @@ class TenantLimits:
         for op in ops:
             await self._run(op)
         return await self.of(tenant)
-
-
-def _document(tenant: str, weights: Mapping[str, float], rate: Rate | None, caps: Caps) -> dict[str, Any]:
-    return {
-        "tenant": tenant,
-        "weight": weights.get(tenant),
-        "requests": rate and rate.model_dump(),
-        **caps._asdict(),
-    }

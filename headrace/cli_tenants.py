@@ -15,9 +15,9 @@ from headrace.tenant_store import (
     MOST_RUNNING,
     MOST_WAITING,
     MOST_WEIGHT,
-    Caps,
     Rate,
     TenantStore,
+    Terms,
 )
 
 app = typer.Typer(
@@ -32,12 +32,11 @@ def ls(redis_url: RedisUrl = "", as_json: AsJson = False) -> None:
         store = TenantStore(keys)
         names, weights = connection.run(store.names()), connection.run(store.weights())
         rates, caps = connection.run(store.rates()), connection.run(store.caps())
-    known = sorted({*names, *weights, *rates, *caps})
-    tenants = [(name, weights.get(name, 1.0), rates.get(name), caps.get(name, Caps())) for name in known]
+    tenants = Terms.of_all(names, weights, rates, caps)
     if as_json:
-        print_json(_document(*tenant) for tenant in tenants)
+        print_json(map(_document, tenants))
         return
-    print_table(("TENANT", "WEIGHT", "REQUESTS", "WAITING", "RUNNING"), (_row(*tenant) for tenant in tenants))
+    print_table(("TENANT", "WEIGHT", "REQUESTS", "WAITING", "RUNNING"), map(_row, tenants))
 
 
 @app.command()
@@ -83,11 +82,11 @@ def limit(
         if rate is not None:
             connection.run(store.set_rate(tenant, Rate(per_s=rate, burst=burst)))
         connection.run_all(store.set_caps(tenant, named))
-        weight = connection.run(store.weights()).get(tenant, 1.0)
-        known = (weight, connection.run(store.rate(tenant)), connection.run(store.caps()).get(tenant, Caps()))
+        weights, set_rate = connection.run(store.weights()), connection.run(store.rate(tenant))
+        terms = Terms.of(tenant, weights, set_rate, connection.run(store.caps()))
     if as_json:
-        print_json([_document(tenant, *known)])
-    typer.echo(_sentence(tenant, known[1], known[2]), err=True)
+        print_json([_document(terms)])
+    typer.echo(_sentence(terms), err=True)
 
 
 def _check(tenant: str) -> None:
@@ -95,20 +94,26 @@ def _check(tenant: str) -> None:
         raise InvalidInput(f"'{tenant[:80]}' is no name of a tenant; it must match {TENANT_PATTERN}")
 
 
-def _document(tenant: str, weight: float, rate: Rate | None, caps: Caps) -> dict[str, Any]:
-    return {"tenant": tenant, "weight": weight, "requests": rate and rate.model_dump(), **caps._asdict()}
+def _weight(terms: Terms) -> float:
+    return 1.0 if terms.weight is None else terms.weight
 
 
-def _row(tenant: str, weight: float, rate: Rate | None, caps: Caps) -> tuple[object, ...]:
+def _document(terms: Terms) -> dict[str, Any]:
+    return {**terms.document, "weight": _weight(terms)}
+
+
+def _row(terms: Terms) -> tuple[object, ...]:
+    rate = terms.rate
     requests = f"{rate.per_s:g}/s, {rate.burst} at once" if rate and rate.per_s else ""
-    return tenant, f"{weight:g}", requests, *("" if most is None else most for most in caps)
+    return terms.tenant, f"{_weight(terms):g}", requests, *("" if most is None else most for most in terms.caps)
 
 
-def _sentence(tenant: str, rate: Rate | None, caps: Caps) -> str:
+def _sentence(terms: Terms) -> str:
+    rate, caps = terms.rate, terms.caps
     asks = f"may make {rate.per_s:g} requests a second" if rate and rate.per_s else "may ask at will"
     jobs = [
         f"{most} {name}"
         for most, name in ((caps.waiting_jobs, "waiting"), (caps.running_jobs, "running"))
         if most is not None
     ]
-    return f"{tenant} {asks}" + (f" and have {', '.join(jobs)} jobs" if jobs else "")
+    return f"{terms.tenant} {asks}" + (f" and have {', '.join(jobs)} jobs" if jobs else "")

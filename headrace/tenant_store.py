@@ -1,7 +1,7 @@
 """TenantStore: what operators have set for tenants, and the count of their requests."""
 
-from collections.abc import Mapping
-from typing import Annotated, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,34 @@ class Caps(NamedTuple):
     waiting_jobs: int | None = None
     #: That workers hold.
     running_jobs: int | None = None
+
+
+class Terms(NamedTuple):
+    """What was set for a tenant; None where nothing was."""
+
+    tenant: str
+    weight: float | None
+    rate: Rate | None
+    caps: Caps
+
+    @classmethod
+    def of(cls, tenant: str, weights: Mapping[str, float], rate: Rate | None, caps: Mapping[str, Caps]) -> Self:
+        """Of one tenant, from what the store has of its rate and of all tenants' weights and caps."""
+        return cls(tenant, weights.get(tenant), rate, caps.get(tenant, Caps()))
+
+    @classmethod
+    def of_all(
+        cls, names: Iterable[str], weights: Mapping[str, float], rates: Mapping[str, Rate], caps: Mapping[str, Caps]
+    ) -> list[Self]:
+        """Of all tenants that ever submitted, which `names` are, or for whom anything was set; by name."""
+        known = sorted({*names, *weights, *rates, *caps})
+        return [cls.of(name, weights, rates.get(name), caps) for name in known]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What operators are shown."""
+        requests = self.rate and self.rate.model_dump()
+        return {"tenant": self.tenant, "weight": self.weight, "requests": requests, **self.caps._asdict()}
 
 
 class Taken(NamedTuple):
