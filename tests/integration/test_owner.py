@@ -16,9 +16,9 @@ from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from scheduler.owner import Owner
 from scheduler.wishes import Wishes
+from tests.integration.backend_places import KubernetesPlace, wait_for
 from tests.integration.http_place import Answer
 from tests.integration.kubernetes_server import NAMESPACE
-from tests.integration.test_backends import KubernetesPlace, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
