@@ -18,7 +18,7 @@ from scheduler.leadership import Lead, Leadership
 from scheduler.needs_book import NeedsBook
 from scheduler.observation import Observation
 from scheduler.observer import Observer
-from scheduler.policy import Decision, ScalingPolicy
+from scheduler.policy import ClassDecision, Decision, ScalingPolicy
 from scheduler.spot_market import SpotMarket, cost_per_hour
 from scheduler.wake import unserved
 
@@ -72,35 +72,34 @@ class Scaler:
         self._hastener.step(seen)
 
     def _report(self, lead: Lead, seen: Observation, decision: Decision) -> ScalingReport:
-        rows = []
-        for name, decided in decision.classes.items():
-            load, demand, kind = seen.classes[name], decided.demand, self._classes[name]
-            row = ClassScaling(
-                worker_class=name,
-                count=decided.workers,
-                wanted=decided.wanted,
-                min_workers=kind.min_workers,
-                max_workers=kind.max_workers,
-                ready=load.ready,
-                starting=load.starting,
-                draining=load.draining,
-                jobs=demand.jobs,
-                backlog_s=round(demand.backlog_s, 3),
-                oldest_age_s=round(demand.oldest_age_s, 2),
-                arriving=round(demand.arriving, 4),
-                planned=round(decided.planned, 4),
-                forecast=decided.forecast,
-                rule=self._rule,
-                cold_start_s=round(load.cold_start_s, 2),
-                start_s={stage: round(seconds, 2) for stage, seconds in load.start_s.items()},
-                reasons=decided.reasons,
-            )
-            rows.append(row)
         return ScalingReport(
             at_ms=time.time_ns() // 1_000_000,
             scheduler=lead.leader,
             cost_per_hour=cost_per_hour(decision.classes, self._classes),
-            classes=tuple(rows),
+            classes=tuple(self._row(name, seen, decided) for name, decided in decision.classes.items()),
+        )
+
+    def _row(self, name: str, seen: Observation, decided: ClassDecision) -> ClassScaling:
+        load, demand, kind = seen.classes[name], decided.demand, self._classes[name]
+        return ClassScaling(
+            worker_class=name,
+            count=decided.workers,
+            wanted=decided.wanted,
+            min_workers=kind.min_workers,
+            max_workers=kind.max_workers,
+            ready=load.ready,
+            starting=load.starting,
+            draining=load.draining,
+            jobs=demand.jobs,
+            backlog_s=round(demand.backlog_s, 3),
+            oldest_age_s=round(demand.oldest_age_s, 2),
+            arriving=round(demand.arriving, 4),
+            planned=round(decided.planned, 4),
+            forecast=decided.forecast,
+            rule=self._rule,
+            cold_start_s=round(load.cold_start_s, 2),
+            start_s={stage: round(seconds, 2) for stage, seconds in load.start_s.items()},
+            reasons=decided.reasons,
         )
 
 

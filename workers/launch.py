@@ -9,7 +9,7 @@ from celery.signals import setup_logging
 
 from headrace import logs
 from headrace.errors import SettingsError
-from headrace.settings import get_settings
+from headrace.settings import Settings, get_settings
 from headrace.webhooks import COURIER_CLASS
 from workers.app import COURIER_QUEUE, PLAIN_QUEUE, make_app
 from workers.device_lease import leased_device
@@ -19,21 +19,8 @@ from workers.spare import wait_as_spare
 
 def launch() -> None:
     """Run a Celery worker with the options that a job worker needs."""
-    parser = argparse.ArgumentParser(prog="python -m workers", description="Run one Headrace worker.")
-    parser.add_argument(
-        "--worker-class", default="on-demand", help="a class of the settings (worker_classes), or courier"
-    )
-    parser.add_argument("--name", default="worker", help="node name; unique on this host")
-    parser.add_argument(
-        "--spare", action="store_true", help="import everything, then wait for a line on standard input: the node name"
-    )
-    options = parser.parse_args()
-    try:
-        settings = get_settings()
-        if options.worker_class != COURIER_CLASS:
-            class_of(settings, options.worker_class)
-    except SettingsError as error:
-        sys.exit(f"error: {error.detail}")
+    options = _options()
+    settings = _settings_for(options.worker_class)
     logs.configure(settings.log_style, service="worker")
     # Or Celery would set handlers of its own.
     setup_logging.connect(_leave_logging_alone)
@@ -48,6 +35,29 @@ def launch() -> None:
     arguments += ["--hostname", f"{wake.node if wake else options.name}@%h", "--without-gossip", "--without-mingle"]
     with leased_device(settings, options.worker_class):
         app.worker_main([*arguments, "--loglevel", settings.log_level])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers", description="Run one Headrace worker.")
+    parser.add_argument(
+        "--worker-class", default="on-demand", help="a class of the settings (worker_classes), or courier"
+    )
+    parser.add_argument("--name", default="worker", help="node name; unique on this host")
+    parser.add_argument(
+        "--spare", action="store_true", help="import everything, then wait for a line on standard input: the node name"
+    )
+    return parser.parse_args()
+
+
+def _settings_for(worker_class: str) -> Settings:
+    """The settings, which know the class; else the process ends and says why."""
+    try:
+        settings = get_settings()
+        if worker_class != COURIER_CLASS:
+            class_of(settings, worker_class)
+    except SettingsError as error:
+        sys.exit(f"error: {error.detail}")
+    return settings
 
 
 def _leave_logging_alone(**_: object) -> None:

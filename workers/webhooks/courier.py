@@ -108,6 +108,22 @@ class Courier:
             os.kill(os.getpid(), signal.SIGTERM)
 
     async def _main(self) -> None:
+        messenger = self._make_parts()
+        await self._mux.start()
+        await self._bell.start()
+        listening = asyncio.create_task(self._listen())
+        try:
+            await self._deliver_on()
+            await self._finish()
+        finally:
+            listening.cancel()
+            await self._tester.close()
+            await messenger.close()
+            await self._bell.close()
+            await self._mux.close()
+
+    def _make_parts(self) -> Messenger:
+        """Make what belongs to the running loop; the messenger is to be closed."""
         self._look, self._under_way = asyncio.Event(), set[asyncio.Task[None]]()
         self._loop = asyncio.get_running_loop()
         self._mux = Mux(url=self._settings.redis_url)
@@ -131,18 +147,7 @@ class Courier:
         tests = EndpointTestStore(self._store.keys)
         self._tester = Tester(mux=self._mux, store=tests, teller=self._teller, tally=self._tally)
         self._settler = Settler(mux=self._mux, store=self._store, result_ttl_s=self._settings.result_ttl_s)
-        await self._mux.start()
-        await self._bell.start()
-        listening = asyncio.create_task(self._listen())
-        try:
-            await self._deliver_on()
-            await self._finish()
-        finally:
-            listening.cancel()
-            await self._tester.close()
-            await messenger.close()
-            await self._bell.close()
-            await self._mux.close()
+        return messenger
 
     # --- claiming --------------------------------------------------------------------------------------------
 
