@@ -8,7 +8,8 @@ import orjson
 
 from api.estimates import Waiting, queue_document
 from headrace.api_keys import ApiKey
-from headrace.jobs import ERROR_CODES, Job, JobStatus, NewJob, Reason
+from headrace.job_errors import ERROR_CODES
+from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.model_moves import ModelMove
 from headrace.presence import WorkerPresence
 from headrace.store_views import PastAttempt

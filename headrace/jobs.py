@@ -5,16 +5,13 @@ value at most 64 bytes), with the input and the result in keys of their own. `FI
 mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-import orjson
-
 from headrace.dedupe import REMEMBERED_S, Scope
-from headrace.errors import FieldError
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from headrace.timestamps import rfc3339
@@ -322,24 +319,3 @@ def _progress(record: Mapping[str, str]) -> Progress | None:
     if not said_ms or said_ms < begun_ms or record["s"] == JobStatus.QUEUED:
         return None
     return Progress(float(record["P"]), record.get("N", ""), said_ms)
-
-
-#: What programs know the error of a failed job by, in the words that problems have for the same.
-ERROR_CODES: Mapping[str, str] = {
-    Cause.INPUT: "input_error",
-    Cause.MODEL: "model_error",
-    Cause.OOM: "out_of_memory",
-    Cause.TIMEOUT: "forward_timeout",
-    Cause.RUN_TIMEOUT: "run_timeout",
-    Cause.WORKER_LOST: "worker_lost",
-    Cause.DEADLINE: "deadline_missed",
-    Cause.INTERNAL: "internal_error",
-}
-
-
-def error_document(cause: Cause, detail: str, *, retryable: bool = False, fields: Sequence[FieldError] = ()) -> bytes:
-    """The JSON kept as the output of a failed job, shown to its owner as `error`; `fields` of its input are wrong."""
-    document: dict[str, Any] = {"cause": cause, "detail": detail, "retryable": retryable}
-    if fields:
-        document["errors"] = [{"pointer": it.pointer, "code": it.code, "detail": it.detail} for it in fields]
-    return orjson.dumps(document)

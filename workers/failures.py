@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from headrace.errors import FieldError, HeadraceError, InputError
-from headrace.jobs import Cause, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause
 
 #: More of an exception's text than this helps nobody and costs Redis memory.
 MAX_DETAIL = 2000

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from headrace.failpoints import failpoint
-from headrace.jobs import Cause, JobStatus, Reason, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus, Reason
 from headrace.store_work import ClaimedJob, Outcome
 from workers import job_log
 from workers.children import SHARED

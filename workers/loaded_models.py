@@ -6,7 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from headrace.jobs import Cause, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from registry.cache import version_folder

@@ -22,7 +22,8 @@ from api.app import create_app
 from api.services import Services
 from headrace.errors import FieldError
 from headrace.groups import group_of
-from headrace.jobs import Cause, JobStatus, Reason, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus, Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument

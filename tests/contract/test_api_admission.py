@@ -6,7 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.store import JobStore

@@ -5,7 +5,8 @@ from typing import Any
 import httpx2
 
 from headrace.errors import NotADeadLetter
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus
 from headrace.store import JobStore
 from headrace.store_work import ClaimedJob, Outcome
 from headrace.sync_redis import SyncRedis

@@ -15,7 +15,8 @@ import pytest
 
 from api import catalog
 from headrace.api_keys import Scope
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.settings import Settings
 from headrace.store import JobStore

@@ -8,7 +8,8 @@ from typer.testing import CliRunner, Result
 
 from headrace.cli import app, exit_code
 from headrace.errors import HeadraceError
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus
 from headrace.store import JobStore
 from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis

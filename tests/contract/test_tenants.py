@@ -13,7 +13,8 @@ from fastapi import FastAPI
 
 from headrace.endpoints import new_endpoint_id
 from headrace.ids import new_job_id
-from headrace.jobs import Cause, JobStatus, error_document
+from headrace.job_errors import error_document
+from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.settings import Settings
 from headrace.store import JobStore

@@ -7,16 +7,8 @@ import pytest
 
 from headrace.errors import FieldError, HeadraceError, InvalidInput, QueueFull
 from headrace.groups import group_of, split_group
-from headrace.jobs import (
-    FIELDS,
-    TRANSITIONS,
-    Cause,
-    Job,
-    JobStatus,
-    Lease,
-    NewJob,
-    error_document,
-)
+from headrace.job_errors import error_document
+from headrace.jobs import FIELDS, TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys, spell_keys
 from headrace.model_ref import ModelRef, valid_name
 from headrace.redis_op import RedisOp, assemble, load_script, script_names

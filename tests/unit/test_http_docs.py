@@ -9,7 +9,8 @@ import pytest
 from api.app import create_app
 from api.schemas.jobs import JobRecord, JobTimes
 from headrace.errors import HeadraceError, InternalError, RequestError, Unavailable
-from headrace.jobs import ERROR_CODES, Cause, JobStatus, Reason
+from headrace.job_errors import ERROR_CODES
+from headrace.jobs import Cause, JobStatus, Reason
 from headrace.settings import Settings
 from headrace.submission import Options
 
