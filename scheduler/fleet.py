@@ -6,6 +6,7 @@ from typing import NamedTuple
 from headrace.groups import is_group
 from headrace.presence import WorkerPresence, parse_presences
 from headrace.redis_op import RedisOp, Reply
+from headrace.replies import read_texts
 from headrace.store import JobStore
 from headrace.store_views import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
@@ -47,9 +48,9 @@ def read_fleet(store: JobStore, connection: SyncRedis) -> Fleet:
         RedisUnavailable: if the server does not answer.
     """
     keys, run = store.keys, connection.run
-    found = run(RedisOp(_texts, ("ZREVRANGE", keys.groups, 0, MOST_QUEUES - 1)))
+    found = run(RedisOp(read_texts, ("ZREVRANGE", keys.groups, 0, MOST_QUEUES - 1)))
     groups = [group for group in found if is_group(group)]
-    names = run(RedisOp(_texts, ("ZRANGE", keys.workers, 0, -1)))
+    names = run(RedisOp(read_texts, ("ZRANGE", keys.workers, 0, -1)))
     sets = {name: getattr(keys, name) for name in ("leases", "delayed", "quarantine", "outbox")}
     sizes = connection.run_all([RedisOp(int, ("ZCARD", key)) for key in sets.values()])
     now_ms = run(RedisOp(lambda reply: int(reply[0]) * 1000, ("TIME",)))
@@ -64,10 +65,6 @@ def read_fleet(store: JobStore, connection: SyncRedis) -> Fleet:
         overdue_ms=max(0, now_ms - first_due) if first_due else 0,
         memory=run(RedisOp(_memory, ("INFO", "memory"))),
     )
-
-
-def _texts(reply: Reply) -> list[str]:
-    return [text.decode(errors="replace") for text in reply]
 
 
 def _numbers(reply: Reply) -> dict[str, int]:

@@ -6,6 +6,7 @@ from headrace.groups import outgrown_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
+from headrace.replies import read_texts
 from headrace.store import JobStore
 from headrace.store_views import QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
@@ -51,7 +52,7 @@ class Observer:
         groups = run(store.groups())
         depths = run(store.depths(groups)) if groups else []
         counts = dict(zip(groups, self._connection.run_all(map(store.counts, groups)), strict=True))
-        names = run(RedisOp(_texts, ("ZRANGE", keys.workers, 0, -1)))
+        names = run(RedisOp(read_texts, ("ZRANGE", keys.workers, 0, -1)))
         workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
         desired = run(RedisOp(_numbers, ("HGETALL", keys.desired)))
         self._starts.note(workers)
@@ -121,10 +122,6 @@ def _averages(counts: Mapping[str, QueueCounts]) -> dict[str, float]:
         jobs[ref] = jobs.get(ref, 0) + count.ended
         run_s[ref] = run_s.get(ref, 0.0) + count.run_ms / 1000
     return {ref: run_s[ref] / ended for ref, ended in jobs.items() if ended}
-
-
-def _texts(reply: Reply) -> list[str]:
-    return [text.decode(errors="replace") for text in reply]
 
 
 def _numbers(reply: Reply) -> dict[str, int]:

@@ -8,7 +8,8 @@ import redis
 from headrace.errors import RedisUnavailable
 from headrace.keys import Keys
 from headrace.presence import WorkerPresence, WorkerState, parse_presences
-from headrace.redis_op import RedisOp, Reply
+from headrace.redis_op import RedisOp
+from headrace.replies import read_numbers, read_texts
 from headrace.sync_redis import SyncRedis
 from scheduler.reconciler import Seen
 
@@ -34,8 +35,8 @@ class Wishes:
         """Read."""
         run, keys = self._connection.run, self._keys
         try:
-            desired = run(RedisOp(_counts, ("HGETALL", keys.desired)))
-            names = run(RedisOp(_texts, ("ZRANGE", keys.workers, 0, -1)))
+            desired = run(RedisOp(read_numbers, ("HGETALL", keys.desired)))
+            names = run(RedisOp(read_texts, ("ZRANGE", keys.workers, 0, -1)))
             workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
         except (RedisUnavailable, redis.RedisError) as error:
             log.debug("what is wanted of workers cannot be read: %s", error)
@@ -48,13 +49,3 @@ def _seen(workers: Sequence[WorkerPresence]) -> Seen:
         busy=frozenset(worker.node for worker in workers if worker.jobs_held),
         leaving=frozenset(worker.node for worker in workers if worker.state is WorkerState.DRAINING),
     )
-
-
-def _counts(reply: Reply) -> dict[str, int]:
-    """The numbers; what somebody else wrote there is none."""
-    pairs = ((reply[i].decode(errors="replace"), reply[i + 1]) for i in range(0, len(reply), 2))
-    return {name: int(count) for name, count in pairs if count.isdigit()}
-
-
-def _texts(reply: Reply) -> list[str]:
-    return [text.decode(errors="replace") for text in reply]

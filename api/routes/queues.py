@@ -15,6 +15,7 @@ from api.services import Services, services_of
 from headrace.errors import Unavailable
 from headrace.groups import group_of, outgrown_of, split_group
 from headrace.redis_op import RedisOp, Reply
+from headrace.replies import read_numbers
 from headrace.scaling import ScalingChange, ScalingReport
 from headrace.store_views import QueueCounts, QueueDepth
 from headrace.tiers import Tier
@@ -82,7 +83,7 @@ async def show_scaling(request: Request) -> Response:
 async def show_desired(request: Request) -> Response:
     """Show the numbers alone, as KEDA's metrics-api scaler reads them; 503 until a scheduler has decided."""
     services = services_of(request)
-    desired = await services.mux.run(RedisOp(_desired, ("HGETALL", services.store.keys.desired)))
+    desired = await services.mux.run(RedisOp(read_numbers, ("HGETALL", services.store.keys.desired)))
     if not desired:
         raise Unavailable("no scheduler has decided yet how many workers there should be", retry_after_s=1)
     return json_answer(desired)
@@ -117,11 +118,6 @@ def _document(queue: QueueDepth, counts: QueueCounts, roster: Roster) -> dict[st
 
 def _report(reply: Reply) -> ScalingReport | None:
     return None if reply is None else ScalingReport.model_validate_json(reply)
-
-
-def _desired(reply: Reply) -> dict[str, int]:
-    pairs = ((reply[i].decode(errors="replace"), reply[i + 1]) for i in range(0, len(reply), 2))
-    return {name: int(count) for name, count in pairs if count.isdigit()}
 
 
 def _changes(reply: Reply) -> list[ScalingChange]:
