@@ -2,21 +2,21 @@
 
 The level (a moving mean of what arrived) is the forecast; its margin is a quantile of how much more really came within
 the horizon, in parts of the mean of an hour. It is added: a level that is high by chance is too high already, and to
-multiply it would insure against chance twice. Another model takes its place only as long as a rolling backtest says so:
-the pinball loss of its own quantile forecasts over three days must be at least 5 % below that of the level.
+multiply it would insure against chance twice. Another forecast takes its place only as long as a rolling backtest says
+so, by the pinball loss of its own quantiles: the mean of an hour if it was clearly better within four hours, models
+that know of trends and of times of the day if they were 5 % better over three days.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scheduler.forecast_models import Array, DampedTrend, ForecastModel, HoltWinters, Level, SeasonalNaive
+from scheduler.level_errors import MOST_GROWTH, SAMPLE_S, LevelErrors
+from scheduler.quantiles import pinball_loss, quantile_of
 
-#: The error of the level is looked at so often, and remembered for so long.
-SAMPLE_S = 60.0
-_SAMPLES = 240
 #: Bins of the models that know of times of the day, and what a backtest looks back on.
 BIN_S = 300.0
 _BINS_A_DAY = round(86_400 / BIN_S)
@@ -24,15 +24,9 @@ _BACKTEST_BINS = 3 * _BINS_A_DAY
 _BACKTEST_EVERY = 12
 #: By how much a model must be better than the level.
 _MUST_WIN = 0.05
-#: More than this is not believed to go on, nor planned with on top of what arrives.
-_MOST_GROWTH = 3.0
-#: Over what time the mean is taken that errors are measured by.
-_BASE_S = 3600.0
 #: How many times the growth of the last horizon is taken to go on, by how sure the forecast must be: the level lags,
 #: so that where a start takes long a ramp is steeper than it says.
 _GROWTH_BY_QUANTILE = ((0.5, 0.95), (0.0, 1.5))
-#: Fewer errors than these say nothing about a quantile.
-_LEAST_SAMPLES = 20
 _LEAST_TAU_S = 10.0
 _LEAST = 1e-9
 
@@ -46,7 +40,7 @@ class Outlook(NamedTuple):
     planned: Array
     #: The level if it grows on as it did within the last horizon.
     growing: Array
-    #: What is added to the level for its errors, at least 0.
+    #: What of that is added for the errors of the forecast, at least 0.
     margin: Array
     #: Which model `planned` is from.
     models: tuple[str, ...]
@@ -104,65 +98,19 @@ class Forecaster:
             self._came = self._came + arriving * (now - self._last_at)
         self._last_at = now
         if now >= self._next_sample_at:
-            self._errors.add(self._came, level, np.ceil(horizon_s / SAMPLE_S).astype(int), quantile)
+            self._errors.add(self._came, level, np.ceil(horizon_s / SAMPLE_S).astype(int), quantile, now)
             self._next_sample_at = max(self._next_sample_at + SAMPLE_S, now)
         if self._contest and now >= self._next_bin_at:
             self._contest.add((self._came - self._binned) / BIN_S, horizon_s, quantile)
             self._binned, self._next_bin_at = self._came, max(self._next_bin_at + BIN_S, now)
-        margin = np.minimum(self._errors.margin, (_MOST_GROWTH - 1) * level)
-        planned, models = level + margin, ("level",) * self._pools
+        expected, models = self._errors.expected(level), self._errors.names
+        # However it was within the hour, no more than this is planned with when hardly anything arrives.
+        planned = np.minimum(expected + self._errors.margin, MOST_GROWTH * level)
+        margin = np.maximum(0.0, planned - expected)
         if self._contest and self._contest.has_winner:
-            planned, models = self._contest.planned(planned, level, self._next_bin_at - now)
+            planned, models = self._contest.planned(planned, level, models)
         growth = 1 + np.interp(quantile, *_GROWTH_BY_QUANTILE) * (self._errors.growth(level) - 1)
         return Outlook(level, planned, level * growth, margin, models)
-
-
-class LevelErrors:
-    """How much more came within the horizon than the level had said, in parts of the mean of an hour; of four hours."""
-
-    def __init__(self, pools: int) -> None:
-        self._columns = np.arange(pools)
-        self._came = np.zeros((_SAMPLES, pools))
-        self._levels = np.zeros((_SAMPLES, pools))
-        self._bases = np.zeros((_SAMPLES, pools))
-        self._errors = np.full((_SAMPLES, pools), np.nan)
-        self._count = 0
-        self._before: Array = np.full(pools, np.inf)
-        self._base: Array = np.zeros(pools)
-        self._error: Array = np.zeros(pools)
-        #: What to add to the level, at least 0.
-        self.margin: Array = np.zeros(pools)
-
-    def add(self, came: Array, level: Array, horizon: NDArray[np.int_], quantile: Array) -> None:
-        """Note one sample; `horizon` in samples."""
-        row, horizon = self._count % _SAMPLES, np.clip(horizon, 1, _SAMPLES - 1)
-        arrived = (came - self._came[row - 1]) / SAMPLE_S if self._count else level
-        # The plain mean until an hour has passed.
-        self._base = self._base + max(SAMPLE_S / _BASE_S, 1 / (self._count + 1)) * (arrived - self._base)
-        self._came[row], self._levels[row], self._bases[row] = came, level, self._base
-        before = (self._count - horizon) % _SAMPLES
-        then, base = self._levels[before, self._columns], self._bases[before, self._columns]
-        rate = (came - self._came[before, self._columns]) / (horizon * SAMPLE_S)
-        is_known = (self._count >= horizon) & (then > _LEAST)
-        self._before = np.where(is_known, then, np.inf)
-        self._errors[row] = np.where(is_known, (rate - then) / np.maximum(base, _LEAST), np.nan)
-        self._count += 1
-        if self._count % 5 == 0:
-            self._error = quantile_of(self._errors, quantile, unknown=0.0)
-        self.margin = np.maximum(0.0, self._error) * self._base
-
-    def growth(self, level: Array) -> Array:
-        """The level now over that of one horizon ago, at least 1 and at most `_MOST_GROWTH`."""
-        return np.clip(level / self._before, 1.0, _MOST_GROWTH)
-
-
-def quantile_of(samples: Array, quantile: Array, *, unknown: float) -> Array:
-    """Each column's own quantile, past NaN; `unknown` where there are too few samples."""
-    known = np.count_nonzero(~np.isnan(samples), axis=0)
-    ordered = np.sort(samples, axis=0)
-    place = np.clip(np.ceil(quantile * known).astype(int) - 1, 0, len(samples) - 1)
-    found = ordered[place, np.arange(samples.shape[1])]
-    return np.where(known >= _LEAST_SAMPLES, found, unknown)
 
 
 class Contest:
@@ -207,7 +155,7 @@ class Contest:
             ratio = self._rates / np.maximum(said, _LEAST)
             self._margins[place] = quantile_of(ratio, quantile, unknown=1.0)
             over = self._rates - said * self._margins[place]
-            losses.append(_mean_loss(np.maximum(quantile * over, (quantile - 1) * over)))
+            losses.append(pinball_loss(over, quantile, least=_BINS_A_DAY))
         loss = np.array(losses)
         best = np.argmin(loss, axis=0)
         wins = loss[best, np.arange(len(best))] <= (1 - _MUST_WIN) * loss[0]
@@ -218,17 +166,10 @@ class Contest:
         for place, model in enumerate(self._models):
             self._peaks[place] = np.max([model.ahead(step) for step in range(1, self._reach + 1)], axis=0)
 
-    def planned(self, plain: Array, level: Array, left_s: float) -> tuple[Array, tuple[str, ...]]:  # noqa: ARG002
-        """The winner's forecast where the level is not the winner; never below the level itself."""
+    def planned(self, plain: Array, level: Array, names: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
+        """The winner's forecast where the level is not the winner, never below the level itself; else `plain`."""
         columns = np.arange(len(plain))
         peak = self._peaks[self._winner, columns] * self._margins[self._winner, columns]
         planned = np.where(self._winner > 0, np.maximum(peak, level), plain)
-        return planned, tuple(self._models[place].name for place in self._winner)
-
-
-def _mean_loss(losses: Array) -> Array:
-    """The mean of each column; infinite where a model has not spoken for a whole day."""
-    known = ~np.isnan(losses)
-    count = known.sum(axis=0)
-    total = np.where(known, losses, 0.0).sum(axis=0)
-    return np.where(count >= _BINS_A_DAY, total / np.maximum(count, 1), np.inf)
+        heard = zip(self._winner, names, strict=True)
+        return planned, tuple(self._models[place].name if place else name for place, name in heard)

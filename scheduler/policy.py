@@ -127,7 +127,7 @@ def _describe(demand: Demand, kind: WorkerClass) -> str:
 
 def _expect(demand: Demand, planned: float, forecast: str) -> tuple[str, ...]:
     """What is planned with, if it is not what arrives now."""
-    if planned < 0.005 or planned <= 1.01 * demand.arriving:
+    if planned < 0.005 or abs(planned - demand.arriving) <= 0.01 * demand.arriving:
         return ()
     return (f"{planned:.2f} s are planned for each second until another worker is ready (forecast: {forecast})",)
 

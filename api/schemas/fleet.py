@@ -78,7 +78,7 @@ class ClassScalingRecord(Shape):
     oldest_age_s: float = Field(description="Since the oldest of those that wait was accepted.")
     arriving: float = Field(description="Work that arrives each second.")
     planned: float = Field(description="What is planned to arrive each second until another worker is ready.")
-    forecast: str = Field(description="By which forecast: level, trend, seasonal or holt-winters.")
+    forecast: str = Field(description="By which forecast: level, hour, trend, seasonal or holt-winters.")
     rule: str = Field(description="Which rule decided (setting `scaling_rule`).")
     cold_start_s: float = Field(description="From the start of a process until it can run a model.")
     start_s: dict[str, float] = Field(description="Its stages: `process`, `child`, `model`; empty if none was seen.")

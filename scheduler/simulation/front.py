@@ -28,7 +28,10 @@ class Range(NamedTuple):
 
 OURS = Range("headrace", HeadraceRule, (RHO,), 900.0)
 #: Ours when it may be set: the planned share of a worker's time.
-_SHARES = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 2.0)
+_SHARES = (
+    *(0.25, 0.3, 0.35, 0.375, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9),
+    *(0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.5, 2.0),
+)
 _WINDOWS_S = (0.0, 300.0, 600.0, 900.0)
 BASELINE_RANGES = (
     Range("keda", KedaRule, (1, 2, 5, 10, 20, 40, 60, 120), 300.0),

@@ -1,5 +1,7 @@
 """What is expected to arrive: the level with the margin of its own errors, and other models only where they win."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -16,14 +18,33 @@ def told(model: ForecastModel, rates: Array) -> ForecastModel:
     return model
 
 
-def watched(rates: Array, *, cold_start_s: float = 300.0, quantile: float = 0.9, step_s: float = 60.0) -> Outlook:
-    """After a course of rates, one for each step; the level follows at once."""
+def watched(
+    rates: Array,
+    *,
+    cold_start_s: float = 300.0,
+    quantile: float = 0.9,
+    step_s: float = 60.0,
+    pause_s: float = 0.0,
+) -> Outlook:
+    """After a course of rates, one for each step, with a pause before the last twenty; the level follows at once."""
     forecaster = Forecaster(pools=1)
     for place, rate in enumerate(rates):
-        now = np.array([rate])
-        horizon_s = np.array([cold_start_s + 30.0])
-        outlook = forecaster.update(now, now, horizon_s, np.array([quantile]), place * step_s)
+        now_s = place * step_s + (pause_s if place >= len(rates) - 20 else 0.0)
+        arriving, horizon_s = np.array([rate]), np.array([cold_start_s + 30.0])
+        outlook = forecaster.update(arriving, arriving, horizon_s, np.array([quantile]), now_s)
     return outlook
+
+
+def drifting(steps: int, *, seed: int = 1) -> Array:
+    """What is high now will be high for an hour or so."""
+    draw = np.random.default_rng(seed)
+    off = 0.0
+    return np.array([2.0 + (off := 0.98 * off + draw.normal(0.0, 0.1)) for _ in range(steps)]).clip(0.2)
+
+
+def bursting(steps: int, *, seed: int = 1) -> Array:
+    """Mostly little, now and then ten times as much for a minute."""
+    return np.where(np.random.default_rng(seed).random(steps) < 0.2, 10.0, 1.0)
 
 
 # --- models ------------------------------------------------------------------------------------------------
@@ -79,35 +100,41 @@ def test_what_is_steady_needs_no_margin() -> None:
 
 
 def test_the_margin_is_what_came_beyond_what_was_expected_in_nine_cases_of_ten() -> None:
-    draw = np.random.default_rng(1)
-    rates = draw.uniform(1.0, 3.0, 2_000)
+    rates = drifting(2_000)
 
     margin = watched(rates, cold_start_s=30.0, quantile=0.9).margin[0]
 
     # A horizon of one sample: what came is the next rate, less this one.
     errors = np.sort(rates[-240:] - rates[-241:-1])
-    assert margin == pytest.approx(errors[int(0.9 * len(errors))], rel=0.1)
+    assert margin == pytest.approx(errors[int(0.9 * len(errors))], rel=0.2)
 
 
 def test_the_plan_is_the_level_and_its_margin() -> None:
-    outlook = watched(np.random.default_rng(2).uniform(1.0, 3.0, 500))
+    outlook = watched(drifting(500))
 
     assert outlook.planned == pytest.approx(outlook.level + outlook.margin)
     assert outlook.models == ("level",)
 
 
 def test_a_level_that_is_high_by_chance_gets_no_more_margin_than_one_that_is_low() -> None:
-    rates = np.random.default_rng(2).uniform(1.0, 3.0, 500)
+    rates = drifting(500)
 
-    low, high = (watched(np.append(rates, last)) for last in (1.0, 3.0))
+    low, high = (watched(np.append(rates, last)) for last in (1.5, 2.5))
 
     assert high.margin == pytest.approx(low.margin, rel=0.1)
 
 
-def test_nothing_is_planned_for_what_has_stopped() -> None:
-    rates = np.random.default_rng(2).uniform(1.0, 3.0, 500)
+def test_a_pause_in_which_nobody_looked_is_taken_for_no_burst() -> None:
+    rates = drifting(500)
 
-    assert watched(np.append(rates, 0.0)).planned == pytest.approx([0.0])
+    with_pause, without = (watched(rates, pause_s=pause_s) for pause_s in (7_200.0, 0.0))
+
+    assert with_pause.margin == pytest.approx(without.margin, rel=0.2)
+
+
+@pytest.mark.parametrize("course", [drifting, bursting])
+def test_nothing_is_planned_for_what_has_stopped(course: Callable[[int], Array]) -> None:
+    assert watched(np.append(course(500), 0.0)).planned == pytest.approx([0.0])
 
 
 def test_the_longer_a_start_takes_the_surer_the_forecast_must_be() -> None:
@@ -128,6 +155,51 @@ def test_growth_counts_for_nothing_where_a_start_is_quick() -> None:
     grown = watched(np.concatenate((np.full(60, 2.0), np.full(3, 4.0))), quantile=0.5)
 
     assert grown.growing == pytest.approx(grown.level)
+
+
+# --- the level or the mean of an hour ----------------------------------------------------------------------
+
+
+def test_where_bursts_come_and_go_the_mean_of_an_hour_is_expected_whatever_arrives_now() -> None:
+    rates = bursting(500)
+
+    low, high = (watched(np.append(rates, last)) for last in (2.0, 10.0))
+
+    assert low.models == high.models == ("hour",)
+    assert high.planned[0] - high.margin[0] == pytest.approx(rates[-60:].mean(), rel=0.25)
+    # Of the last rate it holds a sixtieth.
+    assert high.planned == pytest.approx(low.planned, rel=0.1)
+
+
+def test_the_margin_of_the_mean_of_an_hour_is_that_of_its_own_errors() -> None:
+    rates = np.append(bursting(2_000), 10.0)
+
+    margin = watched(rates, cold_start_s=30.0, quantile=0.9).margin[0]
+
+    assert margin == pytest.approx(10.0 - rates[-240:].mean(), rel=0.2)
+
+
+def test_where_the_level_only_trembles_it_is_kept_though_the_mean_of_an_hour_errs_less() -> None:
+    rates = np.random.default_rng(2).normal(4.0, 0.2, 500)
+
+    errors = [np.abs(rates[-240:] - said).mean() for said in (rates[-241:-1], rates.mean())]
+
+    assert errors[1] < 0.8 * errors[0]
+    assert watched(rates).models == ("level",)
+
+
+def test_when_bursts_are_over_the_level_is_heard_again() -> None:
+    during, after = bursting(500), drifting(240)
+
+    assert watched(during).models == ("hour",)
+    assert watched(np.concatenate((during, after))).models == ("level",)
+
+
+def test_no_more_than_three_times_what_arrives_is_planned_for_whatever_came_within_the_hour() -> None:
+    lull = watched(np.concatenate((bursting(500), np.full(3, 0.1))))
+
+    assert lull.models == ("hour",)
+    assert lull.planned == pytest.approx([0.3])
 
 
 # --- which model ------------------------------------------------------------------------------------------

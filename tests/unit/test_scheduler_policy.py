@@ -1,6 +1,7 @@
 """How many workers there should be: pure decisions, and what they do to simple loads over time."""
 
 import itertools
+import random
 from collections.abc import Callable
 
 import pytest
@@ -103,6 +104,20 @@ def test_the_reasons_tell_what_was_seen() -> None:
     decision = decide(GPU, load(), queue(500))
 
     assert decision.reasons[0].startswith("500 jobs of standard are 50.0 s of work")
+
+
+def test_the_reasons_tell_of_a_forecast_that_expects_less_than_what_arrives() -> None:
+    policy = idle_policy({"gpu": GPU})
+    draw = random.Random(1)
+    rates = [draw.lognormvariate(2.5, 1.2) for _ in range(200)] + [100.0]
+
+    for minute, rate in enumerate(rates):
+        seen = QueueLoad(REF, Tier.STANDARD, 0, 0, arrivals=rate, arrived=rate)
+        observed = Observation((seen,), {"gpu": load(3)})
+        decision = policy.decide(observed, 60.0 * minute).classes["gpu"]
+
+    assert decision.planned < decision.demand.arriving
+    assert decision.reasons[1].endswith("for each second until another worker is ready (forecast: hour)")
 
 
 def test_a_queue_that_no_class_serves_asks_for_nobody() -> None:
