@@ -7,9 +7,10 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.desk import JobDesk, Seen
+from api.desk import JobDesk
 from api.resubmission import send_again
 from api.services import Services
+from api.tenant_jobs import Seen
 from headrace.errors import JobExpired, NotADeadLetter
 from headrace.jobs import Cause, Job, JobStatus
 from headrace.reading import WHOLE
@@ -71,7 +72,7 @@ class DeadLetters:
                 break
             before_us = letters[-1].ended_us
         shown, is_last = found[: wanted.limit], len(found) <= wanted.limit
-        seen = await asyncio.gather(*(self._desk.describe(job) for job, _ in shown))
+        seen = await asyncio.gather(*(self._desk.jobs.describe(job) for job, _ in shown))
         return Page(list(seen), None if is_last else shown[-1][1])
 
     async def _read(self, letters: Sequence[DeadLetter]) -> list[tuple[Job, int]]:
@@ -124,7 +125,7 @@ class DeadLetters:
         return redriven
 
     async def _find(self, job_id: str) -> Seen:
-        seen = await self._desk.see(job_id)
+        seen = await self._desk.jobs.see(job_id)
         if seen.job.status is not JobStatus.FAILED:
             raise NotADeadLetter(f"job {job_id} is {seen.job.status}; only a failed job can be sent again")
         return seen

@@ -1,31 +1,28 @@
-"""The desk where jobs are handed in, looked at, waited for and called off."""
+"""The desk where jobs are handed in, changed and called off; `tenant_jobs` shows how they are."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from fastapi import Request
 
 from api.callers import caller_of
-from api.estimates import Waiting, estimate_document, unattainable
+from api.estimates import estimate_document, unattainable
 from api.gathering import Gathering
-from api.records import accepted_job, job_document
+from api.records import accepted_job
 from api.services import Services
+from api.tenant_jobs import Found, Seen, TenantJobs
 from headrace.bounds import Bounds
 from headrace.endpoints import ENDS, Event, letters_of
-from headrace.errors import FieldError, HeadraceError, JobExpired, JobNotFound, JobNotWaiting
+from headrace.errors import FieldError, JobNotWaiting
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
-from headrace.model_moves import ModelMove, read_moves
 from headrace.reading import invalid_fields
 from headrace.redis_op import RedisOp
 from headrace.replies import read_raw_bytes
-from headrace.server_clock import ServerClock, ask_time
+from headrace.server_clock import ServerClock
 from headrace.store_submissions import SubmitOutcome, Submitted
-from headrace.store_views import Browsed, PastAttempt
 from headrace.submission import (
     Changes,
     SubmitBody,
@@ -44,47 +41,6 @@ from headrace.webhooks import Delivery, delivery_id_of
 _AS_IT_COMES = {"admission": "queue"}
 
 _FOUND_BY = {SubmitOutcome.REPLAYED: "Idempotency-Replayed", SubmitOutcome.DUPLICATE: "Deduplicated"}
-
-
-class Seen(NamedTuple):
-    """A job as it was found."""
-
-    job: Job
-    #: Set if it is queued.
-    waiting: Waiting | None = None
-    #: The result, if it was asked for, or the error document of a job that failed.
-    output: bytes | None = None
-    #: How far its webhook is, if it has one.
-    delivery: Delivery | None = None
-    #: What led to it, if it was there before: `Idempotency-Replayed` or `Deduplicated`.
-    found_by: str = ""
-    #: What its submitter noted beside it, JSON.
-    metadata: bytes | None = None
-    #: How long after its pass began a job whose cancellation was asked for has ended at the latest.
-    bound_ms: int = 0
-
-    @property
-    def is_open(self) -> bool:
-        """True while it can still change."""
-        return not self.job.status.is_terminal
-
-    def document(self) -> dict[str, Any]:
-        """As callers see it."""
-        return job_document(
-            self.job,
-            waiting=self.waiting,
-            output=self.output,
-            delivery=self.delivery,
-            metadata=self.metadata,
-            bound_ms=self.bound_ms,
-        )
-
-
-class _Found(NamedTuple):
-    """What Redis has of a job: no record, or a record and, if it was read too, its output."""
-
-    job: Job | None
-    output: bytes | None = None
 
 
 class JobDesk:
@@ -106,8 +62,8 @@ class JobDesk:
         self._gathering = Gathering(self.enqueue_many)
         self._clock = clock
         self._egress = services.settings.webhook_egress
-        # The longest pass; or its worker is lost, which is noticed when the lease has run out.
-        self._bound_ms = round(1000 * services.settings.forward_limit_s) + services.settings.lease_ms
+        #: The tenant's, to look at them.
+        self.jobs = TenantJobs(services, tenant=tenant, clock=clock)
 
     async def submit(
         self, raw: bytes, *, chosen_id: str = "", idempotency_key: str = "", traceparent: str = "", wait_s: float = 0
@@ -125,10 +81,10 @@ class JobDesk:
         await self.admit(job)
         submitted, found = await self._hand_in(job, wait_s)
         if found:
-            return await self._described(job.id, found)
+            return await self.jobs.described(job.id, found)
         if submitted.outcome is not SubmitOutcome.ACCEPTED:
             stored_id = submitted.member.partition("/")[2]
-            seen = await self.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
+            seen = await self.jobs.see(stored_id, wait_s=wait_s, with_result=wait_s > 0)
             return seen._replace(found_by=_FOUND_BY[submitted.outcome])
         accepted = accepted_job(job, now_ms=submitted.now_ms)
         delivery = Delivery(id=delivery_id_of(job.member), url=job.webhook_url) if job.webhook_url else None
@@ -142,7 +98,7 @@ class JobDesk:
         Raises:
             HeadraceError: saying what is wrong with it.
         """
-        services, now_ms = self._services, await self.now_ms()
+        services, now_ms = self._services, await self.jobs.now_ms()
         job_id = chosen_id or await services.seal.new_id(self.tenant)
         version = await services.catalog.version_for(body.model, job_id)
         version.check(body.input)
@@ -179,7 +135,7 @@ class JobDesk:
         Raises:
             WaitTooLong, DeadlineUnattainable: saying for how long.
         """
-        refusal = await self._services.intake.refusal_of(job, now_ms=await self.now_ms())
+        refusal = await self._services.intake.refusal_of(job, now_ms=await self.jobs.now_ms())
         if refusal is not None and not await self._is_known(job):
             raise refusal
 
@@ -237,23 +193,16 @@ class JobDesk:
         arrival_ms = max(self._clock.now_ms(), job.not_before_ms)
         return score_of(job.tier, arrival_ms=arrival_ms, deadline_ms=job.deadline_ms)
 
-    async def now_ms(self) -> int:
-        """Unix milliseconds by Redis's clock, which all times of jobs are from."""
-        # Times that are given as spans count from now, and this machine's clock may be set to anything.
-        if not self._clock.is_known:
-            self._clock.learn(await self._run(ask_time()))
-        return self._clock.now_ms()
-
-    async def _hand_in(self, job: NewJob, wait_s: float) -> tuple[Submitted, _Found | None]:
+    async def _hand_in(self, job: NewJob, wait_s: float) -> tuple[Submitted, Found | None]:
         """Store a job; with `wait_s`, one that is new is waited for and answered too."""
         if not wait_s:
             return await self.enqueue(job), None
         # Watched from before it is stored, its end cannot be missed, and nobody need ask whether it has come already.
-        with self._watching(job.member) as signal:
+        with self.jobs.watching(job.member) as signal:
             submitted = await self.enqueue(job)
             if submitted.outcome is not SubmitOutcome.ACCEPTED:
                 return submitted, None
-            return submitted, await self._ended(job.member, signal, wait_s, with_result=True)
+            return submitted, await self.jobs.ended(job.member, signal, wait_s, with_result=True)
 
     async def enqueue(self, job: NewJob) -> Submitted:
         """Store a job; returns when it is as safe as the durability that is set demands.
@@ -295,80 +244,6 @@ class JobDesk:
         """
         await self._services.barrier.reached()
 
-    async def see(self, job_id: str, *, wait_s: float = 0, with_result: bool = False) -> Seen:
-        """Look at a job, after its end or `wait_s`, whichever comes first.
-
-        Raises:
-            JobNotFound, JobExpired: if there is no record.
-            TooManyOpenWaits: if it would have to wait beside as many others as may.
-        """
-        member = f"{self.tenant}/{job_id}"
-        if not wait_s:
-            return await self._described(job_id, await self._read(member, with_result=with_result))
-        # Watch first, then read, then sleep until woken: an end between the two cannot be missed.
-        with self._watching(member) as signal:
-            found = await self._read(member, with_result=with_result)
-            if found.job is not None and not found.job.status.is_terminal:
-                found = await self._ended(member, signal, wait_s, with_result=with_result)
-        return await self._described(job_id, found)
-
-    @contextmanager
-    def _watching(self, member: str) -> Iterator[asyncio.Event]:
-        """One of the waits that the tenant may have open."""
-        with self._services.openings.waiting(self.tenant), self._services.waiters.watching(member) as signal:
-            yield signal
-
-    async def _described(self, job_id: str, found: _Found) -> Seen:
-        if found.job is None:
-            raise await self.missing(job_id)
-        return await self.describe(found.job, output=found.output)
-
-    async def describe(self, job: Job, *, output: bytes | None = None, notes: bytes | None = None) -> Seen:
-        """Add to a record, and its output and metadata if those were read too, what else there is to say of it."""
-        delivery, metadata = await self._delivery(job), notes
-        if job.has_metadata and notes is None:
-            metadata = await self._run(self._store.metadata(job.member))
-        if job.status is JobStatus.QUEUED:
-            now_ms, waiting = await self.now_ms(), await self._prospects.of(job)
-            return Seen(job, waiting._replace(now_ms=now_ms), delivery=delivery, metadata=metadata)
-        if job.status is JobStatus.FAILED and output is None:
-            output = await self._run(self._store.output(job.member))
-        return Seen(job, output=output, delivery=delivery, metadata=metadata, bound_ms=self._bound_ms)
-
-    async def _delivery(self, job: Job) -> Delivery | None:
-        if not job.has_webhook:
-            return None
-        found = await self._run(self._services.deliveries.read([delivery_id_of(job.member, job.next_seq)]))
-        return found[0] if found else None
-
-    async def _read(self, member: str, *, with_result: bool) -> _Found:
-        if not with_result:
-            return _Found(await self._run(self._store.read(member)))
-        return _Found(*await self._services.mux.run_both(self._store.read(member), self._store.output(member)))
-
-    async def _ended(self, member: str, signal: asyncio.Event, wait_s: float, *, with_result: bool) -> _Found:
-        """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping."""
-        waiters, is_over = self._services.waiters, False
-
-        def ring() -> None:
-            nonlocal is_over
-            is_over = True
-            signal.set()
-
-        # Half of what `asyncio.timeout` costs. It may ring a moment before the clock says so: only the ring counts.
-        alarm = asyncio.get_running_loop().call_later(wait_s, ring)
-        try:
-            while True:
-                if not waiters.is_closed:
-                    await signal.wait()
-                    signal.clear()
-                is_last = waiters.is_closed or is_over
-                found = await self._read(member, with_result=with_result)
-                if is_last or found.job is None or found.job.status.is_terminal:
-                    return found
-        finally:
-            alarm.cancel()
-
     async def cancel(self, job_id: str) -> Seen:
         """Call a job off; one that has ended stays as it is.
 
@@ -377,7 +252,7 @@ class JobDesk:
         """
         ttl_s = self.settings.result_ttl_s
         await self._run(self._store.cancel(f"{self.tenant}/{job_id}", result_ttl_s=ttl_s))
-        return await self.see(job_id)
+        return await self.jobs.see(job_id)
 
     async def amend(self, job_id: str, changes: Changes) -> Seen:
         """Change what a job that waits was submitted with.
@@ -387,7 +262,7 @@ class JobDesk:
             JobNotWaiting: if a worker has it, or it has ended.
             QueueFull: if no more may wait in the tier that it was to go to, or it would wait too long there.
         """
-        change = changes.amendment(await self.now_ms())
+        change = changes.amendment(await self.jobs.now_ms())
         job = await self._run(self._store.read(f"{self.tenant}/{job_id}"))
         if job is not None and change.tier not in (None, job.tier):
             await self._admit_to(change.tier, job)
@@ -395,10 +270,10 @@ class JobDesk:
         amended = await self._run(self._store.amend(job, change, cap=self.settings.queue_cap)) if job else None
         failpoint("api.amended")
         if job is None or amended is None:
-            raise await self.missing(job_id)
+            raise await self.jobs.missing(job_id)
         match amended.outcome:
             case "amended":
-                return await self.see(job_id)
+                return await self.jobs.see(job_id)
             case "changed":  # by somebody else, between these two
                 return await self.amend(job_id, changes)
             case "full":
@@ -417,36 +292,8 @@ class JobDesk:
         outcome = await self._run(self._store.erase(f"{self.tenant}/{job_id}", result_ttl_s=self.settings.result_ttl_s))
         failpoint("api.erased")
         if outcome is None:
-            raise await self.missing(job_id)
-        return None if outcome == "erased" else await self.see(job_id)
-
-    async def past(self, job: Job) -> list[PastAttempt]:
-        """Its attempts that came to no result."""
-        return await self._run(self._store.past(job.member))
-
-    async def moves(self, job: Job) -> list[ModelMove]:
-        """What was loaded and unloaded for it while it waited."""
-        first_ms, last_ms = job.ready_ms or job.created_ms, job.started_ms or job.ended_ms
-        is_over = last_ms is not None and (job.claimed_ms is None or last_ms >= job.claimed_ms)
-        op = read_moves(self._store.keys, str(job.ref), first_ms=first_ms, last_ms=last_ms if is_over else None)
-        return await self._run(op)
-
-    async def browse(self, score: float, after: str, *, limit: int) -> list[Browsed]:
-        """The tenant's jobs that came at `score` or earlier, the newest first; with `after` those after that job."""
-        member = f"{self.tenant}/{after}" if after else ""
-        return await self._run(self._store.browse(self.tenant, score, member, limit=limit))
-
-    async def describe_all(self, found: Iterable[Browsed]) -> list[Seen]:
-        """What there is to say of jobs that were browsed."""
-        return await asyncio.gather(*(self.describe(row.job, notes=row.metadata) for row in found if row.job))
-
-    async def missing(self, job_id: str) -> HeadraceError:
-        """Why a job has no record."""
-        if await self._services.seal.is_ours(job_id, self.tenant):
-            return JobExpired(f"job {job_id} ended longer ago than it was to be kept, or was deleted")
-        if await self._run(self._store.is_named(f"{self.tenant}/{job_id}")):
-            return JobExpired(f"job {job_id} is no longer kept")
-        return JobNotFound(f"there is no job {job_id[:80]}")
+            raise await self.jobs.missing(job_id)
+        return None if outcome == "erased" else await self.jobs.see(job_id)
 
 
 class JobDesks:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from api.desk import JobDesk, Seen
+from api.tenant_jobs import Seen, TenantJobs
 from headrace.errors import FieldError, InvalidInput
 from headrace.jobs import JobStatus
 from headrace.moments import MomentField
@@ -103,21 +103,21 @@ class Listing:
     """The jobs of one tenant.
 
     Args:
-        desk: of the tenant.
+        jobs: as they are looked at.
     """
 
-    def __init__(self, desk: JobDesk) -> None:
-        self._desk = desk
+    def __init__(self, jobs: TenantJobs) -> None:
+        self._jobs = jobs
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: Cursor | None = None) -> Page:
         """The newest jobs that are meant, after `cursor` if that is given; a page may be short before the end."""
-        now_ms = await self._desk.now_ms()
+        now_ms = await self._jobs.now_ms()
         oldest_ms = wanted.created_after.at(now_ms) if wanted.created_after else 0
         newest_ms = wanted.created_before.at(now_ms) if wanted.created_before else float("inf")
         cursor, is_over, looked_at = cursor or Cursor(newest_ms), False, 0
         found: list[Browsed] = []
         while not is_over and len(found) < limit and looked_at < _MOST_LOOKED_AT:
-            chunk = await self._desk.browse(cursor.score, cursor.job_id, limit=_CHUNK)
+            chunk = await self._jobs.browse(cursor.score, cursor.job_id, limit=_CHUNK)
             looked_at += len(chunk)
             is_over = len(chunk) < _CHUNK
             for row in chunk:
@@ -130,5 +130,5 @@ class Listing:
                     if len(found) == limit:
                         is_over = is_over and row is chunk[-1]
                         break
-        seen = await self._desk.describe_all(found)
+        seen = await self._jobs.describe_all(found)
         return Page(seen, None if is_over else cursor)

@@ -1,7 +1,8 @@
 """Ended jobs sent again: each as a new job, because an end is for good."""
 
-from api.desk import JobDesk, Seen
+from api.desk import JobDesk
 from api.services import Services
+from api.tenant_jobs import Seen
 from headrace.errors import JobExpired, NotRetryable
 from headrace.jobs import Job, JobStatus, NewJob
 from headrace.store_submissions import SubmitOutcome
@@ -19,7 +20,7 @@ async def retry(services: Services, desk: JobDesk, job_id: str, *, is_new: bool)
         NotRetryable: if it has not ended, or has succeeded.
         QueueFull: if no more may wait, or it would wait too long.
     """
-    job = (await desk.see(job_id)).job
+    job = (await desk.jobs.see(job_id)).job
     if job.status not in _RETRYABLE:
         raise NotRetryable(f"job {job_id} is {job.status}; what failed, expired or was canceled can be tried again")
     return await send_again(services, desk, job, key="" if is_new else f"{_KEY}{job_id}")
@@ -54,5 +55,5 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
     )
     await desk.admit(again)
     submitted = await desk.enqueue(again)
-    seen = await desk.see(submitted.member.partition("/")[2])
+    seen = await desk.jobs.see(submitted.member.partition("/")[2])
     return seen._replace(found_by="Idempotency-Replayed" if submitted.outcome is SubmitOutcome.REPLAYED else "")

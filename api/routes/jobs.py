@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.answers import json_answer
 from api.body import read_json_body
 from api.caching import partial, with_tag
-from api.desk import Seen, desk_of
+from api.desk import desk_of
 from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, json_answers
 from api.estimates import retry_after_s
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
@@ -15,6 +15,7 @@ from api.listing import Cursor, JobFilter, Listing, read_metadata
 from api.records import timeline_document
 from api.schemas.jobs import JobList, JobRecord
 from api.schemas.stories import Timeline
+from api.tenant_jobs import Seen
 from headrace.errors import FieldError, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
 from headrace.ids import CHOSEN_PATTERN, check_chosen_id
@@ -101,7 +102,7 @@ async def list_jobs(
     cursor, metadata = query.pop("cursor", ""), read_metadata(query, _FILTERS)
     wanted = read_shape({name: query[name] for name in _FILTERS - {"limit"} if name in query}, JobFilter, "/query")
     wanted = wanted.model_copy(update={"metadata": metadata})
-    listing = Listing(desk_of(request))
+    listing = Listing(desk_of(request).jobs)
     page = await listing.page(wanted, limit=limit, cursor=Cursor.parse(cursor) if cursor else None)
     return json_answer({"jobs": [seen.document() for seen in page.jobs], "next": page.next and str(page.next)})
 
@@ -120,7 +121,7 @@ async def list_jobs(
 async def read(request: Request, job_id: str) -> Response:
     """Show a job; with `Prefer: wait=10` answer when it ends or the time is over, with the result inside."""
     preference = _preference(request)
-    seen = await desk_of(request).see(job_id, wait_s=preference.wait_s, with_result=preference.wait_s > 0)
+    seen = await desk_of(request).jobs.see(job_id, wait_s=preference.wait_s, with_result=preference.wait_s > 0)
     return with_tag(_record(seen, preference, {}, open_status=200), header_fields(request))
 
 
@@ -141,7 +142,7 @@ async def read(request: Request, job_id: str) -> Response:
 async def result(request: Request, job_id: str) -> Response:
     """Give the result as it is, without a record around it; honours `Prefer: wait`."""
     preference = _preference(request)
-    seen = await desk_of(request).see(job_id, wait_s=preference.wait_s, with_result=True)
+    seen = await desk_of(request).jobs.see(job_id, wait_s=preference.wait_s, with_result=True)
     if seen.is_open:
         return _record(seen, preference, {}, open_status=202)
     if seen.job.status is not JobStatus.SUCCEEDED:
@@ -176,8 +177,8 @@ async def cancel(request: Request, job_id: str) -> Response:
 async def timeline(request: Request, job_id: str) -> Response:
     """Show when a job was accepted, ready, claimed, started and ended, and what it took of its worker's time."""
     desk = desk_of(request)
-    job = (await desk.see(job_id)).job
-    return json_answer(timeline_document(job, await desk.past(job), await desk.moves(job)))
+    job = (await desk.jobs.see(job_id)).job
+    return json_answer(timeline_document(job, await desk.jobs.past(job), await desk.jobs.moves(job)))
 
 
 def _preference(request: Request) -> Preference:

@@ -51,7 +51,7 @@ async def usage(
     if whose != caller.tenant and not caller.may(Scope.ADMIN):
         refusal = Forbidden(f"the API key {caller.key_id} sees what {caller.tenant} had; others' takes {Scope.ADMIN}")
         return problem_response(refusal, request, challenge(refusal, Scope.ADMIN))
-    span = Span.of(first, last, today=today(await desk_of(request).now_ms()))
+    span = Span.of(first, last, today=today(await desk_of(request).jobs.now_ms()))
     found = await (reports.of_all(span) if whose == _ALL else reports.of(whose, span))
     documents = [one.document() for one in found]
     accepts_csv = "text/csv" in request.headers.get("accept", "")

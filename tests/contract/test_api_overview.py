@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api.desk import JobDesk
+from api.tenant_jobs import TenantJobs
 from headrace.errors import HeadraceError
 from headrace.keys import Keys
 from headrace.presence import GroupLoad, WorkerPresence, WorkerState
@@ -264,7 +264,7 @@ async def test_a_fault_of_ours_is_told_by_its_id_only(
     async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr(JobDesk, "browse", fail)
+    monkeypatch.setattr(TenantJobs, "browse", fail)
     answer = await api.get("/v1/jobs", headers={"X-Request-Id": "mine-1"})
 
     assert (
