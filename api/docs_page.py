@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Response
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import RedirectResponse
 
 from headrace.errors import NotFound
 
@@ -18,6 +19,12 @@ _TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 )
+
+
+@router.get("/")
+async def front_door() -> Response:
+    """Whoever opens the address that `headrace up` prints sees what there is."""
+    return RedirectResponse("docs")
 
 
 @router.get("/docs")

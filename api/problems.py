@@ -107,7 +107,9 @@ def _allowed_methods(request: Request) -> list[str]:
 def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fields = [
-        FieldError("/" + "/".join(str(part) for part in item["loc"]), item["msg"], item["type"])
+        FieldError(
+            "/" + "/".join(str(part) for part in item["loc"]), item["msg"].removeprefix("Value error, "), item["type"]
+        )
         for item in error.errors()
     ]
     detail = "; ".join(f"{field.pointer}: {field.detail}" for field in fields)

@@ -20,7 +20,7 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 @lru_cache(256)  # most requests go to few paths
 def scope_needed(method: str, path: str) -> Scope | None:
     """The scope that a key must have; None where no key is needed."""
-    if path.startswith(_OPEN):
+    if path == "/" or path.startswith(_OPEN):
         return None
     if path.startswith(_ADMIN):
         return Scope.ADMIN

@@ -84,6 +84,9 @@ class AsyncClient:
             base_url=self.url, headers=headers, limits=LIMITS, transport=transport, trust_env=False
         )
 
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.url!r})"
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -7,7 +7,9 @@ from a checkout only: the services are not part of the package.
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
@@ -18,22 +20,33 @@ from headrace import (
     cli_keys,
     cli_models,
     cli_tenants,
+    cli_timeline,
     cli_usage,
     cli_watch,
     cli_webhooks,
 )
-from headrace.errors import HeadraceError, JobNotSucceeded, RequestError, SettingsError, Unavailable, WaitTimeout
+from headrace.errors import (
+    HeadraceError,
+    JobNotSucceeded,
+    RequestError,
+    SettingsError,
+    Unauthenticated,
+    Unavailable,
+    WaitTimeout,
+)
 
-EXIT_CODES = """\
-Exit codes: 0 done, 1 a job ended without a result, 2 the command or the request is wrong, 3 out of time (jobs go on),
-4 the API cannot be reached or is too busy."""
+#: Each paragraph is one line: whoever prints it breaks it where there is no more room.
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 a job ended without a result, 2 the command or the request is wrong,"
+    " 3 out of time (jobs go on), 4 the API cannot be reached or is too busy."
+)
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help=f"Asynchronous, queue-based inference.\n\n{EXIT_CODES}",
 )
 cli_jobs.add_commands(app)
+cli_timeline.add_commands(app)
 cli_changes.add_commands(app)
 cli_watch.add_commands(app)
 cli_usage.add_commands(app)
@@ -41,6 +54,22 @@ app.add_typer(cli_dead_letters.app, name="dead-letters", rich_help_panel="Jobs")
 app.add_typer(cli_keys.app, name="keys", rich_help_panel="System")
 app.add_typer(cli_tenants.app, name="tenants", rich_help_panel="System")
 app.add_typer(cli_webhooks.app, name="webhooks", rich_help_panel="System")
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"headrace {version('headrace')}")
+        raise typer.Exit
+
+
+@app.callback(help=f"Asynchronous, queue-based inference.\n\n{EXIT_CODES}")
+def headrace(
+    is_wanted: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before the commands."""
+
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
@@ -105,7 +134,8 @@ def main() -> None:
     try:
         app()
     except HeadraceError as error:
-        typer.echo(f"headrace: {error.detail}", err=True)
+        hint = "; set HEADRACE_API_KEY to one (`headrace keys create`)" if isinstance(error, Unauthenticated) else ""
+        typer.echo(f"headrace: {error.detail}{hint}", err=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing may be flushed into the closed pipe at exit.

@@ -9,6 +9,7 @@ import typer
 from headrace.cli_jobs import LOOKING, AsJson, MoreOptions, Url, option, pair, parse, print_json, print_table
 from headrace.client import Client
 from headrace.tiers import Tier
+from headrace.words import time_in_words
 
 JobId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 Deadline = Annotated[
@@ -96,6 +97,9 @@ def _estimate_rows(document: Mapping[str, Any]) -> Iterator[tuple[object, object
     yield "admissible", "yes" if document["admissible"] else "no"
     yield "waits for", document["reason_detail"] or document["reason"]
     yield "position", "-" if place["position"] is None else place["position"]
-    for name in ("start_p50", "start_p90", "finish_p50", "finish_p90"):
-        yield name, "-" if place["eta"] is None else place["eta"][name]
-    yield "seconds", "-" if document["seconds"] is None else document["seconds"]
+    for name, what in (("starts", "start"), ("ends", "finish")):
+        eta = place["eta"]
+        yield name, "-" if eta is None else f"about {eta[f'{what}_p50']}; nine in ten by {eta[f'{what}_p90']}"
+    if document["meets_deadline"] is not None:
+        yield "in time", "yes" if document["meets_deadline"] else "no"
+    yield "work", "-" if document["seconds"] is None else f"{time_in_words(document['seconds'])} of a worker"

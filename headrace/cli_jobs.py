@@ -7,14 +7,15 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from headrace.async_client import AsyncClient
+from headrace.cli_report import Report, id_line, result_line, status_line
 from headrace.client import Client, Job
-from headrace.errors import HeadraceError, InvalidInput
+from headrace.errors import InvalidInput
 from headrace.job_record import JobRecord
 from headrace.jobs import JobStatus
 from headrace.persistence import Patience
@@ -31,13 +32,12 @@ MoreOptions = Annotated[
         "--option", metavar="NAME=VALUE", help="Any other of the API's: run_timeout_s=30; may be given often."
     ),
 ]
-Outcome: TypeAlias = JobRecord | HeadraceError
 
 #: Whoever looks wants to know at once that nobody answers; whoever submits or waits may sit out a restart.
 LOOKING = Patience(give_up_s=2)
 _KEEPING_AT_IT = Patience(give_up_s=10)
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", show_default=False)]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="- reads one a line.", show_default=False)]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -57,7 +57,13 @@ def submit(
     ] = None,
     wait_for: Annotated[bool, typer.Option("--wait", "-w", help="Wait, and print results instead of ids.")] = False,
     tier: Annotated[Tier, typer.Option(help="How urgent it is.")] = Tier.STANDARD,
-    webhook: Annotated[str, typer.Option(metavar="URL", help="Gets a signed POST when a job has ended.")] = "",
+    webhook: Annotated[
+        str,
+        typer.Option(
+            metavar="URL|ENDPOINT",
+            help="Gets a signed POST when a job has ended: a URL, or ep_… of `webhooks register`.",
+        ),
+    ] = "",
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What you call it by; may be given often.")
     ] = None,
@@ -67,21 +73,25 @@ def submit(
     url: Url = "",
 ) -> None:
     """Submit one input, or one a line; print ids, or with --wait results in the same order."""
-    values = list(_values(value, file))
+    named = list(_values(value, file))
+    names, values = [name for name, _ in named], [value for _, value in named]
     pairs = dict(map(pair, metadata or ()))
     options = {"tier": tier, **dict(map(option, more or ()))}
     if len(values) > 1 and not (wait_for or webhook or pairs):
         with Client(url or None, patience=_KEEPING_AT_IT) as client:
             handed = client.submit_many(model, values, **options)
-        _report([one.accepted if isinstance(one, Job) else one for one in handed], _id_line, as_json=as_json)
+        report = Report(id_line, names=names, as_json=as_json)
+        for one in handed:
+            report.add(one.accepted if isinstance(one, Job) else one)
+        report.end()
         return
 
     async def act(client: AsyncClient, value: Any) -> JobRecord:
         job = await client.submit(model, value, webhook=webhook or None, metadata=pairs, **options)
         return await job.wait(timeout_s=timeout_s) if wait_for else job.accepted
 
-    outcomes = asyncio.run(_for_each(values, act, url))
-    _report(outcomes, _result_line if wait_for else _id_line, as_json=as_json)
+    report = Report(result_line if wait_for else id_line, names=names, as_json=as_json)
+    asyncio.run(_for_each(values, act, report, url))
 
 
 def wait(ids: Ids, timeout_s: TimeoutS = None, as_json: AsJson = False, url: Url = "") -> None:
@@ -90,7 +100,9 @@ def wait(ids: Ids, timeout_s: TimeoutS = None, as_json: AsJson = False, url: Url
     async def act(client: AsyncClient, job_id: str) -> JobRecord:
         return await client.wait(job_id, timeout_s=timeout_s)
 
-    _report(asyncio.run(_for_each(ids, act, url)), _result_line, as_json=as_json)
+    named = ids_of(ids)
+    report = Report(result_line, names=[""] * len(named), as_json=as_json)
+    asyncio.run(_for_each(named, act, report, url))
 
 
 def get(job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False, url: Url = "") -> None:
@@ -102,12 +114,9 @@ def get(job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = 
 
 def cancel(ids: Ids, as_json: AsJson = False, url: Url = "") -> None:
     """Cancel jobs; those that have ended stay as they are."""
-    with Client(url or None, patience=LOOKING) as client:
-        records = [client.cancel(job_id) for job_id in ids]
-    if as_json:
-        print_json(record.document for record in records)
-    else:
-        print_table((), [(record.id, record.status) for record in records])
+    named = ids_of(ids)
+    report = Report(status_line, names=[""] * len(named), as_json=as_json)
+    asyncio.run(_for_each(named, lambda client, job_id: client.cancel(job_id), report, url))
 
 
 def jobs(
@@ -185,22 +194,33 @@ def workers(as_json: AsJson = False, url: Url = "") -> None:
 # --- many at once ----------------------------------------------------------------------------------------------------
 
 
-async def _for_each(values: Sequence[Any], act: Callable[..., Any], url: str) -> list[Outcome]:
+async def _for_each(values: Sequence[Any], act: Callable[..., Any], report: Report, url: str) -> None:
     async with AsyncClient(url or None, patience=_KEEPING_AT_IT) as client:
         with bar(len(values)) as progress:
-            return await in_window(lambda value: act(client, value), values, window=DEFAULT_WINDOW, progress=progress)
+            await in_window(
+                lambda value: act(client, value), values, window=DEFAULT_WINDOW, progress=progress, each=report.add
+            )
+    report.end()
 
 
-def _values(text: str, file: Path | None) -> Iterator[Any]:
+def ids_of(arguments: Sequence[str]) -> list[str]:
+    """The ids that were named, or with `-` those that standard input has."""
+    if list(arguments) != ["-"]:
+        return list(arguments)
+    return [line.strip() for line in sys.stdin if line.strip()]
+
+
+def _values(text: str, file: Path | None) -> Iterator[tuple[str, Any]]:
+    """The inputs, each with what an error calls it."""
     if (file is None) == (not text):
         raise InvalidInput('give either INPUT or --from: headrace submit MODEL \'{"text": "hello"}\'')
     if text and text != "-":
-        yield parse(text, "INPUT")
+        yield "", parse(text, "INPUT")
         return
     lines = sys.stdin if file is None or str(file) == "-" else _lines(file)
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield parse(line, f"line {number}")
+            yield f"line {number}", parse(line, f"line {number}")
 
 
 def _lines(file: Path) -> list[str]:
@@ -215,44 +235,11 @@ def parse(text: str, where: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"{where} is not JSON ({error}); text is written as '\"hello\"'") from error
+        hint = "" if text.lstrip()[:1] in ("{", "[", '"') else "; text is written as '\"hello\"'"
+        raise InvalidInput(f"{where} is not JSON: {error.msg} at character {error.colno}{hint}") from error
 
 
 # --- printing --------------------------------------------------------------------------------------------------------
-
-
-def _report(outcomes: Sequence[Outcome], line: Callable[[JobRecord], bytes], *, as_json: bool) -> None:
-    """Print a line for each outcome, then raise what went wrong, so that the exit code tells of it."""
-    errors = []
-    for outcome in outcomes:
-        text, error = _told(outcome, line)
-        if as_json and isinstance(outcome, JobRecord):
-            text = orjson.dumps(outcome.document)
-        if error is not None:
-            errors.append(error)
-        if as_json or error is None or len(outcomes) > 1:
-            typer.echo(text)
-    if len(outcomes) > 1 and errors:
-        raise type(errors[0])(f"{len(errors)} of {len(outcomes)} went wrong; the first: {errors[0].detail}")
-    if errors:
-        raise errors[0]
-
-
-def _told(outcome: Outcome, line: Callable[[JobRecord], bytes]) -> tuple[bytes, HeadraceError | None]:
-    try:
-        if isinstance(outcome, HeadraceError):
-            raise outcome
-        return line(outcome), None
-    except HeadraceError as error:
-        return orjson.dumps({"error": error.detail}), error
-
-
-def _id_line(record: JobRecord) -> bytes:
-    return record.id.encode()
-
-
-def _result_line(record: JobRecord) -> bytes:
-    return orjson.dumps(record.result())
 
 
 def print_json(documents: Iterable[Any]) -> None:

@@ -8,6 +8,7 @@ import typer
 from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.client import Client
 from headrace.usage import as_csv, rows_of
+from headrace.words import size_in_words, time_in_words
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -41,8 +42,13 @@ _HEAD = ("TENANT", "DAY", "MODEL", "TIER", "ACCEPTED", "SUCCEEDED", "FAILED", "C
 
 def _row(one: Mapping[str, Any]) -> Sequence[object]:
     [[tenant, day, model, version, tier, *counts, gpu_ms, got, gave]] = rows_of([one])
-    return tenant, day, f"{model}@{version}", tier, *counts, f"{gpu_ms / 1000:.1f} s", _size(got), _size(gave)
-
-
-def _size(count: int) -> str:
-    return f"{count} B" if count < 10_000 else f"{count / 1000:.0f} kB"
+    return (
+        tenant,
+        day,
+        f"{model}@{version}",
+        tier,
+        *counts,
+        time_in_words(gpu_ms / 1000),
+        size_in_words(got),
+        size_in_words(gave),
+    )

@@ -60,6 +60,8 @@ def replay(
         return
     for event_id in ids:
         typer.echo(event_id)
+    if not ids:
+        typer.echo("nothing fits: `headrace webhooks deliveries` lists what there is", err=True)
 
 
 @app.command()
@@ -140,6 +142,8 @@ def enable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> N
         changed = client.change_webhook(endpoint_id, enabled=True)
     if as_json:
         print_json([changed])
+    else:
+        typer.echo(f"{endpoint_id} is told again, at {changed['url']}", err=True)
 
 
 @app.command()
@@ -149,6 +153,8 @@ def disable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> 
         changed = client.change_webhook(endpoint_id, enabled=False)
     if as_json:
         print_json([changed])
+    else:
+        typer.echo(f"{endpoint_id} is told nothing more; `headrace webhooks enable` changes that", err=True)
 
 
 @app.command()
@@ -158,6 +164,8 @@ def forget(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> N
         client.forget_webhook(endpoint_id)
     if as_json:
         print_json([{"id": endpoint_id}])
+    else:
+        typer.echo(f"{endpoint_id} is forgotten", err=True)
 
 
 def _row(delivery: Mapping[str, Any]) -> tuple[object, ...]:

@@ -88,6 +88,9 @@ class Client:
             base_url=self.url, headers=headers, limits=LIMITS, transport=transport, trust_env=False
         )
 
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
     def __enter__(self) -> Self:
         return self
 
@@ -114,7 +117,8 @@ class Client:
         Args:
             model: name, or name@version.
             value: the input.
-            webhook: URL that gets a signed POST when the job has ended; or `{"url": …, "events": …}`.
+            webhook: URL, or id of a registered receiver (`ep_…`), that gets a signed POST when the job has ended; or
+                `{"url": …, "events": …}`.
             metadata: what you call the job by, to find it again in lists.
             key: makes repeating it later safe too.
             job_id: an id of your own, instead of a key: 26 to 64 letters, digits, - or _.

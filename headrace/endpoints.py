@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from headrace.webhook_url import MAX_URL_LENGTH
 from headrace.webhooks import ROTATION_S
 
+#: Every id of an endpoint begins so, and no URL does.
+ENDPOINT_PREFIX = "ep_"
 #: Stands in place of a URL where a job names an endpoint.
 MARK = "endpoint:"
 #: A receiver that failed for so long, and never answered well in between, is told nothing more.
@@ -149,7 +151,7 @@ class Health(BaseModel):
 
 def new_endpoint_id() -> str:
     """An id that nobody guesses."""
-    return f"ep_{secrets.token_hex(10)}"
+    return f"{ENDPOINT_PREFIX}{secrets.token_hex(10)}"
 
 
 def named_endpoint(url: str) -> str | None:

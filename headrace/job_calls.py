@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from headrace.endpoints import ENDPOINT_PREFIX
 from headrace.errors import JobNotSucceeded, RequestError
 from headrace.http_call import JSON, Answer, HttpCall, at, read_record, to_json, with_query
 from headrace.job_record import JobRecord
@@ -25,7 +26,7 @@ def submit(
     job_id: str | None = None,
     wait_s: float = 0.0,
 ) -> HttpCall[JobRecord]:
-    """Hand in one job; `webhook` is a URL that is told of its end, `metadata` what the caller calls it by.
+    """Hand in one job; `webhook` names who is told of its end (URL or `ep_…`), `metadata` what the caller calls it by.
 
     Its `job_id`, or a `key`, or without either a random one makes repeating safe.
 
@@ -58,10 +59,14 @@ def body_of(
     if options:
         body["options"] = dict(options)
     if webhook:
-        body["webhook"] = {"url": webhook} if isinstance(webhook, str) else dict(webhook)
+        body["webhook"] = _receiver(webhook) if isinstance(webhook, str) else dict(webhook)
     if metadata:
         body["metadata"] = dict(metadata)
     return body
+
+
+def _receiver(named: str) -> dict[str, str]:
+    return {"endpoint" if named.startswith(ENDPOINT_PREFIX) else "url": named}
 
 
 def get(job_id: str, *, wait_s: float = 0.0) -> HttpCall[JobRecord]:

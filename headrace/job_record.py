@@ -58,6 +58,11 @@ class JobRecord:
         said = self.document.get("progress") or {}
         return f"{said['fraction']:.0%} {said['message']}".strip() if said else ""
 
+    def __repr__(self) -> str:
+        model = self.document.get("model") or {}
+        of = f", {model['name']}@{model['version']}" if model else ""
+        return f"JobRecord({self.id!r}, {self.status}{of})"
+
     def _repr_html_(self) -> str:
         """What a notebook shows: a table of what is known, nothing fetched for it."""
         cells = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._rows())

@@ -157,4 +157,7 @@ def _deadline(patience: Patience, timeout_s: float | None) -> float:
 def unreachable(url: str, error: Exception) -> Unavailable:
     """What no answer at all amounts to."""
     why = str(error) or type(error).__name__
-    return Unavailable(f"the API at {url} cannot be reached ({why}); is `headrace up` running?")
+    return Unavailable(
+        f"the API at {url} cannot be reached ({why}); is `headrace up` running on this folder? HEADRACE_URL names an"
+        " API elsewhere"
+    )

@@ -30,6 +30,7 @@ def bar(total: int | None) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = sys.stderr.isatty() and total != 1
-    with Bars(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bars:
+    console, is_shared = Console(stderr=True), sys.stdout.isatty()  # elsewhere results have a way of their own
+    with Bars(*columns, console=console, transient=True, redirect_stdout=is_shared, disable=not shown) as bars:
         task = bars.add_task("jobs", total=total)
         yield lambda ended: bars.update(task, completed=ended)

@@ -160,6 +160,10 @@ class Settings(BaseSettings):
         "", description="base URL of the cloud's metadata service, empty for the usual one; with `file`, its path"
     )
 
+    plain_task_modules: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")], ...] = Field(
+        (), description="modules with plain Celery tasks of yours that workers import, as a JSON list"
+    )
+
     webhook_key: str = Field(
         "",
         repr=False,

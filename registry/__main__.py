@@ -8,6 +8,7 @@ from rich.table import Table
 
 from headrace.errors import ModelNotFound
 from headrace.model_ref import ModelRef
+from headrace.words import count_in_words, size_in_words
 from registry import authoring_commands, release_commands
 from registry.additions import parse_additions
 from registry.command_line import (
@@ -28,9 +29,16 @@ from registry.signing import Signer, make_key
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback()
+_HELP = (
+    "Models: publish versions and see what serves. Exit code 1: it cannot be done, 2: wrong usage.\n\n"
+    "Three more have a --help of their own: `check DIR` tries whether a model batches correctly, `tune NAME|DIR` which"
+    " batch size and wait are best, `warm NAME` has workers load one before its jobs come."
+)
+
+
+@app.callback(help=_HELP)
 def models() -> None:
-    """Models: publish versions and see what serves. Exit code 1: it cannot be done, 2: wrong usage."""
+    """What stands before the commands."""
 
 
 @app.command()
@@ -65,8 +73,9 @@ def push(
     if as_json:
         print_json({**_row(manifest.name, manifest, release), "is_new": pushed.is_new})
         return
+    files = count_in_words(len(manifest.files), "file")
     verb = "published" if pushed.is_new else "unchanged"
-    out.print(f"{verb} [bold]{manifest.ref}[/]: {len(manifest.files)} files, {_megabytes(manifest)}")
+    out.print(f"{verb} [bold]{manifest.ref}[/]: {files}, {size_in_words(manifest.size_bytes)}")
     out.print(f"{describe_release(release)}; digest {manifest.digest[:12]}")
 
 
@@ -104,7 +113,11 @@ def ls(as_json: AsJson = False) -> None:
     table = Table("model", "serves", "max batch", "size", "description", box=None)
     for name, manifest, release in rows:
         table.add_row(
-            name, describe_traffic(release), str(manifest.max_batch), _megabytes(manifest), manifest.description
+            name,
+            describe_traffic(release),
+            str(manifest.max_batch),
+            size_in_words(manifest.size_bytes),
+            manifest.description,
         )
     out.print(table if rows else "no model is released; publish one with: headrace models push DIR")
 
@@ -166,10 +179,6 @@ def _row(name: str, manifest: Manifest, release: Release | None) -> dict[str, ob
 
 def _came_from(manifest: Manifest) -> str:
     return ", ".join(f"{name} {value}" for name, value in manifest.provenance.items()) or "nobody knows from where"
-
-
-def _megabytes(manifest: Manifest) -> str:
-    return f"{manifest.size_bytes / 1e6:.1f} MB"
 
 
 release_commands.install(app)

@@ -1,6 +1,7 @@
 """What the registry's commands share: the registry that settings name, how they print and how they say errors."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -13,7 +14,9 @@ from headrace.settings import get_settings
 from registry.registry import Registry
 from registry.release import Release
 
-out = Console()
+#: What goes into a pipe or a file is never folded or cut.
+_WIDE = 1000
+out = Console(width=None if sys.stdout.isatty() else _WIDE)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 

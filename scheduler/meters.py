@@ -67,7 +67,7 @@ class StartMeter:
             alive[worker.id] = None
             if worker.id not in self._seen:
                 starts = self._starts.setdefault(worker.worker_class, deque(maxlen=_STARTS))
-                starts.append(((worker.ready_ms - worker.started_ms) / 1000, worker.start_s))
+                starts.append((_took_s(worker, worker.ready_ms), worker.start_s))
         self._seen = alive
 
     def cold_start_s(self, worker_class: str) -> float:
@@ -80,6 +80,11 @@ class StartMeter:
 
     def _longest(self, worker_class: str) -> tuple[float, Mapping[str, float]]:
         return max(self._starts.get(worker_class, ((_COLD_START_S, {}),)), key=lambda start: start[0])
+
+
+def _took_s(worker: WorkerPresence, ready_ms: int) -> float:
+    """What a start took: its stages, which leave out the time in which there was nothing to load."""
+    return sum(worker.start_s.values()) or (ready_ms - worker.started_ms) / 1000
 
 
 def job_s(model: ModelPresence) -> float | None:

@@ -23,6 +23,9 @@ from scheduler.system import System, redis_folder
 
 log = logging.getLogger("headrace.up")
 
+#: What a first look may begin with, wherever we were started.
+_EXAMPLE = os.path.relpath(Path(__file__).parents[1] / "examples" / "numpy_scorer")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the system; answers the exit status."""
@@ -159,14 +162,14 @@ def _banner(settings: Settings, *, with_flower: bool) -> str:
     networks = ", ".join(map(str, settings.webhook_allow_networks))
     allowed = f", and by http to {networks} (webhook_allow_networks)" if networks else ""
     return f"""
-  Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it){flower}
+  Headrace is up at {settings.url}   (data in {settings.data_dir}; Ctrl-C ends it)
+  Its HTTP API, to click through, is at {settings.url}/docs{flower}
   Webhooks may go to public addresses by https{allowed}
 
   Try in another terminal:
-    {at}headrace models push examples/numpy_scorer
-    headrace models ls
-    headrace jobs
-    curl {settings.url}/v1/queues
+    {at}headrace models push {_EXAMPLE}
+    headrace submit numpy_scorer '{{"flow": 1.2, "head": 3, "gate": 0.5}}' --wait
+    headrace top
 """
 
 

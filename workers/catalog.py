@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from headrace.errors import HeadraceError
@@ -50,6 +51,8 @@ class Catalog:
         self._thread = threading.Thread(target=self._run, name="headrace-catalog", daemon=True)
         #: True once it was looked for the first time, with success or without.
         self.has_looked = False
+        #: Since when there has been something to serve, in Unix milliseconds; 0 if there was at the first look.
+        self.found_ms: int | None = None
         #: What to serve, as `name@version`; replaced as a whole, so any thread may read it.
         self.wanted: frozenset[str] = frozenset()
         #: What each of them will probably need, and those whose authors want a process of their own; replaced
@@ -78,6 +81,8 @@ class Catalog:
             try:
                 wanted = frozenset(self._released(registry) | self._waited_for(redis))
                 self._learn(registry, wanted.difference(self.footprints))
+                if wanted and self.found_ms is None:
+                    self.found_ms = time.time_ns() // 1_000_000 if self.has_looked else 0
                 self.wanted = wanted
             except HeadraceError as error:
                 log.warning("cannot see what to serve: %s", error)

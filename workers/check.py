@@ -12,11 +12,12 @@ from typing import Annotated, Any, NamedTuple
 import jsonschema_rs
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from headrace.errors import HeadraceError, InvalidInput, InvalidModel
+from headrace.words import count_in_words
 from registry.additions import parse_additions
+from registry.command_line import out
 from workers.failures import ItemResult
 from workers.runtime import Runtime
 from workers.tryout import from_folder
@@ -123,7 +124,7 @@ def _schema(schema: dict[str, Any], results: Sequence[Any]) -> Finding:
     for i, result in enumerate(results, start=1):
         for error in validator.iter_errors(result):
             return Finding("results fit the output schema", False, f"example {i}: {error.message}")
-    return Finding("results fit the output schema", True, f"{len(results)} examples")
+    return Finding("results fit the output schema", True, count_in_words(len(results), "example"))
 
 
 def _costs(runtime: Runtime, raws: Sequence[bytes]) -> Finding:
@@ -175,16 +176,15 @@ def _print_tables(folder: Path, findings: Sequence[Finding], passes: Mapping[int
     table = Table("", "check", "found", box=None)
     for finding in findings:
         table.add_row("[green]ok[/]" if finding.ok else "[red]NO[/]", finding.check, finding.detail)
-    console = Console()
-    console.print(table)
+    out.print(table)
     timing = Table("batch", "pass ms", "ms an item", "items/s", box=None)
     for size, pass_s in passes.items():
         timing.add_row(str(size), f"{1e3 * pass_s:.3f}", f"{1e3 * pass_s / size:.4f}", f"{size / pass_s:,.0f}")
     if passes:
-        console.print(timing)
+        out.print(timing)
     failed = [finding for finding in findings if not finding.ok]
     if failed:
-        console.print(f"[red]{folder} does not conform:[/] {failed[0].check}: {failed[0].detail}")
+        out.print(f"[red]{folder} does not conform:[/] {failed[0].check}: {failed[0].detail}")
 
 
 if __name__ == "__main__":

@@ -260,7 +260,8 @@ class JobEngine:
 
     def presence(self) -> WorkerPresence:
         """What this worker says of itself."""
-        return self._report.presence(self.offer, is_draining=self._is_draining)
+        found_ms = self._catalog.found_ms or 0
+        return self._report.presence(self.offer, is_draining=self._is_draining, found_ms=found_ms)
 
     def figures(self) -> WorkerFigures:
         """What its metrics are made of; asked from a thread of theirs."""

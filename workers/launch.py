@@ -3,6 +3,7 @@
 import argparse
 import sys
 import warnings
+from importlib import import_module
 
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
@@ -22,6 +23,8 @@ def launch() -> None:
     options = _options()
     settings = _settings_for(options.worker_class)
     logs.configure(settings.log_style, service="worker")
+    if options.worker_class != COURIER_CLASS:
+        _import_tasks(settings)
     # Or Celery would set handlers of its own.
     setup_logging.connect(_leave_logging_alone)
     # Celery warns root against pickle; this worker accepts JSON only, and containers run as whom they like.
@@ -58,6 +61,15 @@ def _settings_for(worker_class: str) -> Settings:
     except SettingsError as error:
         sys.exit(f"error: {error.detail}")
     return settings
+
+
+def _import_tasks(settings: Settings) -> None:
+    """Have the plain tasks of others register themselves."""
+    for name in settings.plain_task_modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            sys.exit(f"error: plain_task_modules: {name} cannot be imported: {error}; put it where Python finds it")
 
 
 def _leave_logging_alone(**_: object) -> None:

@@ -34,8 +34,14 @@ class SelfReport:
         if self._path.models.ready() and self._ready_ms is None:
             self._ready_ms = _now_ms()
 
-    def presence(self, offer: Offer, *, is_draining: bool) -> WorkerPresence:
-        """Who it is, how far it has come and what it does; `offer` is what it claims jobs for."""
+    def presence(self, offer: Offer, *, is_draining: bool, found_ms: int) -> WorkerPresence:
+        """Who it is, how far it has come and what it does.
+
+        Args:
+            offer: what it claims jobs for.
+            is_draining: whether it claims no more.
+            found_ms: since when there has been a model to load, if there was none at first.
+        """
         path, identity, kind = self._path, self._identity, self._identity.worker_class
         return WorkerPresence(
             id=identity.id,
@@ -52,13 +58,17 @@ class SelfReport:
             paused=offer.paused(path.models.ready(), kind.tiers),
             started_ms=identity.started_ms,
             ready_ms=self._ready_ms,
-            start_s=start_stages(identity.started_ms, self._made_ms, path.child_ready_ms, self._ready_ms),
+            start_s=self._start_s(found_ms),
             groups=path.held.loads(),
             jobs_done=path.jobs_done,
             jobs_held=len(path.held),
             batches=path.batches,
             forward_ms=round(path.clock.longest_s * 1000, 3),
         )
+
+    def _start_s(self, found_ms: int) -> dict[str, float]:
+        moments = self._identity.started_ms, self._made_ms, self._path.child_ready_ms, self._ready_ms
+        return start_stages(*moments, found_ms=found_ms)
 
     def _models(self, offer: Offer) -> dict[str, ModelPresence]:
         apart = self._children.separation

@@ -13,11 +13,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from headrace.errors import HeadraceError, InvalidInput, InvalidModel
 from registry.additions import parse_additions
+from registry.command_line import out
 from workers.runtime import Runtime
 from workers.tryout import from_folder, from_registry
 from workers.tuning import Row, batch_sizes, median_pass_s, recommend, rows
@@ -103,11 +103,8 @@ def _show(found: list[Row], best: Row, *, model: str, rate_per_s: float) -> None
             "◀" if row == best else "",
             style="bold" if row == best else None,
         )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"recommended (◀), as keywords of the class: max_batch={best.max_batch}, max_wait_ms={best.wait_ms:g}"
-    )
+    out.print(table)
+    out.print(f"recommended (◀), as keywords of the class: max_batch={best.max_batch}, max_wait_ms={best.wait_ms:g}")
 
 
 def bar(share: float) -> str:

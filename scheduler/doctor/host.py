@@ -5,9 +5,11 @@ import shutil
 import socket
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from headrace.running import RunningSystem, find_running
 from headrace.settings import Settings
 from scheduler.doctor.finding import Finding, fail, ok, warn
 
@@ -37,10 +39,16 @@ def judge_room(folder: Path, free_bytes: int) -> Finding:
 
 def look_at_ports(settings: Settings) -> list[Finding]:
     """Tell whether the API and Flower can listen, or do already."""
+    running = find_running(settings.data_dir)
     return [
-        _port("api port", settings.api_host, settings.api_port, "/livez", "HEADRACE_API_PORT"),
+        _port("api port", settings.api_host, _api_port(settings, running), "/livez", "HEADRACE_API_PORT"),
         _port("flower port", settings.flower_host, settings.flower_port, "/healthcheck", "HEADRACE_FLOWER_PORT"),
     ]
+
+
+def _api_port(settings: Settings, running: RunningSystem | None) -> int:
+    """Where the `headrace up` on the data folder has its API, else where it would."""
+    return (running and urllib.parse.urlsplit(running.url).port) or settings.api_port
 
 
 def _port(check: str, host: str, port: int, path: str, variable: str) -> Finding:

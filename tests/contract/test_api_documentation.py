@@ -125,6 +125,12 @@ def test_operations_have_names_of_their_own_and_a_submission_links_to_what_can_b
     assert set(submit["responses"]["202"]["links"]) <= set(names)
 
 
+async def test_whoever_opens_the_address_alone_is_led_to_the_page(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/")
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+
+
 async def test_the_page_takes_nothing_from_elsewhere(api: httpx2.AsyncClient) -> None:
     page = await api.get("/docs")
     assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)

@@ -195,3 +195,38 @@ def test_any_option_of_the_api_can_be_given(run: Run) -> None:
     refused = run("submit", "greeter", '{"text": "hi"}', "--option", "haste")
 
     assert (record["run_timeout_s"], record["times"]["deadline"] is None, code(refused)) == (30.0, False, 2)
+
+
+@pytest.mark.usefixtures("serving")
+def test_ids_are_read_from_a_pipe(run: Run) -> None:
+    ids = run("submit", "greeter", "-", stdin='{"text":"a"}\n{"text":"b"}\n').stdout
+
+    assert run("wait", "-", stdin=ids).stdout == '"a"\n"b"\n'
+
+
+def test_a_job_that_is_gone_keeps_no_other_from_being_canceled(run: Run) -> None:
+    [first, last] = run("submit", "greeter", "-", stdin='{"text":"a"}\n{"text":"b"}\n').stdout.split()
+
+    result = run("cancel", first, "nobody", last)
+
+    assert code(result) == 2
+    assert [f"{first}  canceled", f"{last}  canceled"] == result.stdout.splitlines()[::2]
+
+
+def test_a_line_that_was_refused_is_named(run: Run) -> None:
+    result = run("submit", "greeter", "-", stdin='{"text":"a"}\n\n{"text":5}\n')
+
+    assert "the first: line 3: /input/text" in str(result.exception)
+
+
+@pytest.mark.usefixtures("serving")
+def test_the_story_of_a_job_is_printed_for_people_and_for_programs(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+    run("wait", job_id)
+
+    lines = run("timeline", job_id).stdout.splitlines()
+
+    assert lines[0].split() == ["AT", "AFTER", "STEP", "DETAIL"]
+    assert ["accepted", "succeeded"] == [lines[1].split()[3], lines[5].split()[3]]
+    assert any(line.startswith("ran ") and "of a batch of 1" in line for line in lines)
+    assert json.loads(run("timeline", job_id, "--json").stdout)["id"] == job_id

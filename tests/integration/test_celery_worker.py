@@ -8,7 +8,7 @@ import pytest
 
 from headrace.jobs import JobStatus
 from tests.integration.engine_rig import wait_until
-from tests.integration.running_worker import RunningWorker, is_answered
+from tests.integration.running_worker import LIMIT_S, RunningWorker, is_answered
 from workers.app import PLAIN_QUEUE
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
-    worker = RunningWorker(tmp_path_factory.mktemp("celery"))
+    worker = RunningWorker(tmp_path_factory.mktemp("celery"), plain_task_modules=["tests.integration.chores"])
     worker.finish(*worker.submit("warm up"))
     yield worker
     worker.close()
@@ -93,6 +93,12 @@ def test_plain_celery_tasks_run_in_the_same_worker(worker: RunningWorker) -> Non
     worker.app.send_task("headrace.job", queue=PLAIN_QUEUE)
 
     wait_until(lambda: worker.ask("stats")["total"].get("headrace.job", 0) == 1)
+
+
+def test_tasks_of_an_operators_own_run_there_too(worker: RunningWorker) -> None:
+    result = worker.app.send_task("chores.double", [21], queue=PLAIN_QUEUE)
+
+    assert result.get(timeout=LIMIT_S) == 42
 
 
 def test_after_all_connections_break_jobs_in_flight_finish_and_the_worker_answers(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,23 @@ def test_outside_a_checkout_services_are_said_to_be_missing(
 
     assert isinstance(result.exception, SettingsError)
     assert "make setup" in result.exception.detail
+
+
+def test_the_version_can_be_asked_for() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+
+    assert (result.exit_code, result.output) == (0, f"headrace {version('headrace')}\n")
+
+
+def test_who_shows_no_key_is_told_where_to_put_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise errors.Unauthenticated("show an API key")
+
+    monkeypatch.setattr(cli, "app", refuse)
+
+    with pytest.raises(SystemExit):
+        cli.main()
+
+    assert "HEADRACE_API_KEY" in capsys.readouterr().err

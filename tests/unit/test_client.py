@@ -319,3 +319,26 @@ def test_a_submission_under_an_id_of_ones_own_needs_no_key() -> None:
     assert [("PUT", "/v1/jobs/mine", False)] * 2 == [
         (request.method, request.url.path, "idempotency-key" in request.headers) for request in api.requests
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [
+        ("https://example.com/done", {"url": "https://example.com/done"}),
+        ("ep_5f0c6a1d2b3c4d5e6f70", {"endpoint": "ep_5f0c6a1d2b3c4d5e6f70"}),
+    ],
+)
+def test_a_webhook_is_named_by_its_url_or_as_a_registered_receiver(named: str, sent: dict[str, str]) -> None:
+    api = Scripted(httpx2.Response(202, json=QUEUED))
+
+    with client_of(api) as client:
+        client.submit("m", 1, webhook=named)
+
+    assert sent == orjson.loads(api.requests[0].content)["webhook"]
+
+
+def test_what_a_prompt_shows_is_one_line() -> None:
+    record = JobRecord.from_document({**ENDED, "model": {"name": "m", "version": 2}})
+
+    assert "JobRecord('c1-a', succeeded, m@2)" == repr(record)
+    assert f"Client('{URL}')" == repr(Client(URL))

@@ -13,6 +13,7 @@ from headrace.keys import Keys
 from headrace.redis_op import script_names
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(DOCS.parent.glob("*.md"))]
 PAGE = (DOCS / "reference.md").read_text()
 
 #: Made of a digest, so its last part cannot be given.
@@ -82,8 +83,25 @@ def test_every_error_stands_in_the_tree_that_its_module_draws() -> None:
     assert {kind.__name__ for kind in tree(HeadraceError) if kind.__module__ == "headrace.errors"} <= set(drawn)
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_links_between_pages_lead_to_a_page_and_to_a_heading_of_it(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text())
 
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [link for link in links if not leads_somewhere(page, *link)] == []
+
+
+def leads_somewhere(page: Path, path: str, heading: str) -> bool:
+    target = page.parent / path if path else page
+    return target.exists() and (not heading or heading in headings(target))
+
+
+def headings(page: Path) -> set[str]:
+    """What links call them: lower case, without punctuation, with dashes for spaces."""
+    texts = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in texts}
+
+
+def test_the_page_that_says_which_page_is_for_what_names_every_page() -> None:
+    named = set(re.findall(r"\]\(([\w-]+\.md)", (DOCS / "README.md").read_text()))
+
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} == named

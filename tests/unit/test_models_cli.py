@@ -36,7 +36,7 @@ def test_push_names_the_model_after_its_folder_and_says_what_serves(folder: Path
     code, output = run("push", folder)
 
     assert code == 0
-    assert "published doubler@1: 1 files" in output
+    assert "published doubler@1: 1 file, " in output
     assert "serving @1 100%" in output
 
 
@@ -253,6 +253,7 @@ def test_the_log_says_what_served_who_said_so_and_why() -> None:
         (entry["why"], entry["routes"]) for entry in entries
     ]
     assert "stable=1" in run("log", "doubler")[1]
+    assert entries[0]["at"] in run("log", "doubler")[1]
 
 
 @pytest.mark.usefixtures("two_versions")

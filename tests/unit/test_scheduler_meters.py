@@ -92,6 +92,15 @@ def test_the_stages_are_those_of_the_start_that_counts() -> None:
     assert slow == meter.stages("gpu")
 
 
+def test_a_worker_that_stood_idle_for_want_of_a_model_does_not_count_as_a_slow_start() -> None:
+    meter = StartMeter()
+
+    idle = worker("a", ready_s=600)
+    meter.note([idle.model_copy(update={"start_s": {"process": 4.0, "child": 0.5, "model": 0.5}})])
+
+    assert meter.cold_start_s("gpu") == 5.0
+
+
 def test_a_class_is_known_by_its_own_workers_then_by_others_then_by_the_averages() -> None:
     times = JobTimes()
     times.note([worker("a", job_s=0.25), worker("b", job_s=0.75), worker("c", worker_class="cpu", job_s=4.0)])
