@@ -14,12 +14,8 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headrace.addresses import PORTS, Egress, Network, port_range
 from headrace.errors import SettingsError
@@ -27,6 +23,7 @@ from headrace.ids import CELL_PATTERN
 from headrace.logs import LogStyle
 from headrace.network import is_loopback
 from headrace.secret_files import SecretFiles, password_of, with_password
+from headrace.settings_file import SettingsFile, place_of
 from headrace.tiers import Tier
 from headrace.webhooks import COURIER_CLASS
 from headrace.worker_class import WorkerClass, default_worker_classes
@@ -259,9 +256,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment, itself or by the files that it names, over the settings file over defaults."""
-        file = Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
-        return init_settings, env_settings, SecretFiles(settings_cls), toml
+        return init_settings, env_settings, SecretFiles(settings_cls), SettingsFile(settings_cls)
 
     @model_validator(mode="before")
     @classmethod
@@ -328,8 +323,9 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"HEADRACE_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise SettingsError(f"settings cannot be used: {problems}") from error
+        raise SettingsError(f"settings cannot be used: {'; '.join(map(_said, error.errors()))}") from error
+
+
+def _said(problem: ErrorDetails) -> str:
+    detail = problem["msg"].removeprefix("Value error, ")
+    return f"{place_of(problem['loc'], os.environ)}: {detail}" if problem["loc"] else detail

@@ -14,6 +14,7 @@ from headrace.errors import HeadraceError, SettingsError
 from headrace.running import RunningSystem
 from headrace.secret_box import make_key_file
 from headrace.settings import Settings, get_settings
+from headrace.settings_file import unknown_variables
 from headrace.worker_class import WorkerClass, default_worker_classes
 from scheduler.console import Console
 from scheduler.data_folder import DataFolder
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, server = _choose(options)
         console = Console(as_json=settings.log_format == "json")
         _log_to(console, settings)
+        for name in unknown_variables(Settings.model_fields, os.environ):
+            log.warning("%s does nothing: it is no setting (`headrace doctor` says more)", name)
         _refuse_taken_port(settings.api_host, settings.api_port, "--port")
         if options.flower:
             settings.check_flower()

@@ -1,5 +1,6 @@
 """The rounds: every check, in the order in which one thing stands on another."""
 
+import os
 from collections.abc import Iterator
 
 import redis
@@ -8,9 +9,10 @@ from headrace.errors import HeadraceError, RedisUnavailable, SettingsError
 from headrace.keys import Keys
 from headrace.running import find_running
 from headrace.settings import Settings
+from headrace.settings_file import not_a_setting, unknown_variables
 from headrace.sync_redis import SyncRedis
 from scheduler.doctor.clock import look_at_clock
-from scheduler.doctor.finding import Finding, Verdict, fail, ok
+from scheduler.doctor.finding import Finding, Verdict, fail, ok, warn
 from scheduler.doctor.fleet import look_at_fleet
 from scheduler.doctor.gpus import look_at_gpus
 from scheduler.doctor.host import look_at_disk, look_at_ports
@@ -47,6 +49,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield fail("settings", error.detail, "set it, or leave Flower out")
     else:
         yield ok("settings", f"cell {settings.cell}, classes {', '.join(settings.worker_classes)}")
+    for name in unknown_variables(Settings.model_fields, os.environ):
+        said = not_a_setting(name.removeprefix("HEADRACE_").lower(), Settings)
+        yield warn("settings", f"{name} does nothing: {said}", "correct it, or unset it")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

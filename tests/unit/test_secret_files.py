@@ -1,5 +1,6 @@
 """Secrets may stand in files, and Redis' password apart from its URL."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from headrace.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def no_settings_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HEADRACE_CONFIG", str(tmp_path / "none.toml"))
+def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_CONFIG", os.devnull)
 
 
 def test_a_value_is_read_from_the_file_that_its_variable_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

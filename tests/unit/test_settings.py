@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from headrace.environments import as_environment, child_environment
 from headrace.errors import SettingsError
 from headrace.settings import Settings, get_settings
+from headrace.settings_file import unknown_variables
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass, default_worker_classes
 
@@ -17,6 +18,7 @@ from headrace.worker_class import WorkerClass, default_worker_classes
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in [f"HEADRACE_{field.upper()}" for field in Settings.model_fields]:
         monkeypatch.delenv(name, raising=False)
+    (tmp_path / "headrace.toml").touch()
     monkeypatch.setenv("HEADRACE_CONFIG", str(tmp_path / "headrace.toml"))
     get_settings.cache_clear()
     yield
@@ -134,3 +136,41 @@ def test_models_stay_in_host_memory_only_beside_a_device_whose_memory_is_limited
 
 def test_a_class_with_a_device_may_have_host_memory_for_its_models() -> None:
     assert 10 == WorkerClass(device="cuda", memory_bytes=10, host_memory_bytes=10).host_memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lease_ms = [", "headrace.toml cannot be read"),
+        ("lease_mss = 5000", "'lease_mss' is no setting; did you mean lease_ms"),
+        ('lease_ms = "long"', "lease_ms in .*headrace.toml: "),
+        ("[worker_classes.spot]\nmax_workers = -1", "worker_classes.spot.max_workers in .*headrace.toml: "),
+        ('preemption_watch = "file"', "cannot be used: preemption_watch=file needs"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_by_its_place(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "headrace.toml").write_text(text)
+
+    with pytest.raises(SettingsError, match=says):
+        get_settings()
+
+
+def test_a_file_that_is_named_and_not_there_is_missed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HEADRACE_CONFIG", str(tmp_path / "nowhere.toml"))
+
+    with pytest.raises(SettingsError, match=r"there is no file '.*nowhere.toml'"):
+        get_settings()
+
+
+def test_variables_that_do_nothing_are_found() -> None:
+    fields = ("lease_ms", "worker_classes", "redis_password")
+    known = (
+        "HEADRACE_LEASE_MS",
+        "HEADRACE_WORKER_CLASSES__SPOT__DEVICE",
+        "HEADRACE_REDIS_PASSWORD_FILE",
+        "HEADRACE_CONFIG",
+    )
+
+    found = unknown_variables(fields, dict.fromkeys((*known, "HEADRACE_LEASE", "PATH"), ""))
+
+    assert ["HEADRACE_LEASE"] == found
