@@ -3,7 +3,7 @@
 from celery import shared_task
 
 
-@shared_task(name="chores.double", ignore_result=False)
+@shared_task(name="chores.double", ignore_result=False)  # type: ignore[untyped-decorator]
 def double(number: int) -> int:
     """What it says."""
     return 2 * number
