@@ -173,5 +173,5 @@ def test_the_client_and_the_command_line_have_it_too(live_url: str, use: Callabl
     assert json.loads(run("--json")) == row
     assert run("--csv", "--to", str(today())).splitlines()[0] == ",".join(COLUMNS)
     assert run().splitlines()[1].split() == [
-        *("default", str(today()), "greeter@1", "standard", "3", "0", "0", "0", "0", "2.5", "s", "12.3", "KB", "0", "B"),
+        *("default", str(today()), "greeter@1", "standard", *"30000", "2.5", "s", "12.3", "KB", "0", "B"),
     ]
