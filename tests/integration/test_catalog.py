@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from headrace.keys import Keys
-from headrace.settings import WorkerClass
 from headrace.store import JobStore
+from headrace.worker_class import WorkerClass
 from registry.registry import Registry
 from tests.integration.engine_rig import wait_until
 from tests.model_folder import write_model
