@@ -20,6 +20,7 @@ from api.rates import Rates
 from api.reception import Bounds, Reception
 from api.routes import (
     bulk,
+    cancel_many,
     dead_letters,
     estimate,
     health,
@@ -45,6 +46,7 @@ _ROUTES = (
     jobs,
     job_changes,
     bulk,
+    cancel_many,
     estimate,
     dead_letters,
     models,

@@ -1,21 +1,22 @@
 """The desk where jobs are handed in, changed and called off; `tenant_jobs` shows how they are."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from fastapi import Request
 
 from api.callers import caller_of
-from api.estimates import estimate_document, unattainable
+from api.estimates import Foreseen, unattainable
 from api.gathering import Gathering
 from api.records import accepted_job
 from api.services import Services
 from api.tenant_jobs import Found, Seen, TenantJobs
 from headrace.bounds import Bounds
 from headrace.endpoints import ENDS, Event, letters_of
-from headrace.errors import FieldError, JobNotWaiting
+from headrace.errors import FieldError, HeadraceError, JobNotWaiting, Unavailable
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.reading import invalid_fields
@@ -135,7 +136,7 @@ class JobDesk:
         Raises:
             WaitTooLong, DeadlineUnattainable: saying for how long.
         """
-        refusal = await self._services.intake.refusal_of(job, now_ms=await self.jobs.now_ms())
+        refusal = await self._services.intake.admit(job, now_ms=await self.jobs.now_ms())
         if refusal is not None and not await self._is_known(job):
             raise refusal
 
@@ -165,11 +166,11 @@ class JobDesk:
         )
 
     async def _require_in_time(self, job: NewJob) -> None:
-        waiting, _ = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
+        waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
         if (refusal := unattainable(job, waiting, now_ms=self._clock.now_ms())) is not None:
             raise refusal
 
-    async def estimate(self, raw: bytes) -> dict[str, Any]:
+    async def estimate(self, raw: bytes) -> Foreseen:
         """What would become of a submission, which is not stored.
 
         Raises:
@@ -177,17 +178,27 @@ class JobDesk:
         """
         body = parse_submission(raw)
         job = await self.make_job(body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)}))
-        waiting, place = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
+        waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
         waiting = waiting._replace(now_ms=self._clock.now_ms())
-        refusal = unattainable(job, waiting, now_ms=waiting.now_ms)
-        return estimate_document(
-            job,
-            waiting,
-            is_admissible=(place is None or place.own < self.settings.queue_cap)
-            and (refusal is None or body.options.admission != "strict"),
-            meets_deadline=None if not job.deadline_ms or not waiting.estimate else refusal is None,
-            job_s=await self._prospects.job_s(job.ref),
-        )
+        late = unattainable(job, waiting, now_ms=waiting.now_ms)
+        is_refused = late is not None and body.options.admission == "strict"
+        refusal, twin_id = (late, "") if is_refused else await self._foresee(job, waiting.now_ms)
+        told = await self._prospects.told_to(job, waiting)
+        meets_deadline = late is None if job.deadline_ms and told.estimate else None
+        return Foreseen(job, told, refusal, twin_id, meets_deadline, await self._prospects.job_s(job.ref))
+
+    async def _foresee(self, job: NewJob, now_ms: int) -> tuple[HeadraceError | None, str]:
+        """What a job would be refused with if it were handed in now, and the id of one that stands for it."""
+        refusal = await self._services.intake.refusal_of(job, now_ms=now_ms)
+        if refusal is not None and not await self._is_known(job):
+            return refusal, ""
+        try:
+            self._services.barrier.require()
+            submitted = await self._run(self._store.foresee(job, cap=self.settings.queue_cap))
+        except Unavailable as error:
+            return error, ""
+        is_twin = submitted.outcome is SubmitOutcome.DUPLICATE
+        return refusal_of(job, submitted), submitted.member.partition("/")[2] if is_twin else ""
 
     def _score_of(self, job: NewJob) -> float:
         arrival_ms = max(self._clock.now_ms(), job.not_before_ms)
@@ -253,6 +264,11 @@ class JobDesk:
         ttl_s = self.settings.result_ttl_s
         await self._run(self._store.cancel(f"{self.tenant}/{job_id}", result_ttl_s=ttl_s))
         return await self.jobs.see(job_id)
+
+    async def cancel_many(self, members: Iterable[str]) -> list[JobStatus | None]:
+        """Call these jobs off; how each is then, None if it is no longer kept."""
+        ttl_s = self.settings.result_ttl_s
+        return await asyncio.gather(*(self._run(self._store.cancel(member, result_ttl_s=ttl_s)) for member in members))
 
     async def amend(self, job_id: str, changes: Changes) -> Seen:
         """Change what a job that waits was submitted with.

@@ -18,7 +18,7 @@ from api.schemas.jobs import JobRecord
 from api.schemas.problems import Problem
 from api.scopes import scope_needed
 from api.tenant_limits import LimitsChange
-from headrace.api_keys import KeyRequest, Scope
+from headrace.api_keys import KeyChange, KeyRequest, Scope
 from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.jobs import JobStatus
 from headrace.submission import Changes, SubmitBody
@@ -27,7 +27,10 @@ from headrace.trace import TRACEPARENT
 from registry.served import ServedModel
 
 #: Shapes that FastAPI does not see.
-_BODIES = (LimitsChange, SubmitBody, Changes, DeadLetterFilter, KeyRequest, EndpointRequest, EndpointChange, Problem)
+_BODIES = (
+    *(SubmitBody, Changes, DeadLetterFilter, LimitsChange, KeyRequest, KeyChange, EndpointRequest, EndpointChange),
+    Problem,
+)
 _REF = "#/components/schemas/{model}"
 
 
@@ -50,7 +53,8 @@ def _header(name: str, description: str, example: str, **schema: str) -> dict[st
 
 PREFER = _header(
     "Prefer",
-    "RFC 7240: `wait=10` answers when the job ends or 10 seconds are over; `respond-async` at once.",
+    "RFC 7240: `wait=10` answers when the job ends or 10 seconds are over; `respond-async` at once. A submission with"
+    " `wait=10, cancel-on-disconnect` is called off if its caller hangs up meanwhile.",
     "wait=10",
 )
 IDEMPOTENCY_KEY = _header(
@@ -97,15 +101,36 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
+_FILTERS = [
+    _query("model", "Only of this model: `name` or `name@3`.", type="string"),
+    _query("tier", "Only of this tier.", type="string", enum=[*Tier]),
+    _query("created_after", "Only those that came later: RFC 3339.", type="string", format="date-time"),
+    _query("created_before", "Only those that came earlier: RFC 3339.", type="string", format="date-time"),
+    _query("cursor", "`next` of the page before.", type="string"),
+]
+#: What marks a route that takes parameters `metadata.name=value`, as many as one likes: OpenAPI has no words for them.
+METADATA_FILTERS = "x-metadata-filters"
+_METADATA = {
+    METADATA_FILTERS: "metadata.name=value: only those that were submitted with it; may be given for many names"
+}
 LISTING: dict[str, Any] = {
+    "parameters": [_query("status", "Only in this state.", type="string", enum=[*JobStatus]), *_FILTERS],
+    **_METADATA,
+}
+CANCELLING: dict[str, Any] = {
+    **_METADATA,
     "parameters": [
-        _query("status", "Only in this state.", type="string", enum=[*JobStatus]),
-        _query("model", "Only of this model: `name` or `name@3`.", type="string"),
-        _query("tier", "Only of this tier.", type="string", enum=[*Tier]),
-        _query("created_after", "Only those that came later: RFC 3339.", type="string", format="date-time"),
-        _query("created_before", "Only those that came earlier: RFC 3339.", type="string", format="date-time"),
-        _query("cursor", "`next` of the page before.", type="string"),
-    ]
+        _query("status", "Only in this state.", type="string", enum=[JobStatus.QUEUED, JobStatus.RUNNING]),
+        *_FILTERS,
+        _query("dry_run", "Only count them.", type="boolean", default=False),
+        _query(
+            "confirm",
+            "So many jobs may be canceled; if more are meant, none is.",
+            type="integer",
+            minimum=0,
+            maximum=10_000,
+        ),
+    ],
 }
 
 
@@ -157,7 +182,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _add_security(operation, scope_needed(method.upper(), path))
-            _refuse(operation, {422: "A parameter is wrong, or given twice"})
+            _refuse(operation, {422: "A parameter is wrong, unknown, or given twice"})
     _link(document["paths"])
     return document
 

@@ -3,7 +3,7 @@
 import random
 from typing import Any, NamedTuple
 
-from headrace.errors import DeadlineUnattainable, FieldError
+from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError
 from headrace.eta import Basis, Estimate
 from headrace.jobs import NewJob
 from headrace.timestamps import rfc3339
@@ -73,17 +73,31 @@ def unattainable(job: NewJob, waiting: Waiting, *, now_ms: int) -> DeadlineUnatt
     )
 
 
-def estimate_document(
-    job: NewJob, waiting: Waiting, *, is_admissible: bool, meets_deadline: bool | None, job_s: float | None
-) -> dict[str, Any]:
+class Foreseen(NamedTuple):
     """What would become of a submission."""
-    return {
-        "admissible": is_admissible,
-        "reason": waiting.reason,
-        "reason_detail": waiting.detail or None,
-        "model": {"name": job.ref.name, "version": job.ref.version},
-        "tier": job.tier,
-        "queue": queue_document(waiting),
-        "meets_deadline": meets_deadline,
-        "seconds": job_s,
-    }
+
+    job: NewJob
+    waiting: Waiting
+    #: Why it would be refused; None if it would be accepted.
+    refusal: HeadraceError | None
+    #: The job that stands for it by its dedupe key; empty if none does.
+    twin_id: str
+    #: None if it has no deadline, or nothing is known.
+    meets_deadline: bool | None
+    #: Seconds of a worker that it takes; None if not known.
+    job_s: float | None
+
+    def document(self, problem: dict[str, Any] | None) -> dict[str, Any]:
+        """As callers see it; `problem` is what a submission would be answered with if it is refused."""
+        return {
+            "admissible": self.refusal is None,
+            "refusal": problem,
+            "duplicate_of": self.twin_id or None,
+            "reason": self.waiting.reason,
+            "reason_detail": self.waiting.detail or None,
+            "model": {"name": self.job.ref.name, "version": self.job.ref.version},
+            "tier": self.job.tier,
+            "queue": queue_document(self.waiting),
+            "meets_deadline": self.meets_deadline,
+            "seconds": self.job_s,
+        }

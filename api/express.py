@@ -8,7 +8,6 @@ OpenAPI document, and for what goes wrong before a handler is reached.
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import cast
-from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -16,8 +15,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import problem_response
-from headrace.errors import FieldError, HeadraceError, InvalidInput
-from headrace.reading import invalid_fields
+from api.queries import Queries
+from headrace.errors import HeadraceError
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -25,7 +24,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Express:
     """ASGI middleware that answers the routes that it can by itself, as FastAPI would; all others go on.
 
-    A parameter that is given twice is refused here, for all routes: FastAPI would take the last one and say nothing.
+    A query that is no good is refused here, for all routes.
 
     Args:
         app: where all others go.
@@ -34,14 +33,16 @@ class Express:
 
     def __init__(self, app: ASGIApp, *, routes: Iterable[BaseRoute]) -> None:
         self._app = app
+        routes = list(routes)
+        self._queries = Queries(routes)
         plain = [route for route in routes if isinstance(route, APIRoute) and is_plain(route)]
         self._routes = {(method, route.path): route for route in plain for method in route.methods or ()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         is_http = scope["type"] == "http"
-        if is_http and scope["query_string"] and (name := repeated_name(scope["query_string"])):
-            await problem_response(_ambiguous(name), Request(scope, receive, send))(scope, receive, send)
+        if is_http and scope["query_string"] and (refusal := self._queries.refusal_of(scope)):
+            await problem_response(refusal, Request(scope, receive, send))(scope, receive, send)
             return
         route = self._routes.get((scope["method"], scope["path"])) if is_http else None
         if route is None:
@@ -62,18 +63,3 @@ def is_plain(route: APIRoute) -> bool:
     takes_request_only = [need.annotation for need in needs] == [Request]
     is_coroutine = inspect.iscoroutinefunction(route.endpoint)
     return is_coroutine and takes_request_only and "{" not in route.path and not route.dependencies
-
-
-def repeated_name(query: bytes) -> str:
-    """The name of a parameter that stands in a query more than once; empty if none does."""
-    seen: set[str] = set()
-    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name in seen:
-            return name
-        seen.add(name)
-    return ""
-
-
-def _ambiguous(name: str) -> InvalidInput:
-    problem = "is given more than once; no parameter takes several values"
-    return invalid_fields([FieldError(f"/query/{name[:80]}", problem, "repeated")])

@@ -24,7 +24,7 @@ class Gate:
     Args:
         app: what lies behind it.
         ring: the keys.
-        rates: how often tenants may ask.
+        rates: how often tenants and keys may ask.
         openings: how much they have open at once.
     """
 
@@ -47,14 +47,14 @@ class Gate:
             await problem_response(error, Request(scope), challenge(error, needed))(scope, receive, send)
             return
         try:
-            await self._serve(caller.tenant, scope, receive, send)
+            await self._serve(caller, scope, receive, send)
         finally:
             self._openings.leave(caller.tenant)
 
-    async def _serve(self, tenant: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         counted = None
         try:
-            counted = await self._rates.count(tenant)
+            counted = await self._rates.count(caller)
             if counted is not None and (refusal := counted.refusal()):
                 raise refusal
         except HeadraceError as error:

@@ -12,6 +12,7 @@ from headrace.errors import FieldError, MalformedRequest
 MAX_IDEMPOTENCY_KEY = 255
 
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,6}(?:\.\d{1,3})?)"?\Z', re.IGNORECASE)
+_ATTENDED = "cancel-on-disconnect"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
 #: What an Idempotency-Key may be: visible, spaces only inside, at least something between its quotes if it has any.
 IDEMPOTENCY_KEY_PATTERN = rf'^([!-~]|[!#-~][!-~]|"[!#-~]|[!-~][ -~]{{1,{MAX_IDEMPOTENCY_KEY - 2}}}[!-~])$'
@@ -37,15 +38,20 @@ class Preference(NamedTuple):
     wait_s: float
     #: What `Preference-Applied` says; empty if nothing was asked for.
     applied: str
+    #: Whether the job is to be called off if the caller hangs up before that.
+    is_attended: bool = False
 
 
-def read_preference(headers: HeaderFields, *, max_wait_s: float) -> Preference:
-    """Read `Prefer: wait=10` or `respond-async`; what is not understood is ignored, as RFC 7240 asks."""
-    return _preference(headers.get("prefer", ""), max_wait_s)
+def read_preference(headers: HeaderFields, *, max_wait_s: float, is_submission: bool = False) -> Preference:
+    """Read `Prefer: wait=10` or `respond-async`, of a submission also `wait=10, cancel-on-disconnect`.
+
+    What is not understood is ignored, as RFC 7240 asks.
+    """
+    return _preference(headers.get("prefer", ""), max_wait_s, is_submission)
 
 
 @lru_cache(256)
-def _preference(text: str, max_wait_s: float) -> Preference:
+def _preference(text: str, max_wait_s: float, is_submission: bool) -> Preference:
     # A caller says the same each time.
     asked = [part.strip() for part in text.split(",")]
     if any(part.lower() == "respond-async" for part in asked):
@@ -54,7 +60,8 @@ def _preference(text: str, max_wait_s: float) -> Preference:
     if not waits:
         return Preference(0, "")
     wait_s = min(waits[0], max_wait_s)
-    return Preference(wait_s, f"wait={wait_s:g}")
+    is_attended = is_submission and any(part.lower() == _ATTENDED for part in asked)
+    return Preference(wait_s, f"wait={wait_s:g}" + (f", {_ATTENDED}" if is_attended else ""), is_attended)
 
 
 def read_idempotency_key(headers: HeaderFields) -> str:

@@ -43,15 +43,15 @@ class Intake:
         self._lock = asyncio.Lock()
 
     async def refusal_of(self, job: NewJob, *, now_ms: int) -> HeadraceError | None:
-        """Why a job should not be accepted now; None if it may be, and then it is counted as accepted.
+        """Why a job should not be accepted now; None if it may be.
 
         Raises:
             RedisUnavailable: if the queues must be looked at and cannot be.
         """
+        if not self._is_bounded(job, now_ms):
+            return None
         limit_s = self._limits_s.get(job.tier)
         due_ms = job.deadline_ms if self._is_strict else 0
-        if (limit_s is None and not due_ms) or job.not_before_ms > now_ms:
-            return None
         await self._look()
         promised_s = self._admission.promised_s(job.ref, job.tier)
         if promised_s is None:
@@ -61,8 +61,19 @@ class Intake:
             return _too_late(job, promised_s, (due_ms - now_ms) / 1000)
         if limit_s is not None and promised_s > limit_s:
             return _too_long(job.ref, job.tier, promised_s, limit_s)
-        self._admission.let_in(job.ref, job.tier)
         return None
+
+    async def admit(self, job: NewJob, *, now_ms: int) -> HeadraceError | None:
+        """The same of a job that is about to be stored: if it may be accepted, it is counted as if it were."""
+        refusal = await self.refusal_of(job, now_ms=now_ms)
+        if refusal is None and self._is_bounded(job, now_ms):
+            self._admission.let_in(job.ref, job.tier)
+        return refusal
+
+    def _is_bounded(self, job: NewJob, now_ms: int) -> bool:
+        """Tell whether it depends on its wait if it is accepted: not while its time has not come."""
+        has_limit = job.tier in self._limits_s or bool(self._is_strict and job.deadline_ms)
+        return has_limit and job.not_before_ms <= now_ms
 
     async def refusal_of_move(self, ref: ModelRef, tier: Tier) -> WaitTooLong | None:
         """Why a job that waits should not go to this tier now; None if it may, and then it is counted there.

@@ -76,26 +76,22 @@ class Cursor(NamedTuple):
             ) from error
 
 
+class Found(NamedTuple):
+    """Jobs that were looked for, newest first; `next` goes on after them, None at the end."""
+
+    rows: list[Browsed]
+    next: Cursor | None
+
+
 class Page(NamedTuple):
-    """Some jobs, newest first; `next` goes on after them, None at the end."""
+    """The same with all there is to say of them."""
 
     jobs: list[Seen]
     next: Cursor | None
 
 
-def read_metadata(query: Mapping[str, str], known: frozenset[str]) -> dict[str, str]:
-    """The pairs `metadata.name=value` of a query.
-
-    Raises:
-        InvalidInput: naming a parameter that is not known.
-    """
-    unknown = [name for name in query if name not in known and not name.startswith(_METADATA)]
-    if unknown:
-        problem = f"is not known; known are {', '.join(sorted(known))} and metadata.name"
-        raise InvalidInput(
-            f"the parameter {unknown[0][:80]} {problem}",
-            fields=[FieldError(f"/query/{name[:80]}", problem, "unknown_parameter") for name in unknown],
-        )
+def read_metadata(query: Mapping[str, str]) -> dict[str, str]:
+    """The pairs `metadata.name=value` of a query."""
     return {name.removeprefix(_METADATA): query[name] for name in query if name.startswith(_METADATA)}
 
 
@@ -111,6 +107,11 @@ class Listing:
 
     async def page(self, wanted: JobFilter, *, limit: int, cursor: Cursor | None = None) -> Page:
         """The newest jobs that are meant, after `cursor` if that is given; a page may be short before the end."""
+        found = await self.find(wanted, limit=limit, cursor=cursor)
+        return Page(await self._jobs.describe_all(found.rows), found.next)
+
+    async def find(self, wanted: JobFilter, *, limit: int, cursor: Cursor | None = None) -> Found:
+        """Which they are."""
         now_ms = await self._jobs.now_ms()
         oldest_ms = wanted.created_after.at(now_ms) if wanted.created_after else 0
         newest_ms = wanted.created_before.at(now_ms) if wanted.created_before else float("inf")
@@ -130,5 +131,4 @@ class Listing:
                     if len(found) == limit:
                         is_over = is_over and row is chunk[-1]
                         break
-        seen = await self._jobs.describe_all(found)
-        return Page(seen, None if is_over else cursor)
+        return Found(found, None if is_over else cursor)

@@ -14,7 +14,7 @@ from api.presences import Presences, Roster
 from api.tenant_caps import TenantCaps
 from headrace.eta import Basis, Estimate, Forecaster
 from headrace.groups import group_of, split_group
-from headrace.jobs import Job, JobStatus, Reason
+from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.store import JobStore
@@ -100,15 +100,23 @@ class Prospects:
             self._note(job, estimate)
         return Waiting(reason, detail, ahead, self._shown(job.ref, estimate))
 
-    async def if_submitted(self, tenant: str, ref: ModelRef, tier: Tier, score: float) -> tuple[Waiting, Place | None]:
-        """What would be true of a job at this place, which nobody has stored."""
+    async def if_submitted(self, tenant: str, ref: ModelRef, tier: Tier, score: float) -> Waiting:
+        """What would be true of a job at this place, which nobody has stored, if only its queue decided."""
         roster = await self._presences.roster()
         reason, detail = roster.explain(ref, tier)
         if reason in _NOWHERE:
-            return Waiting(reason, detail), None
+            return Waiting(reason, detail)
         place = await self._place(roster, tenant, group_of(ref, tier), score)
         estimate = self._shown(ref, await self._estimate(roster, ref, tier, place.ahead))
-        return Waiting(reason, detail, place.ahead, estimate), place
+        return Waiting(reason, detail, place.ahead, estimate)
+
+    async def told_to(self, job: NewJob, waiting: Waiting) -> Waiting:
+        """What such a job would be told once it was stored: what it waits for before its queue does."""
+        if job.not_before_ms > waiting.now_ms:
+            return Waiting(Reason.SCHEDULED, now_ms=waiting.now_ms)
+        if waiting.position is None or (limited := await self._limited(job.tenant, waiting.position)) is None:
+            return waiting
+        return limited._replace(now_ms=waiting.now_ms)
 
     async def job_s(self, ref: ModelRef) -> float | None:
         """Seconds of a worker that a job takes in a full pass; None until one was run."""

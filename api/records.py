@@ -13,6 +13,7 @@ from headrace.jobs import Job, JobStatus, NewJob, Reason
 from headrace.model_moves import ModelMove
 from headrace.presence import WorkerPresence
 from headrace.store_views import PastAttempt
+from headrace.tenant_store import Rate
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
 from registry.served import ServedModel
@@ -29,6 +30,7 @@ def job_document(
     delivery: Delivery | None = None,
     metadata: bytes | None = None,
     bound_ms: int = 0,
+    kept_s: int = 0,
 ) -> dict[str, Any]:
     """The record of a job; `output` is the result of one that succeeded, the error document of one that failed."""
     path = f"/v1/jobs/{job.id}"
@@ -45,7 +47,7 @@ def job_document(
         "model": {"name": job.ref.name, "version": job.ref.version},
         "queue": queue_document(waiting) if waiting else None,
         "progress": job.progress.document if job.progress else None,
-        "times": _times(job),
+        "times": _times(job, kept_s),
         "batch_size": job.batch_size,
         "worker": job.worker,
         "error": _error(job, output),
@@ -53,7 +55,12 @@ def job_document(
         "webhook": _delivery(delivery) if delivery else None,
         "traceparent": job.traceparent,
         "metadata": orjson.Fragment(metadata) if metadata else {},
-        "links": {"self": path, "result": f"{path}/result", "cancel": f"{path}/cancel"},
+        "links": {
+            "self": path,
+            "result": f"{path}/result",
+            "cancel": f"{path}/cancel",
+            "timeline": f"{path}/timeline",
+        },
     }
     if job.status is JobStatus.SUCCEEDED and output is not None:
         document["result"] = orjson.Fragment(output)
@@ -153,12 +160,14 @@ def accepted_job(job: NewJob, *, now_ms: int) -> Job:
     )
 
 
-def _times(job: Job) -> dict[str, str | None]:
+def _times(job: Job, kept_s: int) -> dict[str, str | None]:
+    kept_s = job.result_ttl_s or kept_s
     return {
         "created": rfc3339(job.created_ms),
         "claimed": rfc3339(job.claimed_ms),
         "started": rfc3339(job.started_ms),
         "finished": rfc3339(job.ended_ms),
+        "expires": rfc3339(job.ended_ms + 1000 * kept_s) if job.ended_ms and kept_s else None,
         "start_by": rfc3339(job.start_by_ms),
         "deadline": rfc3339(job.deadline_ms),
     }
@@ -206,7 +215,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def key_document(key: ApiKey, *, now_ms: int) -> dict[str, Any]:
+def key_document(key: ApiKey, rate: Rate | None, *, now_ms: int) -> dict[str, Any]:
     """An API key, as operators see it: never its secret, nor what is kept of it."""
     return {
         "id": key.id,
@@ -214,6 +223,7 @@ def key_document(key: ApiKey, *, now_ms: int) -> dict[str, Any]:
         "scopes": key.scopes,
         "name": key.name,
         "state": key.state(now_ms),
+        "requests": rate and rate.model_dump(),
         "created": rfc3339(key.created_ms),
         "expires": rfc3339(key.expires_ms or None),
         "revoked": rfc3339(key.revoked_ms or None),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from api.estimates import Waiting
+from api.estimates import Waiting, retry_after_s
 from api.records import job_document
 from api.services import Services
 from headrace.errors import HeadraceError, JobExpired, JobNotFound
@@ -32,11 +32,18 @@ class Seen(NamedTuple):
     metadata: bytes | None = None
     #: How long after its pass began a job whose cancellation was asked for has ended at the latest.
     bound_ms: int = 0
+    #: How long it is kept after its end, unless it was to be kept otherwise.
+    kept_s: int = 0
 
     @property
     def is_open(self) -> bool:
         """True while it can still change."""
         return not self.job.status.is_terminal
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an answer with it says besides: while it is open, when it is worth looking again."""
+        return {"Retry-After": str(retry_after_s(self.waiting))} if self.is_open else {}
 
     def document(self) -> dict[str, Any]:
         """As callers see it."""
@@ -47,6 +54,7 @@ class Seen(NamedTuple):
             delivery=self.delivery,
             metadata=self.metadata,
             bound_ms=self.bound_ms,
+            kept_s=self.kept_s,
         )
 
 
@@ -92,6 +100,15 @@ class TenantJobs:
             if found.job is not None and not found.job.status.is_terminal:
                 found = await self.ended(member, signal, wait_s, with_result=with_result)
         return await self.described(job_id, found)
+
+    def require_wait(self) -> None:
+        """Refuse who would have to wait beside as many others of the tenant as may.
+
+        Raises:
+            TooManyOpenWaits: if so.
+        """
+        with self._services.openings.waiting(self._tenant):
+            pass
 
     @contextmanager
     def watching(self, member: str) -> Iterator[asyncio.Event]:
@@ -151,7 +168,8 @@ class TenantJobs:
             return Seen(job, waiting._replace(now_ms=now_ms), delivery=delivery, metadata=metadata)
         if job.status is JobStatus.FAILED and output is None:
             output = await self._run(self._store.output(job.member))
-        return Seen(job, output=output, delivery=delivery, metadata=metadata, bound_ms=self._bound_ms)
+        kept_s = self._services.settings.result_ttl_s
+        return Seen(job, output=output, delivery=delivery, metadata=metadata, bound_ms=self._bound_ms, kept_s=kept_s)
 
     async def describe_all(self, found: Iterable[Browsed]) -> list[Seen]:
         """What there is to say of jobs that were browsed."""

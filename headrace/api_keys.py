@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.reading import WHOLE
+from headrace.tenant_store import Rate
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -104,6 +105,15 @@ class KeyRequest(BaseModel):
     expires_in_s: Annotated[int, Field(strict=True, ge=1, le=10 * 366 * 86_400), WHOLE] | None = Field(
         None, description="It opens nothing after so long."
     )
+    requests: Rate | None = Field(None, description="How often it may ask, within what its tenant may.")
+
+
+class KeyChange(BaseModel):
+    """What is to be set for a key; what is not named stays, null takes it away."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests: Rate | None = Field(None, description="How often it may ask; null: as often as its tenant may.")
 
 
 def make_key(request: KeyRequest, *, now_ms: int) -> MadeKey:

@@ -17,7 +17,7 @@ import httpx2
 from headrace import bulk_call, change_calls, endpoint_calls, job_calls, operator_calls, persistence
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
-from headrace.job_record import JobRecord
+from headrace.job_record import JobRecord, JobRecords
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
 from headrace.progress import Progress, told
 from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
@@ -117,21 +117,36 @@ class AsyncClient:
         return AsyncJob(self, await self._call(call))
 
     async def submit_many(
-        self, model: str, values: Iterable[Any], *, key: str | None = None, **options: Any
+        self,
+        model: str,
+        values: Iterable[Any],
+        *,
+        webhook: str | Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        key: str | None = None,
+        **options: Any,
     ) -> list[AsyncJob | HeadraceError]:
         """As `Client.submit_many`."""
-        calls = bulk_call.submissions(model, values, options=options, key=key)
+        calls = bulk_call.submissions(model, values, options=options, webhook=webhook, metadata=metadata, key=key)
         handed = [one for call in calls for one in await self._call(call)]
         return [AsyncJob(self, one) if isinstance(one, JobRecord) else one for one in handed]
 
-    async def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
+    async def run(
+        self,
+        model: str,
+        value: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> Any:
         """Submit one input and wait for its result.
 
         Raises:
             JobNotSucceeded: if the job ends without a result.
             WaitTimeout: if it has not ended in time.
         """
-        call = job_calls.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
+        call = job_calls.submit(model, value, options=options, metadata=metadata, wait_s=first_wait_s(timeout_s))
         return (await self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s))).result()
 
     async def map(
@@ -140,6 +155,7 @@ class AsyncClient:
         values: Iterable[Any],
         *,
         window: int = DEFAULT_WINDOW,
+        metadata: Mapping[str, str] | None = None,
         progress: Progress | bool = False,
         return_errors: bool = False,
         **options: Any,
@@ -155,7 +171,7 @@ class AsyncClient:
         """
 
         async def act(value: Any) -> Any:
-            return await self.run(model, value, **options)
+            return await self.run(model, value, metadata=metadata, **options)
 
         with told(progress, values) as tell:
             outcomes = await in_window(act, values, window=window, progress=tell)
@@ -183,6 +199,13 @@ class AsyncClient:
     async def cancel(self, job_id: str) -> JobRecord:
         """Call a job off; one that has ended stays as it is."""
         return await self._call(job_calls.cancel(job_id))
+
+    async def cancel_many(
+        self, *, confirm: int | None = None, metadata: Mapping[str, str] | None = None, **filters: str | datetime | None
+    ) -> dict[str, int]:
+        """As `Client.cancel_many`."""
+        chosen = job_calls.job_filters(metadata=metadata, **filters)
+        return await self._carry_out(persistence.cancel_many(chosen, self._patience, confirm=confirm))
 
     async def amend(self, job_id: str, **changes: Any) -> JobRecord:
         """As `Client.amend`."""
@@ -214,7 +237,7 @@ class AsyncClient:
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> list[JobRecord]:
+    ) -> JobRecords:
         """As `Client.jobs`."""
         filters = job_calls.job_filters(
             status=status,
@@ -312,9 +335,13 @@ class AsyncClient:
         """
         return await self._call(operator_calls.usage(first=first, last=last, tenant=tenant))
 
+    async def limits(self) -> dict[str, Any]:
+        """As `Client.limits`."""
+        return await self._call(operator_calls.document("limits"))
+
     async def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""
-        return await self._call(operator_calls.scaling())
+        return await self._call(operator_calls.document("scaling"))
 
     async def _call(self, call: HttpCall[T]) -> T:
         return await self._carry_out(persist(call, self._patience))

@@ -9,6 +9,7 @@ import orjson
 from headrace.errors import HeadraceError
 from headrace.http_answer import problem
 from headrace.http_call import JSON, Answer, HttpCall, to_json
+from headrace.job_calls import body_of
 from headrace.job_record import JobRecord
 from headrace.jobs import JobStatus
 
@@ -21,15 +22,21 @@ MOST_BYTES = 8_000_000
 
 
 def submissions(
-    model: str, values: Iterable[Any], *, options: Mapping[str, Any] | None = None, key: str | None = None
+    model: str,
+    values: Iterable[Any],
+    *,
+    options: Mapping[str, Any] | None = None,
+    webhook: str | Mapping[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    key: str | None = None,
 ) -> Iterator[HttpCall[list[Handed]]]:
     """The requests that hand in these inputs, in their order; values are read as requests are sent.
 
-    Without a `key` a random one makes repeating safe.
+    What else is said holds for each job. Without a `key` a random one makes repeating safe.
     """
-    shared = {"options": dict(options)} if options else {}
+    shared = body_of(model, None, options=options, webhook=webhook, metadata=metadata)
     key = key or secrets.token_hex(16)
-    bodies = (to_json({"model": model, "input": value, **shared}) for value in values)
+    bodies = (to_json({**shared, "input": value}) for value in values)
     for number, piece in enumerate(_pieces(bodies)):
         yield HttpCall(
             method="POST",

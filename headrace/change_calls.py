@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.http_call import JSON, Answer, HttpCall, at, read_document, read_record, to_json
+from headrace.http_call import JSON, Answer, HttpCall, at, read_document, read_record, to_json, with_query
 from headrace.job_calls import body_of
 from headrace.job_record import JobRecord
 
@@ -31,6 +31,13 @@ def amend(job_id: str, changes: Mapping[str, Any]) -> HttpCall[JobRecord]:
 def retry(job_id: str) -> HttpCall[JobRecord]:
     """Make a new job of one that ended without a result; always the same one, so that asking again is safe."""
     return HttpCall(method="POST", path=f"{at('jobs', job_id)}/retry", read=read_record)
+
+
+def cancel_many(filters: Mapping[str, str], *, confirm: int | None, cursor: str | None) -> HttpCall[dict[str, Any]]:
+    """Call off the open jobs that these filters mean, if they are no more than `confirm`; without it only count."""
+    how = {"dry_run": "true"} if confirm is None else {"confirm": str(confirm)}
+    path = with_query("/v1/jobs:cancel", {**filters, **how, "cursor": cursor})
+    return HttpCall(method="POST", path=path, read=read_document)
 
 
 def erase(job_id: str) -> HttpCall[JobRecord | None]:

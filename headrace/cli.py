@@ -14,10 +14,12 @@ from typing import Annotated
 import typer
 
 from headrace import (
+    cli_cancel,
     cli_changes,
     cli_dead_letters,
     cli_jobs,
     cli_keys,
+    cli_limits,
     cli_models,
     cli_tenants,
     cli_timeline,
@@ -46,8 +48,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_jobs.add_commands(app)
+cli_cancel.add_commands(app)
 cli_timeline.add_commands(app)
 cli_changes.add_commands(app)
+cli_limits.add_commands(app)
 cli_watch.add_commands(app)
 cli_usage.add_commands(app)
 app.add_typer(cli_dead_letters.app, name="dead-letters", rich_help_panel="Jobs")

@@ -95,6 +95,10 @@ def _moment(text: str) -> str | float:
 def _estimate_rows(document: Mapping[str, Any]) -> Iterator[tuple[object, object]]:
     place = document["queue"]
     yield "admissible", "yes" if document["admissible"] else "no"
+    if refusal := document["refusal"]:
+        yield "refused", f"{refusal['code']}: {refusal['detail']}"
+    if twin := document["duplicate_of"]:
+        yield "duplicate of", twin
     yield "waits for", document["reason_detail"] or document["reason"]
     yield "position", "-" if place["position"] is None else place["position"]
     for name, what in (("starts", "start"), ("ends", "finish")):

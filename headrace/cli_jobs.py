@@ -1,4 +1,4 @@
-"""The commands about jobs: submit, wait, get, cancel, jobs, queues, workers. They talk to the API and to nothing else.
+"""The commands about jobs: submit, wait, get, jobs, queues, workers. They talk to the API and to nothing else.
 
 Results go to standard output, one JSON value a line; everything for people goes to standard error.
 """
@@ -13,7 +13,7 @@ import orjson
 import typer
 
 from headrace.async_client import AsyncClient
-from headrace.cli_report import Report, id_line, result_line, status_line
+from headrace.cli_report import Report, id_line, result_line
 from headrace.client import Client, Job
 from headrace.errors import InvalidInput
 from headrace.job_record import JobRecord
@@ -32,6 +32,14 @@ MoreOptions = Annotated[
         "--option", metavar="NAME=VALUE", help="Any other of the API's: run_timeout_s=30; may be given often."
     ),
 ]
+OfModel = Annotated[str | None, typer.Option("--model", metavar="NAME[@VERSION]", help="Only of this model.")]
+OfTier = Annotated[Tier | None, typer.Option("--tier", help="Only of this tier.")]
+After = Annotated[str | None, typer.Option("--after", metavar="TIME", help="Only those that came later: RFC 3339.")]
+Before = Annotated[str | None, typer.Option("--before", metavar="TIME", help="Only those that came earlier.")]
+Noted = Annotated[
+    list[str] | None,
+    typer.Option("--metadata", metavar="NAME=VALUE", help="Only those submitted with this; may be given often."),
+]
 
 #: Whoever looks wants to know at once that nobody answers; whoever submits or waits may sit out a restart.
 LOOKING = Patience(give_up_s=2)
@@ -42,7 +50,7 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="- reads one a l
 
 def add_commands(app: typer.Typer) -> None:
     """Give `app` these commands."""
-    for command in (submit, wait, get, cancel, jobs, queues, workers):
+    for command in (submit, wait, get, jobs, queues, workers):
         app.command(rich_help_panel="Jobs")(command)
 
 
@@ -77,9 +85,9 @@ def submit(
     names, values = [name for name, _ in named], [value for _, value in named]
     pairs = dict(map(pair, metadata or ()))
     options = {"tier": tier, **dict(map(option, more or ()))}
-    if len(values) > 1 and not (wait_for or webhook or pairs):
+    if len(values) > 1 and not wait_for:
         with Client(url or None, patience=_KEEPING_AT_IT) as client:
-            handed = client.submit_many(model, values, **options)
+            handed = client.submit_many(model, values, webhook=webhook or None, metadata=pairs, **options)
         report = Report(id_line, names=names, as_json=as_json)
         for one in handed:
             report.add(one.accepted if isinstance(one, Job) else one)
@@ -112,23 +120,14 @@ def get(job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = 
     typer.echo(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2))
 
 
-def cancel(ids: Ids, as_json: AsJson = False, url: Url = "") -> None:
-    """Cancel jobs; those that have ended stay as they are."""
-    named = ids_of(ids)
-    report = Report(status_line, names=[""] * len(named), as_json=as_json)
-    asyncio.run(_for_each(named, lambda client, job_id: client.cancel(job_id), report, url))
-
-
 def jobs(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     status: Annotated[JobStatus | None, typer.Option(help="Only in this state.")] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="Only of this model.")] = None,
-    tier: Annotated[Tier | None, typer.Option(help="Only of this tier.")] = None,
-    after: Annotated[str | None, typer.Option(metavar="TIME", help="Only those that came later: RFC 3339.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="TIME", help="Only those that came earlier.")] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only those submitted with this; may be given often.")
-    ] = None,
+    model: OfModel = None,
+    tier: OfTier = None,
+    after: After = None,
+    before: Before = None,
+    metadata: Noted = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from headrace.api_keys import TENANT_PATTERN, matches_tenant
 from headrace.cli_jobs import AsJson, print_json, print_table
+from headrace.cli_rates import Burst, PerSecond, rate_of, said_of
 from headrace.cli_redis import RedisUrl, redis_of
 from headrace.errors import InvalidInput
 from headrace.tenant_store import (
@@ -15,7 +16,6 @@ from headrace.tenant_store import (
     MOST_RUNNING,
     MOST_WAITING,
     MOST_WEIGHT,
-    Rate,
     TenantStore,
     Terms,
 )
@@ -58,10 +58,8 @@ def weigh(
 @app.command()
 def limit(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="* sets caps for all that have none of their own.")],
-    rate: Annotated[
-        float | None, typer.Option(min=0, max=1e6, help="Requests a second in the long run; 0: any number.")
-    ] = None,
-    burst: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests at once, with --rate.")] = 100,
+    rate: PerSecond = None,
+    burst: Burst = None,
     waiting: Annotated[
         int | None,
         typer.Option(min=-1, max=MOST_WAITING, help="Jobs that may wait over all its queues; -1: any number."),
@@ -73,14 +71,15 @@ def limit(
     as_json: AsJson = False,
 ) -> None:
     """Say how often a tenant may ask and how many jobs it may have, whatever the settings say; print what is set."""
-    if tenant != EVERYBODY or rate is not None:
+    requests = rate_of(rate, burst)
+    if tenant != EVERYBODY or requests:
         _check(tenant)
     caps = {"waiting_jobs": waiting, "running_jobs": running}
     named = {name: None if most == -1 else most for name, most in caps.items() if most is not None}
     with redis_of(redis_url) as (connection, keys):
         store = TenantStore(keys)
-        if rate is not None:
-            connection.run(store.set_rate(tenant, Rate(per_s=rate, burst=burst)))
+        if requests:
+            connection.run(store.set_rate(tenant, requests))
         connection.run_all(store.set_caps(tenant, named))
         weights, set_rate = connection.run(store.weights()), connection.run(store.rate(tenant))
         terms = Terms.of(tenant, weights, set_rate, connection.run(store.caps()))
@@ -103,9 +102,8 @@ def _document(terms: Terms) -> dict[str, Any]:
 
 
 def _row(terms: Terms) -> tuple[object, ...]:
-    rate = terms.rate
-    requests = f"{rate.per_s:g}/s, {rate.burst} at once" if rate and rate.per_s else ""
-    return terms.tenant, f"{_weight(terms):g}", requests, *("" if most is None else most for most in terms.caps)
+    caps = ("" if most is None else most for most in terms.caps)
+    return terms.tenant, f"{_weight(terms):g}", said_of(terms.rate), *caps
 
 
 def _sentence(terms: Terms) -> str:

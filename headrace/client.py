@@ -20,7 +20,7 @@ from headrace import bulk_call, change_calls, endpoint_calls, job_calls, operato
 from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
 from headrace.http_call import Answer, HttpCall
-from headrace.job_record import JobRecord
+from headrace.job_record import JobRecord, JobRecords
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
 from headrace.progress import Progress
 from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
@@ -130,7 +130,14 @@ class Client:
         return Job(self, self._call(call))
 
     def submit_many(
-        self, model: str, values: Iterable[Any], *, key: str | None = None, **options: Any
+        self,
+        model: str,
+        values: Iterable[Any],
+        *,
+        webhook: str | Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        key: str | None = None,
+        **options: Any,
     ) -> list[Job | HeadraceError]:
         """Hand in many inputs, a thousand by each request; what became of each in their order.
 
@@ -140,18 +147,26 @@ class Client:
         Raises:
             Unavailable: if the API stays out of reach; jobs handed in until then are kept.
         """
-        calls = bulk_call.submissions(model, values, options=options, key=key)
+        calls = bulk_call.submissions(model, values, options=options, webhook=webhook, metadata=metadata, key=key)
         handed = [one for call in calls for one in self._call(call)]
         return [Job(self, one) if isinstance(one, JobRecord) else one for one in handed]
 
-    def run(self, model: str, value: Any, *, timeout_s: float | None = None, **options: Any) -> Any:
+    def run(
+        self,
+        model: str,
+        value: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> Any:
         """Submit one input and wait for its result.
 
         Raises:
             JobNotSucceeded: if the job ends without a result.
             WaitTimeout: if it has not ended in time.
         """
-        call = job_calls.submit(model, value, options=options, wait_s=first_wait_s(timeout_s))
+        call = job_calls.submit(model, value, options=options, metadata=metadata, wait_s=first_wait_s(timeout_s))
         return self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s)).result()
 
     def map(
@@ -160,6 +175,7 @@ class Client:
         values: Iterable[Any],
         *,
         window: int = DEFAULT_WINDOW,
+        metadata: Mapping[str, str] | None = None,
         progress: Progress | bool = False,
         return_errors: bool = False,
         **options: Any,
@@ -169,7 +185,13 @@ class Client:
         async def whole() -> list[Any]:
             async with AsyncClient(self.url, api_key=self._api_key, patience=self._patience) as client:
                 return await client.map(
-                    model, values, window=window, progress=progress, return_errors=return_errors, **options
+                    model,
+                    values,
+                    window=window,
+                    metadata=metadata,
+                    progress=progress,
+                    return_errors=return_errors,
+                    **options,
                 )
 
         return run_apart(whole)
@@ -193,6 +215,22 @@ class Client:
     def cancel(self, job_id: str) -> JobRecord:
         """Call a job off; one that has ended stays as it is."""
         return self._call(job_calls.cancel(job_id))
+
+    def cancel_many(
+        self, *, confirm: int | None = None, metadata: Mapping[str, str] | None = None, **filters: str | datetime | None
+    ) -> dict[str, int]:
+        """Call off the jobs that have not ended and that every filter means, as `jobs` takes them.
+
+        Args:
+            confirm: how many they may be; if there are more, none is canceled. Without it they are only counted.
+            metadata: pairs that a job was submitted with.
+            filters: status (`queued` or `running`), model, tier, created_after, created_before.
+
+        Returns:
+            How many jobs `matched`, and of them were `canceled`, are `canceling`, or had `ended` by themselves.
+        """
+        chosen = job_calls.job_filters(metadata=metadata, **filters)
+        return self._carry_out(persistence.cancel_many(chosen, self._patience, confirm=confirm))
 
     def amend(self, job_id: str, **changes: Any) -> JobRecord:
         """Change `tier`, `deadline` (None for none) or `metadata` of a job that waits; what is not named stays."""
@@ -228,7 +266,7 @@ class Client:
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> list[JobRecord]:
+    ) -> JobRecords:
         """Jobs, newest first, without results: those that every filter means; as many pages as `limit` takes.
 
         Args:
@@ -336,9 +374,13 @@ class Client:
         """
         return self._call(operator_calls.usage(first=first, last=last, tenant=tenant))
 
+    def limits(self) -> dict[str, Any]:
+        """What bounds the caller: requests a second, waiting and running jobs, bytes, seconds."""
+        return self._call(operator_calls.document("limits"))
+
     def scaling(self) -> dict[str, Any]:
         """How many workers there should be, and why."""
-        return self._call(operator_calls.scaling())
+        return self._call(operator_calls.document("scaling"))
 
     def _call(self, call: HttpCall[T]) -> T:
         return self._carry_out(persist(call, self._patience))

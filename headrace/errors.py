@@ -15,6 +15,7 @@
     │   ├── RequestTimeout           408
     │   ├── Conflict                 409
     │   │   ├── JobNotSucceeded      409
+    │   │   ├── JobEnded             409
     │   │   ├── NotADeadLetter       409
     │   │   ├── JobNotWaiting        409
     │   │   ├── NotRetryable         409
@@ -188,6 +189,13 @@ class JobNotSucceeded(Conflict):
 
     code = "job_not_succeeded"
     title = "The job has no result"
+
+
+class JobEnded(Conflict):
+    """Raised when a job is to be canceled that has ended in another way, and that was to be said."""
+
+    code = "job_ended"
+    title = "The job has ended"
 
 
 class NotADeadLetter(Conflict):

@@ -1,7 +1,7 @@
 """JobRecord: a job as the API shows it, for programs and for notebooks."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ class JobRecord:
     id: str
     status: JobStatus
     reason: str | None
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -87,6 +87,30 @@ class JobRecord:
             yield "error", f"{error['cause']}: {error['detail']}"
         if "result" in document:
             yield "result", _shortened(orjson.dumps(document["result"]).decode())
+
+
+class JobRecords(list[JobRecord]):
+    """Jobs, the newest first, which a notebook shows as one table."""
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("job", "model", "tier", "status", "why", "created"))
+        rows = "".join(f"<tr>{''.join(map(_cell, _row(record)))}</tr>" for record in self)
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _row(record: JobRecord) -> Iterator[str]:
+    document = record.document
+    model, error = document.get("model"), document.get("error")
+    yield record.id
+    yield f"{model['name']}@{model['version']}" if model else ""
+    yield document.get("tier", "")
+    yield str(record.status)
+    yield error["cause"] if error else record.progress or record.reason or ""
+    yield document.get("times", {}).get("created", "")
+
+
+def _cell(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
 
 
 def _shortened(text: str) -> str:

@@ -23,7 +23,7 @@ _FAMILIES = {
     "WAITING_CAPS": "caps:waiting",  # hash tenant, or * for all others -> how many of its jobs may wait
     "RUNNING_CAPS": "caps:running",  # hash tenant, or * for all others -> how many of its jobs workers may hold
     "HELD": "held:",  # <tenant>: set of member#fence that were claimed under such a cap
-    "RATE": "rate:",  # <tenant>: hash, what is left of its requests
+    "RATE": "rate:",  # <tenant>, or <tenant>:<id of a key>: hash, what is left of its requests
     "BELL": "b:",  # <group>: stream of one entry, replaced when a tenant that had nothing ready has something
     "IDEM": "k:",  # <tenant>:<digest>: string "member|request hash"
     "NAMED": "n:",  # <member>: string, the request under an id that its submitter chose
@@ -100,14 +100,19 @@ class Keys:
         """Hash: the virtual time of tenants that have nothing ready, kept while others wait for the group."""
         return self._key("PAID", group)
 
-    def requests(self, tenant: str) -> str:
-        """Hash: how many requests a tenant that has a rate may make at once, and since when that is so."""
-        return self._key("RATE", tenant)
+    def requests(self, bucket: str) -> str:
+        """Hash: how many requests a tenant that has a rate, or a key (`tenant:id`), may make at once, since when."""
+        return self._key("RATE", bucket)
 
     @property
     def rates(self) -> str:
         """Hash: tenant -> how often it may ask, JSON."""
         return f"{self.prefix}rates"
+
+    @property
+    def key_rates(self) -> str:
+        """Hash: id of an API key -> how often it may ask, JSON."""
+        return f"{self.prefix}key_rates"
 
     @property
     def weights(self) -> str:

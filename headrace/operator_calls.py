@@ -17,9 +17,9 @@ def warm(model: str, *, for_s: int) -> HttpCall[dict[str, Any]]:
     return HttpCall(method="POST", path=with_query(f"{at('models', model)}/warm", {"for_s": for_s}), read=read_document)
 
 
-def scaling() -> HttpCall[dict[str, Any]]:
-    """How many workers there should be, and why."""
-    return HttpCall(method="GET", path="/v1/scaling", read=read_document)
+def document(name: str) -> HttpCall[dict[str, Any]]:
+    """What `/v1/limits` or `/v1/scaling` says."""
+    return HttpCall(method="GET", path=f"/v1/{name}", read=read_document)
 
 
 def usage(*, first: date | str | None, last: date | str | None, tenant: str | None) -> HttpCall[list[dict[str, Any]]]:

@@ -14,7 +14,7 @@ from headrace import change_calls, job_calls
 from headrace.errors import HeadraceError, JobExpired, Unavailable, WaitTimeout
 from headrace.http_answer import read_answer
 from headrace.http_call import Answer, HttpCall
-from headrace.job_record import JobRecord
+from headrace.job_record import JobRecord, JobRecords
 
 T = TypeVar("T")
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 POLL_S = 30.0
 #: Jobs that the API lists at once.
 MOST_LISTED = 500
+#: Jobs that it cancels at once.
+MOST_CANCELED = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,9 @@ def wait(job_id: str, patience: Patience, *, timeout_s: float | None) -> Plan[Jo
     return (yield from _finish(None, job_id, patience, _deadline(patience, timeout_s)))
 
 
-def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[list[JobRecord]]:
+def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[JobRecords]:
     """Go through pages until `limit` jobs were found or there are no more; a page may be short before that."""
-    found: list[JobRecord] = []
+    found = JobRecords()
     cursor = None
     while True:
         left = limit - len(found)
@@ -104,6 +106,23 @@ def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[
         cursor = page.next
         if cursor is None or len(found) == limit:
             return found
+
+
+def cancel_many(filters: Mapping[str, str], patience: Patience, *, confirm: int | None) -> Plan[dict[str, int]]:
+    """Call off all that these filters mean, by as many requests as it takes; without `confirm` only count it.
+
+    Raises:
+        Conflict: if it is more jobs than were confirmed.
+    """
+    counts = dict.fromkeys(("matched", "canceled", "canceling", "ended"), 0)
+    cursor = None
+    while True:
+        left = None if confirm is None else min(confirm - counts["matched"], MOST_CANCELED)
+        page = yield from persist(change_calls.cancel_many(filters, confirm=left, cursor=cursor), patience)
+        counts = {name: count + page[name] for name, count in counts.items()}
+        cursor = page["next"]
+        if cursor is None:
+            return counts
 
 
 def erase(job_id: str, patience: Patience) -> Plan[JobRecord | None]:

@@ -77,6 +77,11 @@ class JobStore:
         args = self._keyed(jobs[0].tenant, cap, idempotency_ttl_s, NAME_TTL_S, int(is_whole))
         return RedisOp(read_submitted, [*args, *chain.from_iterable(map(self._row, jobs))], load_script("submit"))
 
+    def foresee(self, job: NewJob, *, cap: int) -> RedisOp[Submitted]:
+        """What `submit` would answer now; nothing is stored."""
+        args = self._keyed(job.tenant, cap, 1, 1, "look")
+        return RedisOp(lambda reply: read_submitted(reply)[0], [*args, *self._row(job)], load_script("submit"))
+
     def _row(self, job: NewJob) -> tuple[Argument, ...]:
         """A job as `submit` takes it."""
         tier = job.tier

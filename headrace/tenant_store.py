@@ -1,6 +1,6 @@
-"""TenantStore: what operators have set for tenants, and the count of their requests."""
+"""TenantStore: what operators have set for tenants and their keys, and the count of their requests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,7 +20,7 @@ MOST_WAITING, MOST_RUNNING = 10_000_000, 10_000
 
 
 class Rate(BaseModel):
-    """How often a tenant may ask. A rate of 0 means as often as it likes."""
+    """How often a tenant may ask, or a key of it. A rate of 0 means as often as it likes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,8 +65,15 @@ class Terms(NamedTuple):
         return {"tenant": self.tenant, "weight": self.weight, "requests": requests, **self.caps._asdict()}
 
 
+class Bucket(NamedTuple):
+    """A count of requests that is bounded by a rate: a tenant's, or that of one of its keys."""
+
+    name: str
+    rate: Rate
+
+
 class Taken(NamedTuple):
-    """What became of one request."""
+    """What became of one request in one bucket; a request is allowed if all of its buckets do."""
 
     is_allowed: bool
     #: Requests that may follow at once.
@@ -98,9 +105,7 @@ class TenantStore:
 
     def set_rate(self, tenant: str, rate: Rate | None) -> RedisOp[int]:
         """Say how often a tenant may ask, None: as the settings say. All API processes know it two seconds later."""
-        if rate is None:
-            return RedisOp(int, ("HDEL", self.keys.rates, tenant))
-        return RedisOp(int, ("HSET", self.keys.rates, tenant, rate.model_dump_json()))
+        return _set_rate(self.keys.rates, tenant, rate)
 
     def rate(self, tenant: str) -> RedisOp[Rate | None]:
         """How often a tenant may ask, None if nothing was set that can be read."""
@@ -108,17 +113,28 @@ class TenantStore:
 
     def rates(self) -> RedisOp[Mapping[str, Rate]]:
         """The rates that were set."""
+        return RedisOp(_rates, ("HGETALL", self.keys.rates))
 
-        def parse(reply: Reply) -> Mapping[str, Rate]:
-            pairs = zip(reply[::2], reply[1::2], strict=True)
-            return {tenant.decode(errors="replace"): rate for tenant, raw in pairs if (rate := _rate(raw))}
+    def set_key_rate(self, key_id: str, rate: Rate | None) -> RedisOp[int]:
+        """Say how often a key may ask, within what its tenant may; None: nothing bounds it but that."""
+        return _set_rate(self.keys.key_rates, key_id, rate)
 
-        return RedisOp(parse, ("HGETALL", self.keys.rates))
+    def key_rate(self, key_id: str) -> RedisOp[Rate | None]:
+        """How often a key may ask, None if nothing was set that can be read."""
+        return RedisOp(_rate, ("HGET", self.keys.key_rates, key_id))
 
-    def take(self, tenant: str, rate: Rate) -> RedisOp[Taken]:
-        """Count one request of a tenant: a token bucket that fills at its rate, up to its burst."""
-        args = (self.keys.prefix, tenant, rate.per_s, rate.burst)
-        return RedisOp(lambda reply: Taken(bool(reply[0]), *reply[1:]), args, load_script("take_token"))
+    def key_rates(self) -> RedisOp[Mapping[str, Rate]]:
+        """The rates that were set for keys, by their ids."""
+        return RedisOp(_rates, ("HGETALL", self.keys.key_rates))
+
+    def take(self, buckets: Sequence[Bucket]) -> RedisOp[Sequence[Taken]]:
+        """Count one request in buckets of tokens that fill at their rates, up to their bursts: in all, or in none."""
+        args = [part for name, rate in buckets for part in (name, rate.per_s, rate.burst)]
+
+        def parse(reply: Reply) -> Sequence[Taken]:
+            return [Taken(bool(had), left, next_ms) for had, left, next_ms in reply]
+
+        return RedisOp(parse, (self.keys.prefix, *args), load_script("take_token"))
 
     def set_caps(self, tenant: str, changes: Mapping[str, int | None]) -> list[RedisOp[int]]:
         """Set those of a tenant's `Caps` that are named, from now on; None takes one away."""
@@ -166,6 +182,17 @@ def _weight(raw: bytes) -> float:
     except ValueError:
         return 1.0
     return weight if LEAST_WEIGHT <= weight <= MOST_WEIGHT else 1.0
+
+
+def _set_rate(place: str, whose: str, rate: Rate | None) -> RedisOp[int]:
+    if rate is None:
+        return RedisOp(int, ("HDEL", place, whose))
+    return RedisOp(int, ("HSET", place, whose, rate.model_dump_json()))
+
+
+def _rates(reply: Reply) -> Mapping[str, Rate]:
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return {whose.decode(errors="replace"): rate for whose, raw in pairs if (rate := _rate(raw))}
 
 
 def _rate(raw: bytes | None) -> Rate | None:

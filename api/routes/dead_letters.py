@@ -57,7 +57,7 @@ async def inspect(request: Request, job_id: str) -> Response:
 async def redrive(request: Request, job_id: str) -> Response:
     """Make a new job of a failed one's input, version and tier. The failed one stays as it is, off the list."""
     redriven = await _letters(request).redrive(job_id)
-    headers = {"Location": f"/v1/jobs/{redriven.job.job.id}"}
+    headers = {"Location": f"/v1/jobs/{redriven.job.job.id}"} | redriven.job.headers
     return json_answer(redriven.job.document(), 200 if redriven.job.found_by else 202, headers)
 
 

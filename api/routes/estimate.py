@@ -7,6 +7,7 @@ from api.body import read_json_body
 from api.desk import desk_of
 from api.documentation import json_answers, json_body
 from api.headers import header_fields
+from api.problems import problem_document
 from api.schemas.stories import EstimateRecord
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -24,4 +25,7 @@ async def estimate(request: Request) -> Response:
     """Check a submission and say where it would stand and when it would end; nothing is stored."""
     desk, fields = desk_of(request), header_fields(request)
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    return json_answer(await desk.estimate(raw))
+    foreseen = await desk.estimate(raw)
+    path, request_id, refusal = request.url.path, request.state.request_id, foreseen.refusal
+    problem = None if refusal is None else problem_document(refusal, instance=path, request_id=request_id)
+    return json_answer(foreseen.document(problem))

@@ -45,7 +45,7 @@ async def delete(request: Request, job_id: str) -> Response:
     left = await desk_of(request).erase(job_id)
     if left is None:
         return Response(status_code=204)
-    return json_answer(left.document(), 202)
+    return json_answer(left.document(), 202, left.headers)
 
 
 @router.post(
@@ -65,7 +65,7 @@ async def retry(
 ) -> Response:
     """Make a new job of one that failed, expired or was canceled; that one stays as it ended."""
     seen = await retry_job(services_of(request), desk_of(request), job_id, is_new=as_new)
-    headers = {"Location": f"/v1/jobs/{seen.job.id}"}
+    headers = {"Location": f"/v1/jobs/{seen.job.id}"} | seen.headers
     if seen.found_by:
         headers[seen.found_by] = "true"
     return Response(

@@ -9,21 +9,23 @@ from api.body import read_json_body
 from api.caching import partial, with_tag
 from api.desk import desk_of
 from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, json_answers
-from api.estimates import retry_after_s
+from api.hangup import submit_attended
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.listing import Cursor, JobFilter, Listing, read_metadata
 from api.records import timeline_document
 from api.schemas.jobs import JobList, JobRecord
 from api.schemas.stories import Timeline
 from api.tenant_jobs import Seen
-from headrace.errors import FieldError, JobExpired, JobNotSucceeded
+from headrace.errors import FieldError, JobEnded, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
 from headrace.ids import CHOSEN_PATTERN, check_chosen_id
 from headrace.jobs import JobStatus
 from headrace.reading import invalid_fields, read_shape
 from headrace.trace import TRACEPARENT, read_traceparent
 
-_FILTERS = frozenset({*JobFilter.model_fields, "limit"} - {"metadata"})
+_FILTERS = frozenset(JobFilter.model_fields) - {"metadata"}
+
+_ENDED_OTHERWISE = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.EXPIRED})
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -42,11 +44,11 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 async def submit(request: Request) -> Response:
     """Check the input against the model's schema and store the job; with `Prefer: wait=10` answer with its result."""
     desk, fields = desk_of(request), header_fields(request)
-    preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s)
+    preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s, is_submission=True)
     key, trace = read_idempotency_key(fields), read_traceparent(fields.get(TRACEPARENT, ""))
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
     failpoint("api.body_read")
-    seen = await desk.submit(raw, idempotency_key=key, traceparent=trace, wait_s=preference.wait_s)
+    seen = await _hand_in(request, raw, preference, idempotency_key=key, traceparent=trace)
     return _submitted(seen, preference)
 
 
@@ -67,10 +69,10 @@ async def put(
     """Submit under a chosen id: 26 to 64 letters, digits, - or _. The same body again is the same job."""
     desk, fields = desk_of(request), header_fields(request)
     chosen_id = _chosen(job_id)
-    preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s)
+    preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s, is_submission=True)
     trace = read_traceparent(fields.get(TRACEPARENT, ""))
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    seen = await desk.submit(raw, chosen_id=chosen_id, traceparent=trace, wait_s=preference.wait_s)
+    seen = await _hand_in(request, raw, preference, chosen_id=chosen_id, traceparent=trace)
     return _submitted(seen, preference)
 
 
@@ -79,6 +81,13 @@ def _chosen(job_id: str) -> str:
         return check_chosen_id(job_id)
     except ValueError as error:
         raise invalid_fields([FieldError("/path/job_id", str(error), "impossible_id")]) from error
+
+
+async def _hand_in(request: Request, raw: bytes, preference: Preference, **known_by: str) -> Seen:
+    desk = desk_of(request)
+    if preference.is_attended:
+        return await submit_attended(request, desk, raw, wait_s=preference.wait_s, **known_by)
+    return await desk.submit(raw, wait_s=preference.wait_s, **known_by)
 
 
 def _submitted(seen: Seen, preference: Preference) -> Response:
@@ -99,8 +108,8 @@ async def list_jobs(
 ) -> Response:
     """List the jobs that the filters mean, without results. A page may be short: only `next` tells where all ends."""
     query = dict(request.query_params)
-    cursor, metadata = query.pop("cursor", ""), read_metadata(query, _FILTERS)
-    wanted = read_shape({name: query[name] for name in _FILTERS - {"limit"} if name in query}, JobFilter, "/query")
+    metadata, cursor = read_metadata(query), query.get("cursor", "")
+    wanted = read_shape({name: query[name] for name in _FILTERS if name in query}, JobFilter, "/query")
     wanted = wanted.model_copy(update={"metadata": metadata})
     listing = Listing(desk_of(request).jobs)
     page = await listing.page(wanted, limit=limit, cursor=Cursor.parse(cursor) if cursor else None)
@@ -160,12 +169,18 @@ async def result(request: Request, job_id: str) -> Response:
     responses=json_answers(
         {200: "Canceled, or had ended before", 202: "In its forward pass; canceled when that ends"},
         JobRecord,
-        problems=(404, 410, 503),
+        problems=(404, 409, 410, 503),
     ),
 )
-async def cancel(request: Request, job_id: str) -> Response:
+async def cancel(
+    request: Request,
+    job_id: str,
+    strict: Annotated[bool, Query(description="409 if it has ended in another way, instead of its record.")] = False,
+) -> Response:
     """Cancel a job; asking again changes nothing, and an ended job stays as it is."""
     seen = await desk_of(request).cancel(job_id)
+    if strict and seen.job.status in _ENDED_OTHERWISE:
+        raise JobEnded(f"job {job_id} is {seen.job.status}, so there is nothing to cancel")
     return _record(seen, Preference(0, ""), {}, open_status=202)
 
 
@@ -186,9 +201,7 @@ def _preference(request: Request) -> Preference:
 
 
 def _record(seen: Seen, preference: Preference, headers: dict[str, str], *, open_status: int) -> Response:
-    headers |= _applied(preference) | _trace(seen)
-    if seen.is_open:
-        headers["Retry-After"] = str(retry_after_s(seen.waiting))
+    headers |= _applied(preference) | _trace(seen) | seen.headers
     return json_answer(seen.document(), open_status if seen.is_open else 200, headers)
 
 

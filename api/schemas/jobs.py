@@ -56,6 +56,9 @@ class JobTimes(Shape):
     claimed: AwareDatetime | None
     started: AwareDatetime | None
     finished: AwareDatetime | None
+    expires: AwareDatetime | None = Field(
+        description="When an ended job and its result are forgotten, if no webhook keeps them and there is room."
+    )
     start_by: AwareDatetime | None
     deadline: AwareDatetime | None
 
@@ -87,6 +90,7 @@ class JobLinks(Shape):
     self: str
     result: str
     cancel: str
+    timeline: str
 
 
 class JobWebhook(Shape):
@@ -144,6 +148,16 @@ class JobList(Shape):
 
     jobs: list[JobRecord]
     next: str | None = Field(description="`cursor` of the next page; null if this is the last.")
+
+
+class CalledOffJobs(Shape):
+    """How many jobs a filter meant, and what became of them."""
+
+    matched: int = Field(description="Open jobs that the filters mean, of those that were looked at.")
+    canceled: int = Field(description="They never run.")
+    canceling: int = Field(description="They are in a pass, and have ended when that does.")
+    ended: int = Field(description="They had ended by themselves before they could be canceled.")
+    next: str | None = Field(description="`cursor` to go on from if not all jobs were looked at; else null.")
 
 
 class BulkItem(Shape):

@@ -3,6 +3,7 @@
 from pydantic import AwareDatetime, Field
 
 from api.schemas.jobs import JobProgress, ModelVersion, QueuePlace
+from api.schemas.problems import Problem
 from api.schemas.shape import Shape
 from headrace.jobs import JobStatus
 from headrace.tiers import Tier
@@ -67,6 +68,8 @@ class EstimateRecord(Shape):
     """What would become of a submission."""
 
     admissible: bool = Field(description="Whether it would be accepted now.")
+    refusal: Problem | None = Field(description="What it would be answered with if not.")
+    duplicate_of: str | None = Field(description="Id of the job that stands for it, by its `dedupe` key.")
     reason: str = Field(description="Why it would wait.")
     reason_detail: str | None
     model: ModelVersion

@@ -11,7 +11,7 @@ from headrace.tiers import Tier
 
 
 class RateRecord(Shape):
-    """How often a tenant may ask."""
+    """How often a tenant may ask, or a key of it."""
 
     per_s: float = Field(description="Requests a second in the long run.")
     burst: int = Field(description="Requests at once.")
@@ -22,13 +22,17 @@ class Limits(Shape):
 
     tenant: str
     weight: float = Field(description="Of its share while other tenants wait, too; most weigh 1.")
-    requests: RateRecord | None = Field(description="Null if it may ask as often as it likes.")
+    requests: RateRecord | None = Field(description="Of the tenant; null if it may ask as often as it likes.")
+    key_requests: RateRecord | None = Field(description="Of the caller's key; null if nothing bounds it but that.")
     open_requests: int = Field(description="Requests that may be open at once in one API process.")
     open_waits: int = Field(description="Of them those that may wait for jobs.")
     waiting_jobs: int = Field(description="Jobs that may wait for one model version in one tier.")
     tenant_waiting_jobs: int | None = Field(description="Jobs that may wait over all queues; null: any number.")
     running_jobs: int | None = Field(description="Jobs that workers may hold; null: any number.")
-    body_bytes: int
+    body_bytes: int = Field(description="Of one submission.")
+    bulk_jobs: int = Field(description="Jobs that one request may hand in.")
+    bulk_bytes: int = Field(description="Of such a request.")
+    metadata_pairs: int = Field(description="That may be noted beside a job.")
     wait_s: float = Field(description="The longest `Prefer: wait` that is honoured.")
     run_s: float = Field(description="The longest forward pass, and `run_timeout_s`.")
     result_kept_s: int
@@ -87,6 +91,7 @@ class KeyRecord(Shape):
     scopes: list[Scope]
     name: str
     state: KeyState
+    requests: RateRecord | None = Field(description="How often it may ask; null: as often as its tenant may.")
     created: AwareDatetime
     expires: AwareDatetime | None
     revoked: AwareDatetime | None

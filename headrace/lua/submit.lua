@@ -7,7 +7,8 @@
 --          IDEM string "m|request hash", NAMED<m> string (an id that its submitter chose), DEDUPE string m (the job of a
 --          key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and either READY<group>:<tenant> zset m by
 --          score with TURN<group> and BELL<group>, or DELAYED zset m by due time
--- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none, then for each job: member, group,
+-- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none ('look' to store nothing: only the
+--          reply is wanted), then for each job: member, group,
 --          model@version, tier, offset ms, the next higher tier's, input, attempts allowed, not before ms, start by ms,
 --          deadline ms (0 = none), idempotency key or '', request hash, URL that is told of its end or '', traceparent or '',
 --          metadata or '', digest of its dedupe key or '', that key's scope (active | window | content), s that it is
@@ -133,6 +134,7 @@ for i, row in ipairs(rows) do
   if whole and is_refused and row.outcome == 'accepted' and not row.again then row.outcome, row.known = 'withheld', '' end
   reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = row.outcome, row.known, row.depth
 end
+if ARGV[5] == 'look' then return reply end
 
 local function keep(row)
   local at, member = row.at, row.member

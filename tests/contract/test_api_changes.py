@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -33,6 +34,38 @@ async def test_a_job_that_waits_is_changed(api: httpx2.AsyncClient, worker: Hand
     assert (record["tier"], record["times"]["deadline"], record["metadata"]) == ("priority", None, {"c": "d"})
     assert again["metadata"] == {"c": "d"}
     assert [job.member.partition("/")[2] for job in worker.claim(tier=Tier.PRIORITY)] == [record["id"]]
+
+
+async def test_an_ended_job_says_until_when_it_is_kept(api: httpx2.AsyncClient, worker: HandWorker) -> None:
+    brief, usual = await submitted(api, options={"result_ttl_s": 60}), await submitted(api)
+    before = (await api.get(usual)).json()["times"]["expires"]
+    for job in worker.claim():
+        worker.succeed(job)
+
+    times = [(await api.get(path)).json()["times"] for path in (brief, usual)]
+
+    kept = [datetime.fromisoformat(each["expires"]) - datetime.fromisoformat(each["finished"]) for each in times]
+    assert (before, kept) == (None, [timedelta(minutes=1), timedelta(days=1)])
+
+
+async def test_every_answer_that_an_open_job_is_accepted_says_when_to_come_back(
+    api: httpx2.AsyncClient, worker: HandWorker
+) -> None:
+    failed, runs = await submitted(api), await submitted(api)
+    first, second = worker.claim()
+    worker.fail(first)
+    worker.start(second)
+
+    answers = [
+        await api.post("/v1/jobs", json=BODY),
+        await api.post(f"{failed}/retry"),
+        await api.post(f"/v1/dead-letters/{failed.rpartition('/')[2]}/redrive"),
+        await api.post(f"{runs}/cancel"),
+        await api.delete(runs),
+    ]
+
+    assert [202] * 5 == [answer.status_code for answer in answers]
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers)
 
 
 async def test_what_is_not_named_stays_as_it_is(api: httpx2.AsyncClient) -> None:

@@ -26,6 +26,7 @@ from scheduler.embedded_server import free_port
 from scheduler.leadership import Leadership
 from scheduler.scaler import Scaler
 from tests.contract.conftest import HandWorker
+from tests.contract.keyring import routes_of
 from tests.model_folder import write_model
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
@@ -146,6 +147,27 @@ async def test_queues_count_what_runs_what_came_and_what_was_done(
 
     assert (queue["held"], queue["running"], queue["arrived"], queue["ended"]) == (2, 1, 3, 1)
     assert queue["wait_ms"] >= 0
+
+
+async def test_what_no_route_knows_is_refused_by_every_route(app: FastAPI, api: httpx2.AsyncClient) -> None:
+    walked = [(method, path) for method, path in routes_of(app) if path.startswith("/v1/") and "/metrics/" not in path]
+
+    for method, path in walked:
+        answer = await api.request(method, f"{path.replace('{', '').replace('}', '')}?strct=true")
+        problem = answer.json()
+        told = (answer.status_code, [(field["pointer"], field["code"]) for field in problem["errors"]])
+        assert told == (422, [("/query/strct", "unknown_parameter")]), f"{method} {path}"
+
+    assert len(walked) > 40
+    assert (await api.get("/livez?at=now")).status_code == 200
+
+
+async def test_a_parameter_that_is_not_known_is_answered_with_those_that_are(api: httpx2.AsyncClient) -> None:
+    some, none = await api.get("/v1/jobs?state=queued"), await api.get("/v1/limits?of=me")
+
+    known = "created_after, created_before, cursor, limit, model, status, tier, metadata.name"
+    assert some.json()["detail"] == f"/query/state: is not known; known are {known}"
+    assert none.json()["detail"] == "/query/of: is not known; there are none here"
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs?limit=1&limit=2", "/v1/queues?a=&a", "/v1/models/greeter?x=1&y=2&x=3"])

@@ -213,6 +213,7 @@ async def test_an_estimate_says_what_would_be_and_stores_nothing(
     assert (plain["admissible"], plain["queue"]["position"], plain["seconds"]) == (True, 20, 0.25)
     assert (plain["meets_deadline"], hasty["meets_deadline"], patient["meets_deadline"]) == (None, False, True)
     assert (hasty["admissible"], patient["admissible"]) == (False, True)
+    assert ("deadline_unattainable", None) == (hasty["refusal"]["code"], patient["refusal"])
     assert queued() == 20
 
 

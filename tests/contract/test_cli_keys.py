@@ -85,6 +85,29 @@ def test_the_key_of_a_client_is_in_no_log_line(monkeypatch: pytest.MonkeyPatch) 
     get_settings.cache_clear()
 
 
+def test_a_key_is_given_a_rate_listed_and_freed_of_it(run: Run) -> None:
+    made = json.loads(run("create", "--rate", "5", "--json").stdout)
+
+    assert "5/s, 100 at once" in run("ls").stdout
+    changed = json.loads(run("limit", made["id"], "--rate", "2.5", "--burst", "4", "--json").stdout)
+    assert changed["requests"] == {"per_s": 2.5, "burst": 4}
+    assert run("limit", made["id"]).stderr.endswith("may ask 2.5/s, 4 at once\n")
+    assert json.loads(run("limit", made["id"], "--rate", "0", "--json").stdout)["requests"] is None
+    assert json.loads(run("ls", "--json").stdout)["requests"] is None
+
+
+@pytest.mark.parametrize("about", ["keys", "tenants"])
+def test_a_burst_without_a_rate_is_refused(run: Run, about: str) -> None:
+    refused = run("limit", "acme", "--burst", "5", about=about)
+
+    assert isinstance(refused.exception, InvalidInput)
+    assert "--rate" in str(refused.exception)
+
+
+def test_a_rate_of_no_key_is_refused(run: Run) -> None:
+    assert isinstance(run("limit", "nobody", "--rate", "5").exception, KeyNotFound)
+
+
 def test_secrets_are_kept_nowhere_in_redis(run: Run, connection: SyncRedis, keys: Keys) -> None:
     secret = run("create").stdout.strip().split("_")[2].encode()
 

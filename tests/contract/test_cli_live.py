@@ -111,6 +111,34 @@ def test_time_over_is_exit_code_3_and_the_job_can_be_canceled(run: Run) -> None:
     assert code(run("wait", job_id)) == 1
 
 
+def test_all_that_filters_mean_is_counted_and_then_canceled(run: Run) -> None:
+    for number in "778":
+        run("submit", "greeter", '{"text": "hi"}', "--metadata", f"run={number}")
+
+    assert "2 jobs would be canceled; --confirm 2 does it" in run("cancel", "--all", "--metadata", "run=7").stdout
+    assert code(run("cancel", "--all", "--metadata", "run=7", "--confirm", "1")) == 2
+    done = json.loads(run("cancel", "--all", "--metadata", "run=7", "--confirm", "2", "--json").stdout)
+    assert done == {"matched": 2, "canceled": 2, "canceling": 0, "ended": 0}
+    assert run("jobs", "--json", "--status", "queued").stdout.count("\n") == 1
+    assert [code(run("cancel")), code(run("cancel", "id", "--all")), code(run("cancel", "id", "--tier", "spot"))] == [
+        2
+    ] * 3
+
+
+def test_an_unknown_id_keeps_no_other_from_being_canceled(run: Run) -> None:
+    mine = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+
+    result = run("cancel", "nobody", mine)
+
+    assert code(result) == 2
+    assert f"{mine}  canceled" == result.stdout.splitlines()[1]
+
+
+def test_what_bounds_a_caller_is_shown(run: Run) -> None:
+    assert ["bulk_jobs", "1000"] in [line.split() for line in run("limits").stdout.splitlines()]
+    assert json.loads(run("limits", "--json").stdout)["bulk_jobs"] == 1000
+
+
 def test_jobs_are_listed_by_filters(run: Run) -> None:
     named = run("submit", "greeter", '{"text": "hi"}', "--metadata", "customer=42").stdout.strip()
     run("submit", "greeter", '{"text": "hi"}', "--tier", "spot")

@@ -9,6 +9,7 @@ import pytest
 from headrace.async_client import AsyncClient
 from headrace.client import Client, Job
 from headrace.errors import (
+    Conflict,
     IdempotencyMismatch,
     JobExpired,
     JobNotFound,
@@ -110,6 +111,17 @@ def test_many_handed_in_together_are_jobs_like_any_other(live_url: str) -> None:
         assert [job.id for job in jobs if isinstance(job, Job)] == [job.id for job in again if isinstance(job, Job)]
 
 
+@pytest.mark.usefixtures("serving")
+def test_however_jobs_are_handed_in_they_may_be_called_something(live_url: str) -> None:
+    run = {"run": "7"}
+    with Client(live_url) as client:
+        client.run("greeter", greeting("a"), metadata=run)
+        client.map("greeter", map(greeting, "bc"), metadata=run)
+        client.submit_many("greeter", map(greeting, "de"), metadata=run)
+
+        assert [run] * 5 == [record.document["metadata"] for record in client.jobs(metadata=run)]
+
+
 def test_jobs_are_found_by_what_they_are_called_and_how_they_are(live_url: str) -> None:
     with Client(live_url) as client:
         mine = [client.submit("greeter", greeting(text), metadata={"customer": "42"}) for text in "ab"]
@@ -204,6 +216,18 @@ def test_an_estimate_stores_nothing(live_url: str, queued: Callable[[], int]) ->
     assert (said["admissible"], said["tier"], said["meets_deadline"], queued()) == (True, "spot", None, 0)
 
 
+def test_jobs_that_filters_mean_are_counted_and_canceled(live_url: str) -> None:
+    with Client(live_url) as client:
+        for run in "778":
+            client.submit("greeter", greeting("hi"), metadata={"run": run})
+
+        assert client.cancel_many(metadata={"run": "7"})["matched"] == 2
+        with pytest.raises(Conflict):
+            client.cancel_many(confirm=2)
+        assert client.cancel_many(metadata={"run": "7"}, confirm=2)["canceled"] == 2
+        assert len(client.jobs(status="queued")) == 1
+
+
 async def test_the_async_client_changes_jobs_too(live_url: str) -> None:
     async with AsyncClient(live_url) as client:
         job = await client.submit("greeter", greeting("hi"), job_id="order-4711-of-customer-0815")
@@ -213,5 +237,7 @@ async def test_the_async_client_changes_jobs_too(live_url: str) -> None:
         again = await client.retry(job.id)
 
         assert (said["admissible"], amended.document["tier"]) == (True, "spot")
+        assert (await client.cancel_many())["matched"] == 1
+        assert (await client.limits())["tenant"] == "default"
         assert (await client.timeline(again.id))["id"] == again.id != job.id
         assert await client.erase(job.id) is None

@@ -61,6 +61,7 @@ VALUES: list[bytes] = [*_PIECES, b"x" * 100_000, LARGE]
 _PARTS = {
     "member": "default/stray",
     "tenant": "default",
+    "bucket": "default",
     "key": "stray",
     "delivery_id": "default/stray:1",
     "worker": "stray",

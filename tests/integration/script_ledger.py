@@ -15,7 +15,7 @@ from headrace.redis_op import RedisOp
 from headrace.store_submissions import Amendment, SubmitOutcome
 from headrace.store_work import CommitAnswer, PassProgress
 from headrace.strays import set_keys_apart, typed_keys
-from headrace.tenant_store import Rate, TenantStore
+from headrace.tenant_store import Bucket, Rate, TenantStore
 from headrace.webhooks import DeliveryState, DueDelivery, delivery_id_of
 from tests.integration.script_cell import ALL_GROUPS, GROUPS, TTL_S, Cell, new_job, usage_totals
 from tests.integration.script_faults import INJECTED
@@ -255,7 +255,8 @@ class Ledger:
 
     def ask(self) -> None:
         """Count a request of the tenant."""
-        take = TenantStore(self.cell.keys).take("default", Rate(per_s=1, burst=2))
+        buckets = [Bucket("default", Rate(per_s=1, burst=2)), Bucket("default:0123456789ab", Rate(per_s=1, burst=1))]
+        take = TenantStore(self.cell.keys).take(buckets)
         self._attempt(lambda: self.cell.run(take))
 
     def tidy(self) -> None:

@@ -1,15 +1,22 @@
-"""A tenant's requests are counted in one bucket of tokens, whichever process they come to."""
+"""Requests are counted in buckets of tokens, of their tenant and of their key, whichever process they come to."""
+
+from collections.abc import Sequence
 
 import pytest
 
-from headrace.tenant_store import Rate, Taken, TenantStore
+from headrace.tenant_store import Bucket, Rate, Taken, TenantStore
 from tests.integration.script_cell import Cell
 
 RATE = Rate(per_s=2, burst=3)
 
 
 def take(cell: Cell, *, tenant: str = "acme", rate: Rate = RATE) -> Taken:
-    return cell.run(TenantStore(cell.keys).take(tenant, rate))
+    [taken] = take_of_all(cell, Bucket(tenant, rate))
+    return taken
+
+
+def take_of_all(cell: Cell, *buckets: Bucket) -> Sequence[Taken]:
+    return cell.run(TenantStore(cell.keys).take(buckets))
 
 
 def pass_time(cell: Cell, ms: int) -> None:
@@ -69,3 +76,36 @@ def test_fields_that_are_no_numbers_are_a_full_bucket(cell: Cell) -> None:
     cell.redis.hset(cell.keys.requests("acme"), mapping={"t": "x", "m": "y"})
 
     assert take(cell).left == 2
+
+
+TENANT = Bucket("acme", RATE)
+NARROW, WIDE = Bucket("acme:k1", Rate(per_s=1, burst=1)), Bucket("acme:k2", Rate(per_s=9, burst=9))
+
+
+def test_a_request_takes_a_token_of_each_bucket(cell: Cell) -> None:
+    assert [(True, 2), (True, 8)] == [taken[:2] for taken in take_of_all(cell, TENANT, WIDE)]
+    assert [(True, 1), (True, 7)] == [taken[:2] for taken in take_of_all(cell, TENANT, WIDE)]
+
+
+def test_where_one_bucket_is_empty_none_is_taken_of_the_other(cell: Cell) -> None:
+    take_of_all(cell, TENANT, NARROW)
+
+    refused = [take_of_all(cell, TENANT, NARROW) for _ in range(5)][-1]
+
+    assert [(True, 2), (False, 0)] == [taken[:2] for taken in refused]
+    assert 0 < refused[1].next_ms <= 1_000
+    assert [True, True] == [take(cell).is_allowed for _ in range(2)]
+
+
+def test_keys_of_one_tenant_have_buckets_of_their_own(cell: Cell) -> None:
+    take_of_all(cell, TENANT, NARROW)
+
+    assert [True, True] == [taken.is_allowed for taken in take_of_all(cell, TENANT, WIDE)]
+
+
+def test_somebody_elses_value_in_one_bucket_leaves_the_other_its_bound(cell: Cell) -> None:
+    cell.redis.set(cell.keys.requests("acme"), "x")
+
+    answers = [take_of_all(cell, TENANT, NARROW) for _ in range(2)]
+
+    assert [[True, True], [True, False]] == [[taken.is_allowed for taken in answer] for answer in answers]

@@ -286,6 +286,20 @@ def test_twins_in_one_call_are_one_job(cell: Cell) -> None:
     assert cell.ready() == ["default/j1"]
 
 
+def test_what_a_submission_would_be_answered_can_be_asked_without_making_it(cell: Cell) -> None:
+    cell.submit("j1", dedupe_key="doc")
+    before = {key: cell.redis.dump(key) for key in cell.redis.scan_iter(f"{cell.keys.prefix}*")}
+
+    asked = [
+        cell.run(cell.store.foresee(job, cap=cap))
+        for job, cap in ((new_job("j2"), 2), (new_job("j2"), 1), (new_job("j3", dedupe_key="doc"), 1))
+    ]
+
+    assert [SubmitOutcome.ACCEPTED, SubmitOutcome.FULL, SubmitOutcome.DUPLICATE] == [one.outcome for one in asked]
+    assert ([1, 1, 1], "default/j1") == ([one.depth for one in asked], asked[2].member)
+    assert before == {key: cell.redis.dump(key) for key in cell.redis.scan_iter(f"{cell.keys.prefix}*")}
+
+
 def test_all_or_none_means_none_if_one_is_refused(cell: Cell) -> None:
     outcomes = submit_many(cell, new_job("j1"), new_job("j2"), new_job("j3"), cap=2, is_whole=True)
 

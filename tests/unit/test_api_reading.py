@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from api.express import repeated_name
 from api.headers import Preference, read_idempotency_key, read_preference
+from api.queries import first_repeated
 from headrace.bounds import Bounds
 from headrace.errors import InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
@@ -31,6 +31,8 @@ _USUAL = Bounds()
         ("wait=100", Preference(60, "wait=60")),
         ("handling=lenient, wait=5", Preference(5, "wait=5")),
         ("respond-async, wait=5", Preference(0, "respond-async")),
+        ("wait=5, cancel-on-disconnect", Preference(5, "wait=5, cancel-on-disconnect", is_attended=True)),
+        ("cancel-on-disconnect", Preference(0, "")),
         ("wait=-1", Preference(0, "")),
         ("wait=soon", Preference(0, "")),
         ("wait=1e9", Preference(0, "")),
@@ -38,7 +40,13 @@ _USUAL = Bounds()
     ],
 )
 def test_prefer_is_honoured_where_it_is_understood(prefer: str, preference: Preference) -> None:
-    assert read_preference({"prefer": prefer}, max_wait_s=60) == preference
+    assert read_preference({"prefer": prefer}, max_wait_s=60, is_submission=True) == preference
+
+
+def test_only_who_submits_can_have_a_job_called_off_by_hanging_up() -> None:
+    asked = {"prefer": "wait=5, cancel-on-disconnect"}
+
+    assert read_preference(asked, max_wait_s=60) == Preference(5, "wait=5")
 
 
 @pytest.mark.parametrize(
@@ -103,13 +111,10 @@ class Name(str):
         return str.__eq__(self, other)
 
 
-def test_finding_a_parameter_that_is_given_twice_does_not_compare_all_with_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_finding_a_parameter_that_is_given_twice_does_not_compare_all_with_all() -> None:
     names = [Name(number) for number in [*range(1000), 5]]
-    monkeypatch.setattr("api.express.parse_qsl", lambda *_, **__: [(name, "") for name in names])
 
-    assert "5" == repeated_name(b"any")
+    assert "5" == first_repeated(names)
 
     assert Name.compared < 100
 

@@ -21,7 +21,7 @@ from headrace.errors import (
 )
 from headrace.http_answer import problem
 from headrace.http_call import Answer
-from headrace.job_record import JobRecord
+from headrace.job_record import JobRecord, JobRecords
 from headrace.jobs import JobStatus
 from headrace.persistence import Patience
 from headrace.progress import told
@@ -274,6 +274,18 @@ def test_a_notebook_shows_a_table_in_which_nothing_is_markup() -> None:
     assert "<th>model</th><td>m@3</td>" in html
     assert "<td>model: &lt;script&gt;</td>" in html
     assert "started" not in html
+
+
+def test_jobs_are_one_table_in_a_notebook_and_a_line_each_in_a_terminal() -> None:
+    records = JobRecords(
+        [JobRecord.from_document(QUEUED), JobRecord.from_document({**ENDED, "metadata": {"<b>": "x"}})]
+    )
+
+    html = records._repr_html_()
+
+    assert html.count("<tr>") == 3
+    assert "<td>waiting_turn</td>" in html
+    assert "metadata" not in repr(records)
 
 
 def test_a_long_result_is_shortened_in_a_notebook() -> None:

@@ -1,0 +1,87 @@
+"""Many jobs of a tenant called off at once: those that a filter means, once it was said how many they may be."""
+
+from collections import Counter
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from api.desk import JobDesk
+from api.listing import Cursor, JobFilter, Listing
+from headrace.errors import Conflict, FieldError
+from headrace.jobs import JobStatus
+from headrace.reading import invalid_fields
+from headrace.store_views import Browsed
+
+#: Jobs that one request calls off at most, and that are called off together.
+_MOST, _CHUNK = 10_000, 200
+#: Pages of the list that one request looks at; each has up to 2,000 jobs.
+_MOST_PAGES = 10
+
+
+class CancelFilter(JobFilter):
+    """Which open jobs are meant, and how many of them may be called off."""
+
+    status: Literal[JobStatus.QUEUED, JobStatus.RUNNING] | None = None
+    dry_run: Literal["true", "false"] = "false"
+    confirm: Annotated[int, Field(ge=0, le=_MOST)] | None = None
+
+    def takes(self, found: Browsed) -> bool:
+        """Tell whether a job is meant and can still be called off."""
+        is_open = found.job is not None and found.job.status in (JobStatus.QUEUED, JobStatus.RUNNING)
+        return is_open and super().takes(found)
+
+
+class CalledOff(NamedTuple):
+    """How many jobs were meant, and what became of them; all 0 but the first if nothing was to be done."""
+
+    matched: int
+    canceled: int
+    canceling: int
+    #: They had ended, or were gone, before they could be called off.
+    ended: int
+    #: Where to go on if not all jobs were looked at.
+    next: Cursor | None
+
+
+class CallingOff:
+    """Calls off jobs of one tenant.
+
+    Args:
+        desk: of the tenant.
+    """
+
+    def __init__(self, desk: JobDesk) -> None:
+        self._desk = desk
+        self._listing = Listing(desk.jobs)
+
+    async def call_off(self, wanted: CancelFilter, *, cursor: Cursor | None = None) -> CalledOff:
+        """Call off what is meant; with `dry_run` only count it.
+
+        Raises:
+            InvalidInput: if it is neither a dry run, nor was said how many jobs it may be.
+            Conflict: if it is more jobs than that; none was called off then.
+        """
+        if wanted.dry_run == "false" and wanted.confirm is None:
+            problem = "is needed: how many jobs may be canceled; dry_run=true says how many it would be"
+            raise invalid_fields([FieldError("/query/confirm", problem, "missing_field")])
+        members, cursor = await self._meant(wanted, cursor)
+        if wanted.dry_run == "true":
+            return CalledOff(len(members), 0, 0, 0, cursor)
+        if wanted.confirm is not None and len(members) > wanted.confirm:
+            meant = f"{len(members)} jobs are meant, and {wanted.confirm} were confirmed"
+            raise Conflict(f"{meant}; none was canceled: look again with dry_run=true, then confirm as many")
+        became: Counter[JobStatus | None] = Counter()
+        for first in range(0, len(members), _CHUNK):
+            became.update(await self._desk.cancel_many(members[first : first + _CHUNK]))
+        canceled, canceling = became[JobStatus.CANCELED], became[JobStatus.CANCELING]
+        return CalledOff(len(members), canceled, canceling, len(members) - canceled - canceling, cursor)
+
+    async def _meant(self, wanted: CancelFilter, cursor: Cursor | None) -> tuple[list[str], Cursor | None]:
+        members: list[str] = []
+        for _ in range(_MOST_PAGES):
+            found = await self._listing.find(wanted, limit=_MOST - len(members), cursor=cursor)
+            members += [row.member for row in found.rows]
+            cursor = found.next
+            if cursor is None or len(members) == _MOST:
+                break
+        return members, cursor
