@@ -187,4 +187,5 @@ def _time_for(ahead_s: float, urgent: float, ready: float, coming: Sequence[Comi
 
 def _serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
     model = worker.models.get(str(ref))
-    return model is not None and model.state is ModelState.READY and tier in worker.tiers
+    is_ready = model is not None and model.state is ModelState.READY
+    return is_ready and tier in worker.tiers and group_of(ref, tier) not in worker.left

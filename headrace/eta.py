@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from headrace.groups import split_group
+from headrace.groups import group_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.tiers import Tier
@@ -92,7 +92,8 @@ def serves(worker: WorkerPresence, ref: ModelRef, tier: Tier) -> bool:
     """Tell whether a worker is ready to run jobs of this version and tier."""
     model: ModelPresence | None = worker.models.get(str(ref))
     is_ready = model is not None and model.state is ModelState.READY
-    return is_ready and tier in worker.tiers and worker.state is WorkerState.READY
+    is_ours = tier in worker.tiers and group_of(ref, tier) not in worker.left
+    return is_ready and is_ours and worker.state is WorkerState.READY
 
 
 def _is_of(group: str, ref: ModelRef) -> bool:

@@ -271,9 +271,9 @@ class Keys:
         """Sorted set: where processes serve metrics, JSON, by when they last said so."""
         return f"{self.prefix}targets"
 
-    def costs(self, ref: str, device_type: str) -> str:
-        """String: what was learned of a version's speed on a type of device (JSON), gone when nobody runs it."""
-        return f"{self.prefix}costs:{ref}:{device_type}"
+    def costs(self, ref: str, worker_class: str) -> str:
+        """String: what was learned of a version's speed by workers of a class (JSON), gone when nobody runs it."""
+        return f"{self.prefix}costs:{ref}:{worker_class}"
 
     def model_moves(self, ref: str) -> str:
         """Stream: what workers loaded and unloaded of a version, or for it, gone after a day."""
@@ -288,6 +288,11 @@ class Keys:
     def desired(self) -> str:
         """Hash: worker class -> how many the scheduler wants."""
         return f"{self.prefix}desired"
+
+    @property
+    def homes(self) -> str:
+        """String: worker class -> groups that its workers leave to a cheaper class (JSON), gone when nobody says so."""
+        return f"{self.prefix}homes"
 
     @property
     def scaling(self) -> str:

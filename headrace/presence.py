@@ -98,6 +98,8 @@ class WorkerPresence(BaseModel):
     start_s: dict[str, float] = {}
     #: Groups (`name@version:tier`) that it could serve and was told to leave alone.
     paused: tuple[str, ...] = ()
+    #: Groups that it leaves to workers of another class, which do them for less.
+    left: tuple[str, ...] = ()
     #: By `name@version:tier`.
     groups: dict[str, GroupLoad] = {}
     jobs_done: int = 0

@@ -35,6 +35,8 @@ class ClassScaling(BaseModel):
     cold_start_s: float
     #: Its stages: Python and Celery, the model's process, the model.
     start_s: dict[str, float] = {}
+    #: Seconds of work in one job of each model version, as its own workers measured it; empty in changes.
+    job_s: dict[str, float] = {}
     reasons: tuple[str, ...]
 
 

@@ -21,6 +21,7 @@ from headrace.store_views import (
     COUNT_FIELDS,
     Browsed,
     DeadLetter,
+    DueJobs,
     PastAttempt,
     Place,
     QueueCounts,
@@ -252,6 +253,15 @@ class JobStore:
             return [QueueDepth(group, int(reply[i]), int(reply[i + 1])) for group, i in pairs]
 
         return RedisOp(parse, self._keyed(*groups), load_script("depths"))
+
+    def dues(self, until_s: Sequence[float], *, most: int) -> RedisOp[list[DueJobs]]:
+        """What waits and is due soon, in stretches that end at these seconds; `most` jobs of each are looked at."""
+
+        def parse(reply: Reply) -> list[DueJobs]:
+            rows = range(0, len(reply), 3)
+            return [DueJobs(reply[i].decode(), int(reply[i + 1]), int(reply[i + 2]) / 1000) for i in rows]
+
+        return RedisOp(parse, self._keyed(most, *(round(1000 * end_s) for end_s in until_s)), load_script("dues"))
 
     def counts(self, group: str) -> RedisOp[QueueCounts]:
         """What came to a group and what was done for it."""

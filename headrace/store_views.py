@@ -69,6 +69,15 @@ class QueueDepth(NamedTuple):
     oldest_age_ms: int
 
 
+class DueJobs(NamedTuple):
+    """Jobs of a group that wait and have deadlines, close together."""
+
+    group: str
+    jobs: int
+    #: Until they are due, on average.
+    in_s: float
+
+
 class QueueCounts(NamedTuple):
     """What came to one group and what was done for it, since ever and lately (about half a minute)."""
 

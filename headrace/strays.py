@@ -71,7 +71,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
             "zset",
         ),
         **dict.fromkeys(("events", "couriers", "scaling_log"), "stream"),
-        **dict.fromkeys(("leader", "leader_fence", "scaling", "id_key"), "string"),
+        **dict.fromkeys(("homes", "leader", "leader_fence", "scaling", "id_key"), "string"),
         "tenants": "set",
         **dict.fromkeys(("strays", "endpoint_tests"), "list"),
     }

@@ -53,8 +53,15 @@ class WorkerClass(BaseModel):
     price_per_hour: float = Field(
         0.0,
         ge=0,
-        description="what a worker costs; of classes that suit a model alike the cheapest is taken, also to stand in",
+        description="what a worker costs; of classes that suit a model alike that one does a job which takes least",
     )
+    late_cost: float = Field(
+        0.0,
+        ge=0,
+        description="what a job costs you that waits longer than wait_objective_s: workers are started to save time"
+        " only where that is worth more than they cost; 0: always",
+    )
+    least_paid_s: float = Field(0.0, ge=0, description="time that a machine is paid for at least once it has started")
     pinned: tuple[str, ...] = Field((), description="names of the models that stay loaded once they are")
 
     @field_validator("host_memory_bytes")

@@ -3,8 +3,10 @@
 `python -m scheduler` keeps house: `loop` (one tick after another, through outages), `leadership` (one leader at a
 time), `housekeeping` (reap, expire, promote, sweep), `reap_guard` (when taking jobs back must wait), `hot_window` and
 `tidier`. It takes bad versions back (`canary_watch`). It scales: `observer` (with `meters`) looks, `observation` is
-what it sees, `forecaster` (with `forecast_models`) what it expects; `demand` and `policy` decide, with `pool_scaler`
-and one of the `rules` (those of others are `baseline_rules`; `named_rules` finds one); `scaler` writes down.
+what it sees, `forecaster` (with `forecast_models`) what it expects; `demand` (with `homes`: which class does what)
+and `policy` decide, with `pool_scaler` and one of the `rules` (those of others are `baseline_rules`; `named_rules`
+finds one), and `back_fill` what classes take of each other's work
+(`tryouts`: also to see what it costs); `scaler` writes down.
 `hastener` (with `deadline_risk`) moves jobs that spot machines would end too late.
 `wake` hears the first job of a queue that nobody serves.
 `python -m scheduler.simulate` runs the same policy over a trace (`simulation/`).

@@ -17,7 +17,8 @@ from headrace.groups import group_of
 from headrace.store_care import Hastening
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass
-from scheduler.demand import Demand, Source, demands, home_of
+from scheduler.demand import Demand, demands
+from scheduler.homes import Homes
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 
 #: Passes within which a job has ended that nobody is before: the one under way, its own, and one for what means hide.
@@ -35,6 +36,7 @@ class DeadlineRisk:
 
     def __init__(self, *, classes: Mapping[str, WorkerClass]) -> None:
         self._classes = classes
+        self._homes = Homes(classes=classes)
         self._has_spot = any(kind.is_spot for kind in classes.values())
 
     def hastenings(self, seen: Observation) -> tuple[Hastening, ...]:
@@ -42,15 +44,15 @@ class DeadlineRisk:
         waiting = (
             [queue for queue in seen.queues if queue.tier is Tier.SPOT and queue.waiting] if self._has_spot else []
         )
-        found = demands(seen, self._classes) if waiting else {}
+        found = demands(seen, self._classes, self._homes) if waiting else {}
         return tuple(it for queue in waiting if (it := self._of(queue, found, seen)) is not None)
 
     def _of(self, queue: QueueLoad, found: Mapping[str, Demand], seen: Observation) -> Hastening | None:
-        home = home_of(Source.of(queue), self._classes)
+        home = self._homes.of(queue, seen.classes)
         if home is None or not self._classes[home].is_spot:
             return None
         for tier in _REFUGES:
-            refuge = home_of(Source.of(queue)._replace(tier=tier), self._classes)
+            refuge = self._homes.of(queue._replace(tier=tier), seen.classes)
             if refuge is not None and not self._classes[refuge].is_spot and self._classes[refuge].max_workers:
                 return _hastening(queue, tier, found[home], seen.classes[home], seen.classes[refuge])
         return None

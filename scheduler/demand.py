@@ -7,24 +7,9 @@ beyond the most workers that it may have, goes to the other.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headrace import worker_fit
-from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass
-from headrace.worker_fit import NOTHING, Needs
-from scheduler.observation import ClassLoad, Observation, QueueLoad
-
-
-class Source(NamedTuple):
-    """Where work comes from, as far as it decides who may do it."""
-
-    model: str
-    tier: Tier
-    needs: Needs = NOTHING
-
-    @classmethod
-    def of(cls, queue: QueueLoad) -> "Source":
-        """The source of a queue's work."""
-        return cls(queue.ref.name, queue.tier, queue.needs)
+from scheduler.homes import MUST_SAVE, Homes, Source, serves
+from scheduler.observation import ClassLoad, Due, Observation, QueueLoad
 
 
 class Demand(NamedTuple):
@@ -41,8 +26,14 @@ class Demand(NamedTuple):
     arrived: float = 0.0
     #: Each source's share of that work, from 0 to 1.
     shares: Mapping[Source, float] = {}
+    #: How many times as long each class takes for a source's work, 1 where that is much the same.
+    slowness: Mapping[Source, Mapping[str, float]] = {}
     #: Since the oldest job that waits was accepted.
     oldest_age_s: float = 0.0
+    #: Seconds of work that have deadlines soon.
+    dues: tuple[Due, ...] = ()
+    #: Seconds of work in one job, on average.
+    job_s: float = 0.0
 
     @property
     def jobs(self) -> int:
@@ -50,66 +41,86 @@ class Demand(NamedTuple):
         return self.waiting + self.held
 
 
-def serves(kind: WorkerClass, source: Source) -> bool:
-    """Tell whether workers of a class take jobs from a source."""
-    return worker_fit.serves(kind, source.model, source.tier, source.needs)
+class Poured(NamedTuple):
+    """Who does the work."""
+
+    #: Fractions of workers of each class.
+    workers: Mapping[str, float]
+    #: Sources of which a class does some, though they are not its own.
+    helpers: frozenset[tuple[Source, str]] = frozenset()
 
 
-def home_of(source: Source, classes: Mapping[str, WorkerClass]) -> str | None:
-    """The class that is scaled for a source: where its tier stands nearest to the front; of equals the cheapest."""
-
-    def rank(name: str) -> tuple[int, float]:
-        return classes[name].tiers.index(source.tier), classes[name].price_per_hour
-
-    return min((name for name, kind in classes.items() if serves(kind, source)), key=rank, default=None)
-
-
-def demands(seen: Observation, classes: Mapping[str, WorkerClass]) -> dict[str, Demand]:
+def demands(seen: Observation, classes: Mapping[str, WorkerClass], homes: Homes) -> dict[str, Demand]:
     """What each class is scaled for."""
-    homes: dict[str, list[QueueLoad]] = {name: [] for name in classes}
+    found: dict[str, list[QueueLoad]] = {name: [] for name in classes}
     for queue in seen.queues:
-        home = home_of(Source.of(queue), classes)
+        home = homes.of(queue, seen.classes)
         if home is not None:
-            homes[home].append(queue)
-    return {name: _demand(queues, seen.classes[name], classes[name]) for name, queues in homes.items()}
+            found[home].append(queue)
+    return {name: _demand(name, queues, seen.classes, classes[name]) for name, queues in found.items()}
 
 
-def _demand(queues: list[QueueLoad], load: ClassLoad, kind: WorkerClass) -> Demand:
-    backlog_s, arriving, arrived = 0.0, 0.0, 0.0
-    work: dict[Source, float] = {}
+def _demand(name: str, queues: list[QueueLoad], loads: Mapping[str, ClassLoad], kind: WorkerClass) -> Demand:
+    load, backlog_s, arriving, arrived = loads[name], 0.0, 0.0, 0.0
+    work: dict[Source, dict[str, float]] = {}
     for queue in queues:
-        source = Source.of(queue)
-        present_s = load.work_s(queue.ref, queue.waiting + queue.held)
-        coming = load.work_s(queue.ref, queue.arrivals)
-        backlog_s, arriving = backlog_s + present_s, arriving + coming
+        jobs = queue.waiting + queue.held
+        backlog_s += load.work_s(queue.ref, jobs)
+        arriving += load.work_s(queue.ref, queue.arrivals)
         arrived += load.work_s(queue.ref, queue.arrived)
-        work[source] = work.get(source, 0.0) + present_s + coming * kind.wait_objective_s
-    total = sum(work.values())
-    shares = {source: part / total for source, part in work.items() if total}
+        parts = work.setdefault(Source.of(queue), dict.fromkeys(loads, 0.0))
+        for each, its in loads.items():
+            parts[each] += its.work_s(queue.ref, jobs + queue.arrivals * kind.wait_objective_s)
+    total = sum(parts[name] for parts in work.values())
+    dues = tuple(Due(load.work_s(queue.ref, jobs), in_s) for queue in queues for jobs, in_s in queue.dues)
+    count = sum(queue.waiting + queue.held + queue.arrivals * kind.wait_objective_s for queue in queues)
+    shares = {source: parts[name] / total for source, parts in work.items() if total}
+    slowness = {
+        source: {each: _times(part, parts[name]) for each, part in parts.items()} for source, parts in work.items()
+    }
     waiting, held = sum(queue.waiting for queue in queues), sum(queue.held for queue in queues)
     oldest_age_s = max((queue.oldest_age_s for queue in queues), default=0.0)
-    return Demand(waiting, held, backlog_s, arriving, arrived, shares, oldest_age_s)
+    return Demand(
+        waiting=waiting,
+        held=held,
+        backlog_s=backlog_s,
+        arriving=arriving,
+        arrived=arrived,
+        shares=shares,
+        slowness=slowness,
+        oldest_age_s=oldest_age_s,
+        dues=dues,
+        job_s=total / max(count, 1e-9),
+    )
 
 
-def pour(
-    workers: Mapping[str, float], found: Mapping[str, Demand], classes: Mapping[str, WorkerClass]
-) -> dict[str, float]:
+def _times(theirs: float, ours: float) -> float:
+    """One over the other; 1 for a difference that is no larger than measurements vary."""
+    is_alike = min(theirs, ours) >= (1 - MUST_SAVE) * max(theirs, ours)
+    return 1.0 if is_alike or not (ours and theirs) else theirs / ours
+
+
+def pour(workers: Mapping[str, float], found: Mapping[str, Demand], classes: Mapping[str, WorkerClass]) -> Poured:
     """Share out fractions of workers: to workers that are kept anyway, then to more of them; to a class its own first.
 
     What fits nowhere stays with its own class, so that its reasons tell what is missing.
     """
     filled = dict.fromkeys(classes, 0.0)
     left = {(home, source): workers[home] * share for home in classes for source, share in found[home].shares.items()}
+    helpers: set[tuple[Source, str]] = set()
     for room in (_least(classes), _most(classes)):
         for is_own in (True, False):
             for home, source in left:
                 for name in (name for name in classes if (name == home) is is_own and serves(classes[name], source)):
-                    moved = max(0.0, min(left[home, source], room[name] - filled[name]))
+                    times = found[home].slowness[source][name]
+                    moved = max(0.0, min(left[home, source] * times, room[name] - filled[name]))
                     filled[name] += moved
-                    left[home, source] -= moved
+                    left[home, source] -= moved / times
+                    if moved and not is_own:
+                        helpers.add((source, name))
     for (home, _), rest in left.items():
         filled[home] += rest
-    return filled
+    return Poured(filled, frozenset(helpers))
 
 
 def _least(classes: Mapping[str, WorkerClass]) -> dict[str, int]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+from headrace.homes import Manners, write_manners
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply, Script
 from headrace.scaling import ScalingChange, ScalingReport
@@ -42,13 +44,24 @@ class Leadership:
         return RedisOp(bool, (self._keys.leader, self._mark(lead)), _script("resign"))
 
     def desire(
-        self, lead: Lead, counts: Mapping[str, int], *, report: ScalingReport, changes: Sequence[ScalingChange] = ()
+        self,
+        lead: Lead,
+        counts: Mapping[str, int],
+        *,
+        report: ScalingReport,
+        changes: Sequence[ScalingChange] = (),
+        manners: Mapping[str, Manners] = MappingProxyType({}),
+        manners_ttl_ms: int = 10_000,
     ) -> RedisOp[bool]:
-        """Write how many workers of each class there should be, and why; False if the lead was lost."""
+        """Write how many workers of each class there should be, and why; False if the lead was lost.
+
+        What they leave to other classes is forgotten after `manners_ttl_ms`.
+        """
         keys = (self._keys.leader, self._keys.desired, self._keys.scaling, self._keys.scaling_log)
         rows = [change.model_dump_json() for change in changes]
         pairs = [part for pair in counts.items() for part in pair]
-        args = (*keys, self._mark(lead), report.model_dump_json(), len(rows), *rows, *pairs)
+        told = (self._keys.homes, write_manners(manners), manners_ttl_ms)
+        args = (*keys, self._mark(lead), report.model_dump_json(), *told, len(rows), *rows, *pairs)
         return RedisOp(bool, args, _script("desire"))
 
     def _mark(self, lead: Lead) -> str:

@@ -118,6 +118,15 @@ class JobTimes:
         for (name, ref), times in seen.items():
             self._by_class.setdefault(name, {})[ref] = sum(times) / len(times)
 
+    def recall(self, worker_class: str, times: Mapping[str, float]) -> None:
+        """Take over what was measured before, where nothing is known."""
+        known = self._by_class.setdefault(worker_class, {})
+        self._by_class[worker_class] = {**times, **known}
+
+    def measured_by(self, worker_class: str) -> frozenset[str]:
+        """The model versions that workers of a class have measured themselves."""
+        return frozenset(self._by_class.get(worker_class, ()))
+
     def of_class(self, worker_class: str, averages: Mapping[str, float]) -> dict[str, float]:
         """What is known for a class: its own measurements, else another class's, else the averages since ever."""
         others = [times for name, times in self._by_class.items() if name != worker_class]

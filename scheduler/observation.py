@@ -3,12 +3,20 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from headrace.worker_fit import NOTHING, Needs
 
 #: Seconds a job is taken to need while nobody has measured one.
 UNMEASURED_JOB_S = 0.02
+
+
+class Due(NamedTuple):
+    """Jobs, or seconds of work, and in how many seconds they have to be done."""
+
+    amount: float
+    in_s: float
 
 
 class QueueLoad(NamedTuple):
@@ -27,6 +35,13 @@ class QueueLoad(NamedTuple):
     needs: Needs = NOTHING
     #: Since the oldest job that waits was accepted.
     oldest_age_s: float = 0.0
+    #: Jobs of those that wait which have deadlines soon.
+    dues: tuple[Due, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """Its group."""
+        return group_of(self.ref, self.tier, self.needs.outgrown_bytes)
 
 
 class ClassLoad(NamedTuple):
@@ -46,6 +61,11 @@ class ClassLoad(NamedTuple):
     start_s: Mapping[str, float] = {}
     #: Seconds that a pass of a model version takes, as measured on this class's workers.
     pass_s: Mapping[str, float] = {}
+    #: Model versions that its own workers have run, and those that none of them can load.
+    ran: frozenset[str] = frozenset()
+    unable: frozenset[str] = frozenset()
+    #: Groups of which its workers hold jobs.
+    holds: frozenset[str] = frozenset()
 
     @property
     def alive(self) -> int:

@@ -7,14 +7,18 @@ from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
 from headrace.redis_op import RedisOp, Reply
 from headrace.replies import read_texts
+from headrace.scaling import parse_report
 from headrace.store import JobStore
-from headrace.store_views import QueueCounts, QueueDepth
+from headrace.store_views import DueJobs, QueueCounts, QueueDepth
 from headrace.sync_redis import SyncRedis
 from headrace.worker_class import WorkerClass
 from headrace.worker_fit import NOTHING, Needs
 from scheduler.forecaster import level_tau_s
 from scheduler.meters import JobTimes, RateMeter, StartMeter, pass_s
-from scheduler.observation import ClassLoad, Observation, QueueLoad
+from scheduler.observation import ClassLoad, Due, Observation, QueueLoad
+
+#: Into so many parts the time is divided in which deadlines are looked for, and so many of each are looked at.
+_STRETCHES, _LOOKED_AT = 12, 64
 
 
 class Observer:
@@ -42,6 +46,16 @@ class Observer:
         self._rates, self._starts = RateMeter(), StartMeter()
         self._times, self._passes = JobTimes(), JobTimes(pass_s)
 
+    def recall(self) -> None:
+        """Take over what the last scheduler knew of times: who measured them may be gone.
+
+        Raises:
+            RedisUnavailable: if the server does not answer.
+        """
+        report = self._connection.run(RedisOp(parse_report, ("GET", self._store.keys.scaling)))
+        for row in report.classes if report else ():
+            self._times.recall(row.worker_class, row.job_s)
+
     def observe(self, now: float) -> Observation:
         """Look; `now` is monotonic seconds.
 
@@ -55,10 +69,11 @@ class Observer:
         names = run(RedisOp(read_texts, ("ZRANGE", keys.workers, 0, -1)))
         workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
         desired = run(RedisOp(_numbers, ("HGETALL", keys.desired)))
+        dues = run(store.dues(self._stretches(), most=_LOOKED_AT)) if groups else []
         self._starts.note(workers)
         self._times.note(workers)
         self._passes.note(workers)
-        return self._put_together(depths, counts, workers, desired, now)
+        return self._put_together(depths, counts, workers, desired, dues, now)
 
     def _put_together(
         self,
@@ -66,6 +81,7 @@ class Observer:
         counts: Mapping[str, QueueCounts],
         workers: Sequence[WorkerPresence],
         desired: Mapping[str, int],
+        dues: Sequence[DueJobs],
         now: float,
     ) -> Observation:
         tau_s = min((self._tau_s(name, kind) for name, kind in self._classes.items()), default=1.0)
@@ -73,9 +89,13 @@ class Observer:
         rates = self._rates.update(arrived, now, tau_s=tau_s)
         growth = self._rates.growth
         queues = (self._queue(depth, workers, rates[depth.group], growth[depth.group]) for depth in depths)
+        soon: dict[str, list[Due]] = {}
+        for group, jobs, in_s in dues:
+            soon.setdefault(group, []).append(Due(jobs, in_s))
         averages = _averages(counts)
         classes = {name: self._class(name, workers, desired.get(name), averages) for name in self._classes}
-        return Observation(tuple(queues), classes)
+        seen = (queue._replace(dues=tuple(soon.get(queue.group, ()))) for queue in queues)
+        return Observation(tuple(seen), classes)
 
     def _queue(
         self, depth: QueueDepth, workers: Iterable[WorkerPresence], arrivals: float, arrived: float
@@ -86,13 +106,20 @@ class Observer:
         needs = self._needs(ref)._replace(outgrown_bytes=outgrown_of(depth.group))
         return QueueLoad(ref, tier, depth.depth, held, arrivals, arrived, needs, oldest_age_s)
 
+    def _stretches(self) -> list[float]:
+        """The time to come, in parts, within which a deadline can ask for more than the objective does."""
+        reaches = (kind.wait_objective_s + self._starts.cold_start_s(name) for name, kind in self._classes.items())
+        reach_s = max(reaches, default=1.0)
+        return [reach_s * part / _STRETCHES for part in range(1, _STRETCHES + 1)]
+
     def _tau_s(self, name: str, kind: WorkerClass) -> float:
         return level_tau_s(self._starts.cold_start_s(name), kind.wait_objective_s, kind.scale_down_window_s)
 
     def _class(
         self, name: str, workers: Sequence[WorkerPresence], desired: int | None, averages: Mapping[str, float]
     ) -> ClassLoad:
-        stages = [stage_of(worker) for worker in workers if worker.worker_class == name]
+        mine = [worker for worker in workers if worker.worker_class == name]
+        stages = list(map(stage_of, mine))
         return ClassLoad(
             ready=stages.count(WorkerState.READY),
             starting=stages.count(WorkerState.STARTING),
@@ -102,6 +129,9 @@ class Observer:
             start_s=self._starts.stages(name),
             job_s=self._times.of_class(name, averages),
             pass_s=self._passes.of_class(name, {}),
+            ran=self._times.measured_by(name),
+            unable=_unable(mine),
+            holds=frozenset(group for worker in mine for group, load in worker.groups.items() if load.held),
         )
 
 
@@ -111,6 +141,15 @@ def stage_of(worker: WorkerPresence) -> WorkerState:
     if worker.state is WorkerState.READY and states and ModelState.READY not in states:
         return WorkerState.STARTING
     return worker.state
+
+
+def _unable(workers: Iterable[WorkerPresence]) -> frozenset[str]:
+    """Model versions that some of the workers could not load, and none of them has."""
+    found: dict[str, set[ModelState]] = {}
+    for worker in workers:
+        for ref, model in worker.models.items():
+            found.setdefault(ref, set()).add(model.state)
+    return frozenset(ref for ref, states in found.items() if states == {ModelState.FAILED})
 
 
 def _averages(counts: Mapping[str, QueueCounts]) -> dict[str, float]:

@@ -5,14 +5,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from headrace.homes import Manners
 from headrace.worker_class import WorkerClass
-from scheduler.demand import Demand, demands, pour
+from scheduler.back_fill import is_short, manners_of
+from scheduler.cost_guard import guard
+from scheduler.demand import Demand, Poured, demands, pour
+from scheduler.due_work import Urgency, urgency_of
 from scheduler.forecast_models import Array
 from scheduler.forecaster import Forecaster
+from scheduler.homes import Homes
 from scheduler.named_rules import named_rule
 from scheduler.observation import ClassLoad, Observation
 from scheduler.pool_scaler import Bounds, PoolScaler
 from scheduler.rules import PoolLoad
+from scheduler.tryouts import Tryouts
+
+#: Model versions whose prices are told for a class.
+_TOLD = 5
 
 
 class ClassDecision(NamedTuple):
@@ -32,6 +41,8 @@ class Decision(NamedTuple):
     """What to do."""
 
     classes: Mapping[str, ClassDecision]
+    #: By whom the work is to be done.
+    poured: Poured = Poured({})
 
     @property
     def counts(self) -> dict[str, int]:
@@ -52,6 +63,8 @@ class ScalingPolicy:
 
     def __init__(self, *, classes: Mapping[str, WorkerClass], rule: str = "headrace") -> None:
         self._classes = classes
+        self._homes = Homes(classes=classes)
+        self._tryouts = Tryouts(classes=classes, homes=self._homes)
         pools = len(classes)
         chosen = named_rule(rule)
         forecaster = Forecaster(pools=pools, quantile=chosen.quantile)
@@ -65,13 +78,21 @@ class ScalingPolicy:
     def forget(self) -> None:
         """Another scheduler decided meanwhile: what there is now is kept for one window."""
         self._scaler.forget()
+        self._homes.forget()
 
     def decide(self, seen: Observation, now: float) -> Decision:
         """Decide; `now` is monotonic seconds."""
-        found = demands(seen, self._classes)
-        load = self._load(found, seen.classes, now)
+        found = demands(seen, self._classes, self._homes)
+        urgencies = {name: urgency_of(it.dues, seen.classes[name], it.arriving) for name, it in found.items()}
+        load = self._load(found, seen.classes, urgencies, now)
         asked = dict(zip(self._classes, map(float, self._scaler.fractions(load, now)), strict=True))
-        filled = pour(asked, found, self._classes)
+        poured = pour(asked, found, self._classes)
+        guarded = {
+            name: guard(poured.workers[name], found[name], seen.classes[name], kind)
+            for name, kind in self._classes.items()
+        }
+        tried = self._tryouts.due(seen, now)
+        filled = {name: max(it.workers, float(name in tried)) for name, it in guarded.items()}
         counts = self._scaler.counts(self._each(lambda name: filled[name]), load, self._bounds, now)
         decided = {}
         for place, (name, kind) in enumerate(self._classes.items()):
@@ -79,15 +100,44 @@ class ScalingPolicy:
             planned, forecast = float(load.planned[place]), self._scaler.forecasts[place]
             reasons = (
                 _describe(found[name], kind),
+                *self._at_home(name, seen),
+                *_due(urgencies[name]),
                 *_expect(found[name], planned, forecast),
+                *guarded[name].reasons,
+                *_tryout(tried.get(name)),
                 _measure(filled[name], wanted, found[name], kind),
                 *_kept(workers, needed, wanted, now - float(counts.wanted_at[place]), float(counts.window_s[place])),
                 *_warm(bool(counts.is_warm[place]), float(counts.warm_s[place])),
             )
             decided[name] = ClassDecision(workers, wanted, found[name], planned, forecast, reasons)
-        return Decision(decided)
+        return Decision(decided, poured)
 
-    def _load(self, found: Mapping[str, Demand], seen: Mapping[str, ClassLoad], now: float) -> PoolLoad:
+    def manners(self, decision: Decision, seen: Observation) -> dict[str, Manners]:
+        """What the workers of each class leave to others, after a decision, given how the classes really are."""
+        short = {
+            name: is_short(seen.classes[name], decided.demand, self._classes[name], decided.wanted)
+            for name, decided in decision.classes.items()
+        }
+        return manners_of(seen, self._homes, self._classes, short=short, poured=decision.poured)
+
+    def _at_home(self, name: str, seen: Observation) -> tuple[str, ...]:
+        """Which model versions a class is chosen for, and what others would take for their jobs."""
+        told: dict[str, None] = {}
+        for queue in seen.queues:
+            dearer = list(self._homes.dearer(queue, seen.classes))
+            if dearer and self._homes.of(queue, seen.classes) == name:
+                prices = self._homes.prices(queue, seen.classes)
+                others = ", ".join(f"{1000 * prices[other]:.3g} on {other}" for other in dearer)
+                told[f"1000 jobs of {queue.ref} cost {1000 * prices[name]:.3g} here, {others}"] = None
+        return tuple(told)[:_TOLD]
+
+    def _load(
+        self,
+        found: Mapping[str, Demand],
+        seen: Mapping[str, ClassLoad],
+        urgencies: Mapping[str, Urgency],
+        now: float,
+    ) -> PoolLoad:
         each = self._each
         cold_start_s = each(lambda name: seen[name].cold_start_s)
         objective_s = each(lambda name: self._classes[name].wait_objective_s)
@@ -108,6 +158,8 @@ class ScalingPolicy:
             done_s=cold_start_s * ready + cold_start_s / 2 * coming,
             cold_start_s=cold_start_s,
             objective_s=objective_s,
+            urgent=each(lambda name: urgencies[name].workers),
+            due_busy=each(lambda name: urgencies[name].busy),
         )
 
     def _each(self, of: Callable[[str], float]) -> Array:
@@ -130,6 +182,18 @@ def _expect(demand: Demand, planned: float, forecast: str) -> tuple[str, ...]:
     if planned < 0.005 or abs(planned - demand.arriving) <= 0.01 * demand.arriving:
         return ()
     return (f"{planned:.2f} s are planned for each second until another worker is ready (forecast: {forecast})",)
+
+
+def _due(urgency: Urgency) -> tuple[str, ...]:
+    """What deadlines ask for, if it is more than there is."""
+    if not urgency.workers:
+        return ()
+    work_s, in_s = urgency.due
+    return (f"{work_s:.1f} s of work are due in {in_s:.0f} s at the latest: that takes {urgency.workers:.1f} workers",)
+
+
+def _tryout(ref: str | None) -> tuple[str, ...]:
+    return () if ref is None else (f"1 is there to see what {ref} costs here: it has never been run",)
 
 
 def _measure(filled: float, wanted: int, demand: Demand, kind: WorkerClass) -> str:

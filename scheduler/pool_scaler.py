@@ -14,7 +14,7 @@ from scheduler.forecaster import Forecaster, Outlook, quantile_for
 from scheduler.rules import PoolLoad, Rule
 
 #: A worker is not started for less than this part of one's work, except for the first.
-_SLACK = 0.05
+SLACK = 0.05
 #: A wish counts for so many cold starts at least, whatever the window: a worker costs one to get back.
 LEAST_WINDOW = 1.5
 #: The last worker is not kept for longer than this, however long a start takes.
@@ -133,7 +133,7 @@ class PoolScaler:
         present = load.present
         is_enough = (present <= fractions) & (fractions <= present * (1 + self._rule.tolerances.up))
         least = np.where((load.jobs > 0) & (fractions > 0), 1.0, 0.0)
-        return np.where(is_enough, present, np.maximum(least, np.ceil(fractions - _SLACK)))
+        return np.where(is_enough, present, np.maximum(least, np.ceil(fractions - SLACK)))
 
     def _not_for_little(self, held: Array, load: PoolLoad, bounds: Bounds) -> Array:
         """As many as there are, if only a few fewer would do; but the least that may be is always gone down to."""

@@ -35,6 +35,9 @@ class PoolLoad(NamedTuple):
     done_s: Array
     cold_start_s: Array
     objective_s: Array
+    #: Workers that deadlines ask for, with those that are there, and how many of them are busy with that.
+    urgent: Array | float = 0.0
+    due_busy: Array | float = 0.0
 
     @property
     def jobs(self) -> Array:
@@ -74,6 +77,7 @@ class HeadraceRule:
     """Keep up with what is planned for, and be done in time with what will still wait when a new worker is ready.
 
         steady    planned / RHO
+        deadlines what `due_work` says that it takes to keep them
         backlog   (waiting + held + level * C - what ready and coming workers do within the cold start C) / max(S, C)
 
     with S the objective for waiting, and never less than would do if all were ready now.
@@ -103,6 +107,7 @@ class HeadraceRule:
         # As many would do if they were all ready now. Without it more ready workers would make each burst look smaller
         # than the one before, and the number would swing.
         standing = (steady * within_s + due_s) / (within_s + load.cold_start_s)
-        wanted = np.maximum(started, standing)
+        # Deadlines that are closer than the objective: those that are there must be able to keep them, else more.
+        wanted = np.maximum(np.maximum(started, standing), np.maximum(load.urgent, steady + load.due_busy))
         # As long as there is a job there is somebody to do it, however little it is.
         return np.where(load.jobs > 0, np.maximum(wanted, _LEAST), wanted)

@@ -5,7 +5,7 @@ What it saw also says which jobs cannot wait for spot machines any longer; `hast
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from headrace.failpoints import failpoint
 from headrace.scaling import ClassScaling, ScalingChange, ScalingReport
@@ -16,13 +16,16 @@ from registry.registry import Registry
 from scheduler.hastener import Hastener
 from scheduler.leadership import Lead, Leadership
 from scheduler.needs_book import NeedsBook
-from scheduler.observation import Observation
+from scheduler.observation import ClassLoad, Observation, QueueLoad
 from scheduler.observer import Observer
 from scheduler.policy import ClassDecision, Decision, ScalingPolicy
 from scheduler.spot_market import SpotMarket, cost_per_hour
 from scheduler.wake import unserved
 
 log = logging.getLogger("headrace.scaling")
+
+#: For so many steps without a word, but no less than so long, workers leave to others what they were told to.
+_TTL_STEPS, _LEAST_TTL_MS = 5, 5000
 
 
 class Scaler:
@@ -45,6 +48,7 @@ class Scaler:
         self._policy = ScalingPolicy(classes=classes, rule=settings.scaling_rule)
         self._market = SpotMarket(classes=classes)
         self._hastener = Hastener(classes=classes, store=store, connection=connection)
+        self._manners_ttl_ms = max(_LEAST_TTL_MS, _TTL_STEPS * settings.scaling_interval_ms)
         self._fence = 0
         #: Groups that nobody will serve until somebody looks again.
         self.unserved: tuple[str, ...] = ()
@@ -59,15 +63,20 @@ class Scaler:
             self._fence = lead.fence
             self._policy.forget()
             self._market.forget()
+            self._observer.recall()
         seen = self._observer.observe(now)
         decision = self._market.adjust(self._policy.decide(self._market.lend(seen), now), seen, now)
+        manners = self._policy.manners(decision, seen)
         self.unserved = unserved(seen, decision.counts, self._classes)
         report = self._report(lead, seen, decision)
         failpoint("scheduler.decided")
         changes = list(_changes(seen, report))
         for change in changes:
             log.info("%s: %d -> %d workers: %s", change.worker_class, change.before, change.after, change.reason)
-        self._connection.run(self._leadership.desire(lead, decision.counts, report=report, changes=changes))
+        op = self._leadership.desire(
+            lead, decision.counts, report=report, changes=changes, manners=manners, manners_ttl_ms=self._manners_ttl_ms
+        )
+        self._connection.run(op)
         failpoint("scheduler.desired")
         self._hastener.step(seen)
 
@@ -99,8 +108,15 @@ class Scaler:
             rule=self._rule,
             cold_start_s=round(load.cold_start_s, 2),
             start_s={stage: round(seconds, 2) for stage, seconds in load.start_s.items()},
+            job_s=_times(load, seen.queues),
             reasons=decided.reasons,
         )
+
+
+def _times(load: ClassLoad, queues: Iterable[QueueLoad]) -> dict[str, float]:
+    """What a class has measured of the versions that there are jobs of, or were."""
+    refs = sorted(load.ran.intersection(str(queue.ref) for queue in queues))
+    return {ref: float(f"{load.job_s[ref]:.4g}") for ref in refs}
 
 
 def _changes(seen: Observation, report: ScalingReport) -> Iterator[ScalingChange]:
@@ -113,5 +129,5 @@ def _changes(seen: Observation, report: ScalingReport) -> Iterator[ScalingChange
                 before=before,
                 after=row.count,
                 reason="; ".join(row.reasons),
-                inputs=row,
+                inputs=row.model_copy(update={"job_s": {}}),
             )

@@ -132,7 +132,7 @@ class SpotMarket:
             name: decided._replace(workers=counts[name], reasons=reasons[name])
             for name, decided in decision.classes.items()
         }
-        return Decision(classes)
+        return decision._replace(classes=classes)
 
     def _look(self, name: str, load: ClassLoad, wanted: int, now: float) -> None:
         supply, zone = self._supplies[name], self._classes[name].zone

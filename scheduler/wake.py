@@ -13,7 +13,7 @@ from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply
 from headrace.sync_redis import SyncRedis
 from headrace.worker_class import WorkerClass
-from scheduler.demand import Source, serves
+from scheduler.homes import Source, serves
 from scheduler.observation import Observation
 
 log = logging.getLogger("headrace.scaling")

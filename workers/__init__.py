@@ -3,14 +3,14 @@
 The Celery process (the parent) moves bytes. `job_path` is the story of a job in it (`path_parts`: what that connects,
 `model_loads`: how models come and go beside it) and `engine` the machine around that (`engine_parts`: as the settings
 want them, `self_report`: what it says of itself): `claimer` (what to take, and when, by `claim_policy`), `bell` (how an
-idle worker waits), `executor` (the parent's end of the child; `child_listener`: who is told what that says,
-`hang_watch`: what takes it too long), `children` (of all of them; `separation`: who has one of its own), `committer`
-(how results get back), `keeper` (leases and presence, in a thread), `catalog` (which models to serve), `links` and
-`wire` (connections to Redis that never block), `forward_clock` (when a pass will end), `starts` (tells that a pass
-runs), `progress` (and how far it is, as its model says), `cost_states` (what other workers learned), `passing_on` (what
-is too large for this worker), `nested_loop` (a lean loop inside Celery's). `step` hangs the engine into Celery;
-`celery_view`, `requests` and `job_events` are what Celery and Flower see of it, `control` what remote control does to
-it (`offer`: which jobs are claimed). `launch` starts the process.
+idle worker waits), `home_look` (what is left to a cheaper class), `executor` (the parent's end of the child;
+`child_listener`: who is told what that says, `hang_watch`: what takes it too long), `children` (of all of them;
+`separation`: who has one of its own), `committer` (how results get back), `keeper` (leases and presence, in a thread),
+`catalog` (which models to serve), `links` and `wire` (connections to Redis that never block), `forward_clock` (when a
+pass will end), `starts` (tells that a pass runs), `progress` (and how far it is, as its model says), `cost_states`
+(what other workers learned), `passing_on` (what is too large for this worker), `nested_loop` (a lean loop inside
+Celery's). `step` hangs the engine into Celery; `celery_view`, `requests` and `job_events` are what Celery and Flower
+see of it, `control` what remote control does to it (`offer`: which jobs are claimed). `launch` starts the process.
 `submit_task` (with `submit_desk`) takes jobs from Celery producers, and `task_results` tells them the ends.
 `residency` decides which models stay loaded where they do not all fit (`model_choice`: which of the others is worth a
 load, `eviction`: which makes way for it, `backlog_look`: what waits for them, `move_log`: tells what it did).

@@ -69,6 +69,7 @@ class Claimer:
         self._planned_at: float | None = None
         self._groups: tuple[str, ...] = ()
         self._urgent: tuple[str, ...] = ()
+        self._spare: tuple[str, ...] = ()
         self._stopped = False
         self.is_claiming = False
         self.claims = 0
@@ -78,10 +79,10 @@ class Claimer:
         self._loop = loop
         self._timer = None
 
-    def serve(self, groups: tuple[str, ...]) -> None:
-        """Claim from these groups from now on."""
-        if groups != self._groups:
-            self._groups = groups
+    def serve(self, groups: tuple[str, ...], spare: tuple[str, ...] = ()) -> None:
+        """Claim from these groups from now on, and from the spare ones when nothing is in them."""
+        if (groups, spare) != (self._groups, self._spare):
+            self._groups, self._spare = groups, spare
             self._urgent = tuple(group for group in groups if split_group(group)[1] is Tier.PRIORITY)
             if self._bell.is_parked and self._wire.is_open:
                 self._wire.send(self._bell.wake_op(), lambda _: None, self._claim_failed)
@@ -97,14 +98,14 @@ class Claimer:
     @property
     def _may_claim(self) -> bool:
         idle = not (self._stopped or self.is_claiming or self._bell.is_parked)
-        return idle and self._wire.is_open and bool(self._groups)
+        return idle and self._wire.is_open and bool(self._groups or self._spare)
 
     def look(self) -> None:
         """Claim now, later or not, as the plan says."""
         if not self._may_claim:
             return
         plan = self._plan()
-        groups = self._urgent if plan.is_urgent else self._groups
+        groups = self._urgent if plan.is_urgent else self._groups or self._spare
         if plan.size.most <= 0 or not groups:
             return
         if plan.wait_s <= 0:
@@ -143,11 +144,24 @@ class Claimer:
     def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent: Sent) -> None:
         failpoint("worker.claimed")
         self.is_claiming = False
+        if self._goes_on(claimed, groups, sent):
+            self._claim(sent.plan, self._spare)
+            return
         # To the child first, then to the bell.
         self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent)
         if not (claimed.more or sent.plan.is_urgent or self._stopped):
-            self._bell.park(groups, come_back_ms=claimed.come_back_ms)
+            self._park(groups, claimed.come_back_ms)
         self.look()
+
+    def _park(self, groups: tuple[str, ...], come_back_ms: int) -> None:
+        """Wait at the bells, unless there is more to look at: what is for spare time, or is served only since then."""
+        if groups == (self._spare or self._groups):
+            self._bell.park(self._groups + self._spare, come_back_ms=come_back_ms)
+
+    def _goes_on(self, claimed: Claimed, groups: tuple[str, ...], sent: Sent) -> bool:
+        """Tell whether what is for spare time comes next: nothing else waited."""
+        is_done = bool(claimed.jobs or claimed.more) or sent.plan.is_urgent or self._stopped
+        return not is_done and groups == self._groups and bool(self._spare) and self._wire.is_open
 
     def _claim_failed(self, error: Exception) -> None:
         log.error("a claim failed: %s", error)

@@ -1,7 +1,7 @@
 """CostStates: what workers have learned of the speed of model versions, shared through Redis.
 
-One small JSON string for each version and device type. It is a head start, nothing more: whatever becomes of it, a
-model is loaded without, and learns anew.
+One small JSON string for each version and worker class, since devices are fast or slow. It is a head start, nothing
+more: whatever becomes of it, a model is loaded without, and learns anew.
 """
 
 import logging
@@ -25,14 +25,14 @@ class CostStates:
     """Never waits: asks in time, and does without what has not come.
 
     Args:
-        device: on which the models run, as its class says (cuda:0).
+        worker_class: of this worker; those of others may be faster or slower.
         on_answer: called when a version need not wait any longer.
     """
 
-    def __init__(self, *, wire: Wire, keys: Keys, device: str, on_answer: Callable[[], None]) -> None:
+    def __init__(self, *, wire: Wire, keys: Keys, worker_class: str, on_answer: Callable[[], None]) -> None:
         self._wire = wire
         self._keys = keys
-        self._device_type = device.partition(":")[0]
+        self._worker_class = worker_class
         self._on_answer = on_answer
         self._known: dict[str, bytes] = {}
         self._asked_at: dict[str, float] = {}
@@ -52,7 +52,7 @@ class CostStates:
     def _ask(self, ref: str) -> None:
         if not self._wire.is_open:
             return
-        op = RedisOp(_as_is, ("GET", self._keys.costs(ref, self._device_type)))
+        op = RedisOp(_as_is, ("GET", self._keys.costs(ref, self._worker_class)))
         self._wire.send(op, lambda state: self._answered(ref, state or b""), lambda error: self._failed(ref, error))
 
     def _answered(self, ref: str, state: bytes) -> None:
@@ -67,7 +67,7 @@ class CostStates:
         """This worker knows better: keep it, also for others."""
         self._known[ref] = state
         if self._wire.is_open:
-            key = self._keys.costs(ref, self._device_type)
+            key = self._keys.costs(ref, self._worker_class)
             self._wire.send(RedisOp(_as_is, ("SET", key, state, "EX", _TTL_S)), lambda _: None, self._not_kept)
 
     def _not_kept(self, error: Exception) -> None:

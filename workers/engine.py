@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 
 from headrace import worker_fit
 from headrace.failpoints import failpoint
+from headrace.homes import Division
 from headrace.keys import Keys
 from headrace.metric_targets import MetricTarget
 from headrace.metrics_port import MetricsPort
@@ -30,6 +31,7 @@ from workers.committer import Committer
 from workers.cost_states import CostStates
 from workers.engine_parts import executor_maker, passing_on_of, residency_of
 from workers.grace import Grace
+from workers.home_look import HomeLook
 from workers.identity import WorkerIdentity
 from workers.job_path import JobPath
 from workers.keeper import Keeper, KeeperSources
@@ -88,6 +90,13 @@ class JobEngine:
         self._path = self._make_path(view)
         self._report = SelfReport(identity=identity, path=self._path, children=self._children)
         self._look = BacklogLook(wire=self.wire, store=self._store, residency=self._path.residency)
+        self._homes = HomeLook(
+            wire=self.wire,
+            keys=self._store.keys,
+            worker_class=identity.class_name,
+            is_alone=len(settings.worker_classes) < 2,
+            on_change=self._models_changed,
+        )
         self._bell = Bell(
             wire=self._links.bell, keys=self._store.keys, worker=identity.id, on_ring=lambda: self._claimer.look()
         )
@@ -105,7 +114,7 @@ class JobEngine:
         costs = CostStates(
             wire=self.wire,
             keys=self._store.keys,
-            device=self._identity.worker_class.device,
+            worker_class=self._identity.class_name,
             on_answer=lambda: self._path.loads.want(self._catalog.wanted),
         )
         parts = PathParts(
@@ -196,7 +205,8 @@ class JobEngine:
         self._path.loads.expect(self._catalog.footprints, self._catalog.misfits)
         self._children.separation.declare(self._catalog.apart)
         self._path.loads.want(self._catalog.wanted)
-        self._look.look(self._groups(self._path.models.refs()))
+        self._homes.look()
+        self._look.look(self._divided(self._path.models.refs()).all)
         self._serve()
         self._claimer.look()
         if self._loop is not None:
@@ -236,7 +246,11 @@ class JobEngine:
         """Claim for what is ready, stays, and has room for more."""
         path = self._path
         refs = path.models.ready().keys() - path.residency.leaving - path.crowded
-        self._claimer.serve(self._groups(sorted(refs)))
+        self._claimer.serve(*self._divided(sorted(refs)))
+
+    def _divided(self, refs: Iterable[str]) -> Division:
+        """What of these versions is claimed first, and what in spare time, given what is left to other classes."""
+        return self._homes.manners.divide(self._groups(refs))
 
     def _groups(self, refs: Iterable[str]) -> tuple[str, ...]:
         """What jobs of these versions wait in that this worker may run, also those that smaller ones could not."""
@@ -260,8 +274,8 @@ class JobEngine:
 
     def presence(self) -> WorkerPresence:
         """What this worker says of itself."""
-        found_ms = self._catalog.found_ms or 0
-        return self._report.presence(self.offer, is_draining=self._is_draining, found_ms=found_ms)
+        found_ms, left = self._catalog.found_ms or 0, self._homes.manners.left
+        return self._report.presence(self.offer, left=left, is_draining=self._is_draining, found_ms=found_ms)
 
     def figures(self) -> WorkerFigures:
         """What its metrics are made of; asked from a thread of theirs."""

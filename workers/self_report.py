@@ -34,11 +34,12 @@ class SelfReport:
         if self._path.models.ready() and self._ready_ms is None:
             self._ready_ms = _now_ms()
 
-    def presence(self, offer: Offer, *, is_draining: bool, found_ms: int) -> WorkerPresence:
+    def presence(self, offer: Offer, *, left: tuple[str, ...], is_draining: bool, found_ms: int) -> WorkerPresence:
         """Who it is, how far it has come and what it does.
 
         Args:
             offer: what it claims jobs for.
+            left: groups that it leaves to another class.
             is_draining: whether it claims no more.
             found_ms: since when there has been a model to load, if there was none at first.
         """
@@ -56,6 +57,7 @@ class SelfReport:
             state=self._state(is_draining=is_draining),
             models=self._models(offer),
             paused=offer.paused(path.models.ready(), kind.tiers),
+            left=left,
             started_ms=identity.started_ms,
             ready_ms=self._ready_ms,
             start_s=self._start_s(found_ms),

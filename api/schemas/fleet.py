@@ -46,6 +46,7 @@ class WorkerRecord(Shape):
     memory_bytes: int = Field(description="That its models may use; 0: all there is.")
     state: WorkerState
     models: dict[str, ModelPresence]
+    left: list[str] = Field(description="Groups that it leaves to a class that does their jobs for less money.")
     groups: dict[str, GroupLoad] = Field(description="What it holds, by `name@version:tier`.")
     started: AwareDatetime
     ready: AwareDatetime | None = Field(description="When it could first run a model.")
@@ -82,6 +83,9 @@ class ClassScalingRecord(Shape):
     rule: str = Field(description="Which rule decided (setting `scaling_rule`).")
     cold_start_s: float = Field(description="From the start of a process until it can run a model.")
     start_s: dict[str, float] = Field(description="Its stages: `process`, `child`, `model`; empty if none was seen.")
+    job_s: dict[str, float] = Field(
+        description="Seconds of work in a job of each model version, as its workers measured it; empty in changes."
+    )
     reasons: list[str]
 
 

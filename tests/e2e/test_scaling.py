@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from headrace.client import Job
 from headrace.environments import as_environment
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
@@ -48,13 +50,37 @@ WARM = {
 }
 
 
+#: Sleeps as long as its device takes for it.
+PACED = """
+import time
+from pathlib import Path
+from headrace.model import Model
+
+class Paced(Model, max_batch=4):
+    examples = (b'"x"',)
+
+    def load(self, files: Path, device: str) -> None:
+        self._pass_s = {paces}[device]
+
+    def forward(self, batch: list[bytes]) -> list[bytes]:
+        time.sleep(self._pass_s)
+        return batch
+"""
+#: Seconds of a pass of each model on the device of each class: one costs less on the dear one, one on the cheap one.
+PACES = {"deep": {"cpu": 0.8, "cpu:1": 0.1}, "flat": {"cpu": 0.1, "cpu:1": 0.2}}
+UNLIKE = {
+    "small": WorkerClass(device="cpu", price_per_hour=1.0),
+    "large": WorkerClass(device="cpu:1", price_per_hour=3.0),
+}
+
+
 @contextmanager
 def running(folder: Path, classes: dict[str, WorkerClass]) -> Iterator[Up]:
     """A system with such workers and the sleep model."""
     source = folder / "source"
     shutil.copytree(CHECKOUT / "bench" / "models" / "sleep", source)
     (source / "parameters.json").write_text(json.dumps({"forward_ms": 200, "max_batch": 4}))
-    Registry(url=(folder / "registry").as_uri()).push(source, name="sleep")
+    push(folder, source, "sleep")
     up = Up(
         folder, {"HEADRACE_WORKER_CLASSES": as_environment(Settings(worker_classes=classes))["HEADRACE_WORKER_CLASSES"]}
     )
@@ -62,6 +88,10 @@ def running(folder: Path, classes: dict[str, WorkerClass]) -> Iterator[Up]:
     yield up
     if up.process.poll() is None:
         up.end()
+
+
+def push(folder: Path, source: Path, name: str) -> None:
+    Registry(url=(folder / "registry").as_uri()).push(source, name=name)
 
 
 @pytest.fixture
@@ -133,6 +163,37 @@ def test_the_next_worker_is_made_of_a_warm_spare_and_no_process_is_left_at_the_e
         assert {JobStatus.SUCCEEDED} == {job.wait(timeout_s=60).status for job in jobs}
         assert 0 == up.end()
         assert [] == processes_of(tmp_path)
+
+
+def test_of_two_classes_each_does_the_model_that_costs_less_there(tmp_path: Path) -> None:
+    for name, paces in PACES.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.py").write_text(PACED.format(paces=paces))
+        push(tmp_path, tmp_path / name, name)
+    with running(tmp_path, UNLIKE) as up:
+        wait_for(lambda: ready_workers(up) == {"small": 1, "large": 1}, "both workers")
+
+        # Each class tries each model once, as it has spare time; from then on it is known what jobs cost where.
+        def is_known() -> bool:
+            for name in PACES:
+                up.client.run(name, "x", timeout_s=20.0)
+            told = {row["worker_class"]: "; ".join(row["reasons"]) for row in up.client.scaling()["classes"]}
+            return "of deep@1 cost" in told["large"] and "of flat@1 cost" in told["small"]
+
+        wait_for(is_known, "what jobs cost")
+        classes = {worker["id"]: worker["worker_class"] for worker in up.client.workers()}
+        jobs = [[up.client.submit(name, "x") for _ in range(4)] for _ in range(6) for name in PACES]
+
+        done = Counter(class_of(job, classes) for some in jobs for job in some)
+
+        assert done["deep", "large"] + done["flat", "small"] >= 40
+        assert 48 == done.total()
+
+
+def class_of(job: Job, classes: Mapping[str, str]) -> tuple[str, str]:
+    """Which model it was for, and by workers of which class it was run."""
+    document = job.wait(timeout_s=60).document
+    return document["model"]["name"], classes[document["worker"]]
 
 
 def ready_workers(up: Up) -> dict[str, int]:

@@ -67,7 +67,7 @@ _PARTS = {
     "worker": "stray",
     "device": "stray",
     "ref": "exact@1",
-    "device_type": "cpu",
+    "worker_class": "on-demand",
     "scope": Scope.ACTIVE,
     "day": str(time.time_ns() // 86_400_000_000_000),
 }

@@ -324,6 +324,14 @@ FURTHER = (
         "tests/integration/test_leader.py::test_who_lost_the_lead_cannot_write_wishes",
     ),
     Mutation(
+        "workers take what they were told to leave to a cheaper class",
+        "headrace/homes.py",
+        "own = tuple(group for group in groups if group not in others)",
+        "own = tuple(group for group in groups if group not in self.spare)",
+        "tests/integration/test_engine.py::"
+        "test_what_is_left_to_another_class_is_not_claimed_until_nobody_says_so_any_more",
+    ),
+    Mutation(
         "a lead that runs for ever is respected",
         "scheduler/lua/lead.lua",
         "if holder and redis.call('PTTL', KEYS[1]) > 0 then\n",

@@ -105,3 +105,47 @@ def test_a_claim_says_when_it_was_planned_if_that_was_before_it_was_sent(rig: Ri
 
     [(members, sent)] = rig.answers
     assert (["default/j1"], True) == (members, sent.planned_at < sent.at)
+
+
+# --- what is for spare time ----------------------------------------------------------------------------------
+
+
+def test_what_is_for_spare_time_is_claimed_when_nothing_else_waits(rig: Rig, cell: Cell) -> None:
+    rig.claimer.serve(GROUPS[:1], GROUPS[1:])
+    cell.submit("guest", tier=Tier.STANDARD)
+    cell.submit("own", tier=Tier.PRIORITY)
+
+    assert [["default/own"], ["default/guest"]] == rig.carry_out(ALL, ALL)
+
+
+def test_a_worker_with_nothing_of_its_own_claims_only_what_is_for_spare_time(rig: Rig, cell: Cell) -> None:
+    rig.claimer.serve((), GROUPS[1:])
+    cell.submit("other", tier=Tier.PRIORITY)
+    cell.submit("guest", tier=Tier.STANDARD)
+
+    assert [["default/guest"]] == rig.carry_out(ALL)
+
+
+@pytest.mark.parametrize("tier", [Tier.PRIORITY, Tier.STANDARD])
+def test_a_parked_worker_hears_both_bells(rig: Rig, cell: Cell, tier: Tier) -> None:
+    rig.claimer.serve(GROUPS[:1], GROUPS[1:])
+    rig.carry_out(ALL)
+    assert rig.bell.is_parked
+
+    cell.submit("late", tier=tier)
+
+    assert rig.loop.run_until(lambda: not rig.bell.is_parked, limit_s=50)
+    rig.answers.clear()
+    assert [["default/late"]] == rig.carry_out(ALL)
+
+
+def test_what_is_served_from_now_on_is_looked_at_before_the_bell(rig: Rig, cell: Cell) -> None:
+    cell.submit("left", tier=Tier.STANDARD)
+    rig.claimer.serve(GROUPS[:1])
+    rig.plans = [ALL, ALL]
+
+    rig.claimer.look()
+    rig.claimer.serve(GROUPS[:1], GROUPS[1:])
+
+    assert rig.loop.run_until(lambda: len(rig.answers) == 1, limit_s=50)
+    assert ["default/left"] == rig.answers[0][0]

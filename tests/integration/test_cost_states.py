@@ -31,7 +31,7 @@ def wire(redis_url: str, loop: SelectorLoop) -> Iterator[Wire]:
 
 @pytest.fixture
 def make(wire: Wire, keys: Keys) -> Make:
-    return lambda device: CostStates(wire=wire, keys=keys, device=device, on_answer=lambda: None)
+    return lambda worker_class: CostStates(wire=wire, keys=keys, worker_class=worker_class, on_answer=lambda: None)
 
 
 def answered(loop: SelectorLoop, costs: CostStates) -> bool:
@@ -39,16 +39,16 @@ def answered(loop: SelectorLoop, costs: CostStates) -> bool:
 
 
 def test_what_one_worker_learned_another_starts_with(make: Make, loop: SelectorLoop) -> None:
-    make("cuda:0").learned("a@1", b'{"speed":1}')
-    other = make("cuda:1")
+    make("gpu").learned("a@1", b'{"speed":1}')
+    other = make("gpu")
 
     assert [] == other.settled(["a@1"], 0.0)
     assert answered(loop, other)
     assert b'{"speed":1}' == other["a@1"]
 
 
-def test_another_device_or_version_is_another_matter(make: Make, loop: SelectorLoop) -> None:
-    make("cuda:0").learned("a@1", b'{"speed":1}')
+def test_another_class_or_version_is_another_matter(make: Make, loop: SelectorLoop) -> None:
+    make("gpu").learned("a@1", b'{"speed":1}')
     make("cpu").learned("a@2", b'{"speed":2}')
     other = make("cpu")
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from headrace.groups import group_of
+from headrace.homes import Manners, write_manners
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
 from headrace.presence import ModelState, WorkerPresence
@@ -56,6 +57,42 @@ def test_jobs_that_wait_run_together(rig: EngineRig) -> None:
     rig.finish(*members)
 
     assert {8} == {rig.job(member).batch_size for member in members}
+
+
+def test_what_is_left_to_another_class_is_not_claimed_until_nobody_says_so_any_more(rig: EngineRig) -> None:
+    ref, left = rig.push(), rig.push("left")
+    told = write_manners({"on-demand": Manners(left=(group_of(left, Tier.STANDARD),))})
+    rig.redis.client.set(rig.keys.homes, told)
+    rig.start()
+    rig.run_until(lambda: bool(rig.engine.presence().left) and len(rig.engine.presence().models) == 2)
+
+    [for_others], [own] = rig.submit("theirs", ref=left), rig.submit("mine", ref=ref)
+
+    assert [JobStatus.SUCCEEDED] == rig.finish(own)
+    assert JobStatus.QUEUED is rig.job(for_others).status
+    rig.redis.client.delete(rig.keys.homes)
+    assert [JobStatus.SUCCEEDED] == rig.finish(for_others)
+
+
+def test_what_is_for_spare_time_is_run_by_a_worker_that_has_nothing_else(rig: EngineRig) -> None:
+    ref = rig.push()
+    told = write_manners({"on-demand": Manners(spare=(group_of(ref, Tier.STANDARD),))})
+    rig.redis.client.set(rig.keys.homes, told)
+    rig.start()
+
+    assert [JobStatus.SUCCEEDED] == rig.finish(*rig.submit("theirs", ref=ref))
+
+
+@pytest.mark.parametrize("spoil", ["garbage", "another type"])
+def test_a_spoilt_note_of_what_is_left_to_others_keeps_nobody_from_its_jobs(rig: EngineRig, spoil: str) -> None:
+    ref = rig.push()
+    if spoil == "garbage":
+        rig.redis.client.set(rig.keys.homes, b"\xff{")
+    else:
+        rig.redis.client.rpush(rig.keys.homes, "x")
+    rig.start()
+
+    assert [JobStatus.SUCCEEDED] == rig.finish(*rig.submit("mine", ref=ref))
 
 
 def test_a_parked_worker_is_woken_by_a_submission(rig: EngineRig) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from headrace.homes import Manners, read_manners
 from headrace.keys import Keys
 from headrace.scaling import ScalingChange, ScalingReport
 from headrace.sync_redis import SyncRedis
@@ -134,6 +135,21 @@ def test_who_lost_the_lead_cannot_write_wishes(
     assert not written
     assert desired(connection, keys) == {}
     assert not connection.client.exists(keys.scaling, keys.scaling_log)
+
+
+def test_what_is_left_to_others_is_told_for_a_while_and_as_long_as_it_is_so(
+    connection: SyncRedis, keys: Keys, first: Leadership
+) -> None:
+    lead, client = connection.run(first.take()), connection.client
+    told = {"gpu": Manners(left=("cat@1:spot",))}
+
+    connection.run(first.desire(lead, {"gpu": 2}, report=REPORT, manners=told, manners_ttl_ms=60_000))
+
+    assert told["gpu"] == read_manners(bytes(client.get(keys.homes) or b""), "gpu")  # type: ignore[arg-type]  # typed for async too
+    assert 0 < int(str(client.pttl(keys.homes))) <= 60_000
+    assert desired(connection, keys) == {b"gpu": b"2"}
+    connection.run(first.desire(lead, {"gpu": 2}, report=REPORT))
+    assert not client.exists(keys.homes)
 
 
 def test_a_lead_that_would_never_end_is_no_lead(connection: SyncRedis, keys: Keys, first: Leadership) -> None:

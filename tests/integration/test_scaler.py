@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.groups import group_of
+from headrace.homes import Manners, read_manners
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.presence import GroupLoad, ModelPresence, ModelState, WorkerPresence, WorkerState
@@ -189,6 +190,55 @@ def test_when_spot_machines_cannot_be_had_others_stand_in_after_a_grace(
     assert {b"gpu": b"0", b"spot": b"2"} == before
     assert {b"gpu": b"2", b"spot": b"2"} == cell.redis.hgetall(keys.desired)
     assert "2 stand in for spot, of which 0 of 2 are ready" in changes(cell)[-1].reason
+
+
+def test_workers_are_told_what_to_leave_to_a_class_that_does_it_for_less(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    classes = {
+        "gpu": GPU.model_copy(update={"price_per_hour": 1.0}),
+        "cpu": GPU.model_copy(update={"price_per_hour": 0.5}),
+    }
+    settings = Settings(cell=keys.cell, worker_classes=classes)
+    for name, job_s in (("gpu", 0.1), ("cpu", 0.9)):
+        speak(cell, name, worker_class=name, models={str(REF): ModelPresence(state=ModelState.READY, job_s=job_s)})
+    cell.submit("a")
+
+    Scaler(settings=settings, connection=connection, store=JobStore(keys), leadership=leadership).step(lead, 0.0)
+
+    assert Manners(left=(STANDARD,)) == read_manners(cell.redis.get(keys.homes), "cpu")
+    assert 0 < cell.redis.pttl(keys.homes) <= 5_000
+    [gpu, cpu] = ScalingReport.model_validate_json(cell.redis.get(keys.scaling)).classes
+    assert (1, 0) == (gpu.jobs, cpu.jobs)
+    assert "1000 jobs of m@1 cost 0.0278 here, 0.125 on cpu" in gpu.reasons
+
+
+def test_the_next_scheduler_knows_what_jobs_took_on_workers_that_are_gone(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    cell.submit("a")
+    speak(cell, "w1", models={str(REF): ModelPresence(state=ModelState.READY, job_s=0.123456)})
+    scaler_of(connection, keys, leadership).step(lead, 0.0)
+    connection.run(leadership.resign(lead))
+    cell.redis.delete(keys.worker("w1"), keys.workers)
+    second = Leadership(keys=keys, scheduler="s2", ttl_ms=60_000)
+
+    scaler_of(connection, keys, second).step(connection.run(second.take()), 0.0)
+
+    [row] = ScalingReport.model_validate_json(cell.redis.get(keys.scaling)).classes
+    assert {str(REF): 0.1235} == row.job_s
+
+
+def test_versions_that_no_worker_of_a_class_can_load_and_what_they_hold_are_seen(
+    cell: Cell, observer: Observer
+) -> None:
+    failed = ModelPresence(state=ModelState.FAILED, error="no memory")
+    speak(cell, "w1", models={"a@1": failed, "b@1": failed}, groups={STANDARD: GroupLoad(held=3, running=1)})
+    speak(cell, "w2", models={"b@1": ModelPresence(state=ModelState.READY, job_s=0.5)})
+
+    seen = observer.observe(0.0).classes["gpu"]
+
+    assert [{"a@1"}, {"b@1"}, {STANDARD}] == [set(seen.unable), set(seen.ran), set(seen.holds)]
 
 
 def test_a_job_that_spot_machines_would_end_too_late_is_moved_and_scaled_for_elsewhere(

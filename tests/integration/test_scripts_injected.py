@@ -15,7 +15,7 @@ from headrace.sync_redis import SyncRedis
 from tests.integration.script_ledger import Ledger
 from tests.integration.script_scenarios import SCENARIOS, STORIES, Bench, Scenario
 
-READ_ONLY = {"browse", "caps", "depths", "follow_deliveries", "held", "place", "read_deliveries"}
+READ_ONLY = {"browse", "caps", "depths", "dues", "follow_deliveries", "held", "place", "read_deliveries"}
 CASES = [(script, scenario) for script, scenarios in SCENARIOS.items() for scenario in scenarios]
 
 

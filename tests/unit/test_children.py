@@ -54,7 +54,7 @@ class Worker:
             committer=Committer(wire=wire, store=store, result_ttl_s=60),
             policy=ClaimPolicy(lead_s=0.0, most_bytes=MB),
             residency=self.residency,
-            costs=CostStates(wire=wire, keys=store.keys, device="cpu", on_answer=lambda: None),
+            costs=CostStates(wire=wire, keys=store.keys, worker_class="on-demand", on_answer=lambda: None),
             passing_on=PassingOn(
                 wire=wire, store=store, size_bytes=0, tiers=(), has_larger=lambda _: False, result_ttl_s=60
             ),

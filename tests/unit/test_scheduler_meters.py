@@ -117,3 +117,13 @@ def test_what_workers_said_that_are_gone_stays_known() -> None:
     times.note([])
 
     assert times.of_class("gpu", {}) == {"cat@1": 0.25}
+
+
+def test_what_was_measured_before_counts_where_nothing_is_known() -> None:
+    times = JobTimes()
+    times.note([worker("a", job_s=0.5)])
+
+    times.recall("gpu", {"cat@1": 9.0, "dog@1": 2.0})
+
+    assert {"cat@1": 0.5, "dog@1": 2.0} == times.of_class("gpu", {})
+    assert {"cat@1", "dog@1"} == times.measured_by("gpu")

@@ -6,7 +6,8 @@ from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
 from headrace.worker_class import WorkerClass
 from headrace.worker_fit import NOTHING, Needs, has_larger, misfit, nowhere
-from scheduler.demand import Source, demands, home_of
+from scheduler.demand import demands
+from scheduler.homes import Homes
 from scheduler.observation import ClassLoad, Observation, QueueLoad
 
 GB = 1_000_000_000
@@ -48,14 +49,16 @@ def test_a_class_without_a_limit_takes_any_size() -> None:
     ],
 )
 def test_the_cheapest_class_that_a_model_fits_is_scaled_for_it(needs: Needs, home: str | None) -> None:
-    assert home == home_of(Source("cat", Tier.STANDARD, needs), CLASSES)
+    queue = QueueLoad(ModelRef("cat", 1), Tier.STANDARD, waiting=7, held=0, arrivals=0.0, needs=needs)
+
+    assert home == Homes(classes=CLASSES).of(queue, dict.fromkeys(CLASSES, ClassLoad()))
 
 
 def test_the_work_of_a_model_that_is_too_large_for_the_small_class_counts_with_the_larger() -> None:
     ref, loads = ModelRef("cat", 1), dict.fromkeys(CLASSES, ClassLoad())
     queue = QueueLoad(ref, Tier.STANDARD, waiting=7, held=0, arrivals=0.0, needs=Needs(memory_bytes=5 * GB))
 
-    found = demands(Observation((queue,), loads), CLASSES)
+    found = demands(Observation((queue,), loads), CLASSES, Homes(classes=CLASSES))
 
     assert {"large": 7, "small": 0} == {name: demand.jobs for name, demand in found.items()}
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from headrace.groups import group_of
 from headrace.model_ref import ModelRef
 from headrace.tiers import PRIORITY_LANE, Tier, score_of
+from scheduler.observation import Due
 
 NEVER_S = float("inf")
 
@@ -54,6 +55,11 @@ class Queues:
         """Since the first in line came; 0 if nobody waits."""
         ready = self._ready.get(group)
         return now - ready[0][2].at_s if ready else 0.0
+
+    def dues(self, group: str, now: float, *, within_s: float) -> tuple[Due, ...]:
+        """Jobs that wait there and are due soon."""
+        deadlines = (job.deadline_s for _, _, job in self._ready.get(group, ()))
+        return tuple(Due(1.0, at - now) for at in deadlines if now < at <= now + within_s)
 
     def claim(self, groups: Sequence[str], most: int) -> list[Job]:
         """Take jobs: first as many urgent ones as have a lane of their own, then all merged by score."""

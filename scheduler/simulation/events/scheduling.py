@@ -15,6 +15,7 @@ from scheduler.observation import ClassLoad, Observation, QueueLoad
 from scheduler.policy import ScalingPolicy
 from scheduler.simulation.events.machines import Machines
 from scheduler.simulation.events.site import Site
+from scheduler.simulation.flow_site import FlowSite
 from scheduler.spot_market import SpotMarket
 
 TICK_S = 15.0
@@ -41,22 +42,27 @@ class Scheduling:
         cold_start_s: of all of them.
         machines: of those classes whose machines may be missing or taken away.
         stands_in: whether the rules for such classes are followed; without them only the policy decides.
+        leaves: whether workers leave to cheaper classes what these do for less; without it they take whatever they may.
     """
 
     def __init__(
         self,
         *,
-        site: Site,
+        site: Site | FlowSite,
         classes: Mapping[str, WorkerClass],
         cold_start_s: float,
         machines: Mapping[str, Machines] | None = None,
         stands_in: bool = True,
+        leaves: bool = True,
     ) -> None:
         self._site, self._classes, self._cold_s = site, classes, cold_start_s
         self._machines = machines or {}
         self._policy = ScalingPolicy(classes=classes)
         self._market = SpotMarket(classes=classes if stands_in else {})
+        self._leaves = leaves
         self._rates = RateMeter()
+        #: Deadlines beyond ask for no more than the objective does.
+        self._reach_s = cold_start_s + max(kind.wait_objective_s for kind in classes.values())
         self._tau_s = min(
             level_tau_s(cold_start_s, kind.wait_objective_s, kind.scale_down_window_s) for kind in classes.values()
         )
@@ -70,7 +76,10 @@ class Scheduling:
             self._site.run_until(now)
             self._lose(now)
             seen = self._observe(now)
-            self._desired = self._market.adjust(self._policy.decide(self._market.lend(seen), now), seen, now).counts
+            decision = self._market.adjust(self._policy.decide(self._market.lend(seen), now), seen, now)
+            self._desired = decision.counts
+            if self._leaves:
+                self._site.leave_to_others(self._policy.manners(decision, seen), now)
             for name, count in self._desired.items():
                 self._carry_out(name, count, now)
             self.moments.append(moment_of(self._site, now))
@@ -98,7 +107,8 @@ class Scheduling:
             ref, tier = split_group(group)
             growth, age_s = self._rates.growth[group], queues.oldest_age_s(group, now)
             load = QueueLoad(ref, tier, queues.waiting(group), held.get(group, 0), rates[group], growth)
-            loads.append(load._replace(oldest_age_s=age_s))
+            dues = queues.dues(group, now, within_s=self._reach_s)
+            loads.append(load._replace(oldest_age_s=age_s, dues=dues))
         known: dict[str, float] = {}
         for name in self._classes:
             known |= self._site.job_s(name)
@@ -114,13 +124,15 @@ class Scheduling:
             desired=self._desired.get(name),
             cold_start_s=self._cold_s,
             job_s={**known, **self._site.job_s(name)},
+            ran=frozenset(self._site.job_s(name)),
+            holds=frozenset(self._site.held_by(name)),
         )
 
 
-def moment_of(site: Site, now: float) -> Moment:
+def moment_of(site: Site | FlowSite, now: float) -> Moment:
     """How it is."""
-    staying = {name: site.staying(name) for name in site.workers}
+    staying = {name: len(site.staying(name)) for name in site.workers}
     waiting = dict.fromkeys(Tier, 0)
     for group in site.queues.arrived:
         waiting[split_group(group)[1]] += site.queues.waiting(group)
-    return Moment(now, {name: len(workers) for name, workers in staying.items()}, waiting)
+    return Moment(now, staying, waiting)

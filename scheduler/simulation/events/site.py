@@ -1,12 +1,14 @@
 """Site: one simulated system, its queues and its workers. What there should be of them, others decide."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
 from headrace.groups import group_of
+from headrace.homes import FREE, Manners
 from headrace.model_ref import ModelRef
 from headrace.worker_class import WorkerClass
 from headrace.worker_fit import serves
@@ -49,6 +51,8 @@ class Site:
             name: [group_of(ref, tier) for ref in speeds[name] for tier in kind.tiers if serves(kind, ref.name, tier)]
             for name, kind in classes.items()
         }
+        #: What the workers of each class leave to others.
+        self._manners = dict.fromkeys(classes, FREE)
         self._idle: dict[str, dict[Worker, None]] = {name: {} for name in classes}
         #: Workers that have not ended, the oldest first.
         self.workers: dict[str, list[Worker]] = {name: [] for name in classes}
@@ -76,13 +80,14 @@ class Site:
 
     def held(self) -> dict[str, int]:
         """Jobs of each group that workers have leased."""
-        counts: dict[str, int] = {}
-        for workers in self.workers.values():
-            for worker in workers:
-                for job in worker.held:
-                    group = group_of(job.ref, job.tier)
-                    counts[group] = counts.get(group, 0) + 1
+        counts: Counter[str] = Counter()
+        for kind in self.workers:
+            counts += self.held_by(kind)
         return counts
+
+    def held_by(self, kind: str) -> Counter[str]:
+        """The same, of one class."""
+        return Counter(group_of(job.ref, job.tier) for worker in self.workers[kind] for job in worker.held)
 
     def job_s(self, kind: str) -> dict[str, float]:
         """What the workers of a class have measured: seconds of each version's job."""
@@ -95,6 +100,16 @@ class Site:
     def spent_s(self, kind: str, now: float) -> float:
         """Time of a class's workers, from the moment they were asked for."""
         return self._spent_s[kind] + sum(now - worker.started_s for worker in self.workers[kind])
+
+    def leave_to_others(self, manners: Mapping[str, Manners], now: float) -> None:
+        """Have the workers of each class leave so much to others from now on; the idle look again."""
+        if manners == self._manners:
+            return
+        self._manners = dict(manners)
+        for idle in self._idle.values():
+            for worker in list(idle):
+                del idle[worker]
+                self._go_on(worker, now)
 
     # --- the number of workers -----------------------------------------------------------------------------
 
@@ -141,18 +156,24 @@ class Site:
 
     def _call(self, group: str, now: float) -> None:
         """Let somebody who is free take it."""
-        for kind, idle in self._idle.items():
-            if idle and group in self._groups[kind]:
-                worker = next(iter(idle))
-                del idle[worker]
-                self._go_on(worker, now)
-                return
+        divided = {
+            kind: self._manners[kind].divide(tuple(self._groups[kind])) for kind, idle in self._idle.items() if idle
+        }
+        for is_own in (True, False):
+            for kind, groups in divided.items():
+                if group in (groups.own if is_own else groups.spare):
+                    worker = next(iter(self._idle[kind]))
+                    del self._idle[kind][worker]
+                    self._go_on(worker, now)
+                    return
 
     def _go_on(self, worker: Worker, now: float) -> None:
         """A worker is free: it claims, and runs what the batcher chooses."""
         if worker.is_draining:
             return
-        worker.stage(self.queues.claim(worker.groups, worker.room), now)
+        groups = self._manners[worker.kind].divide(tuple(worker.groups))
+        claimed = self.queues.claim(groups.own, worker.room) or self.queues.claim(groups.spare, worker.room)
+        worker.stage(claimed, now)
         took_s = worker.begin(now)
         if took_s is None:
             self._idle[worker.kind][worker] = None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scheduler.simulation.events.machines import Machines, drawn_machines, read_machines
-from scheduler.simulation.scenarios import overload, pools, spot
+from scheduler.simulation.scenarios import classes, overload, pools, spot
 from scheduler.simulation.scenarios.report import Finding
 
 #: Machines of each zone when no trace says how many.
@@ -41,8 +41,17 @@ def _spot(request: Request) -> Finding:
     return spot.run(hours=hours, seed=request.seed, zones=zones)
 
 
+def _classes(request: Request) -> Finding:
+    return classes.run(hours=2.0 if request.is_short else 6.0, seed=request.seed)
+
+
 def _overload(request: Request) -> Finding:
     return overload.run(hours=0.03 if request.is_short else 0.1, seed=request.seed)
 
 
-SCENARIOS: Mapping[str, Callable[[Request], Finding]] = {"pools": _pools, "spot": _spot, "overload": _overload}
+SCENARIOS: Mapping[str, Callable[[Request], Finding]] = {
+    "pools": _pools,
+    "spot": _spot,
+    "classes": _classes,
+    "overload": _overload,
+}

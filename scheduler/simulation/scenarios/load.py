@@ -7,7 +7,7 @@ import numpy as np
 
 from headrace.model_ref import ModelRef
 from headrace.tiers import Tier
-from scheduler.simulation.arrivals import STEP_S, Rate, draw_counts
+from scheduler.simulation.arrivals import STEP_S, Array, Rate, draw_counts
 from scheduler.simulation.events.queues import NEVER_S, Job
 
 #: Seeds of different runs share no stream's seed.
@@ -39,13 +39,18 @@ def jobs_of(streams: Sequence[Stream], *, seed: int, burst_cv: float = 0.3) -> l
     """All jobs in the order of their arrival, each at a random moment of its step."""
     draw = np.random.default_rng(seed)
     arrived: list[tuple[float, int]] = []
-    for place, stream in enumerate(streams):
-        # A stream's seed is its own, so that another stream beside it changes nothing about it.
-        counts = draw_counts(stream.rate.per_second, _STREAMS * seed + place, burst_cv)
+    for place, counts in enumerate(counts_of(streams, seed=seed, burst_cv=burst_cv)):
         steps = np.repeat(np.arange(len(counts)), counts.astype(int))
         at_s = (steps + draw.random(len(steps))) * STEP_S
         arrived += [(at, place) for at in at_s.tolist()]
     return [_job(number, at, streams[place]) for number, (at, place) in enumerate(sorted(arrived))]
+
+
+def counts_of(streams: Sequence[Stream], *, seed: int, burst_cv: float = 0.3) -> list[Array]:
+    """Jobs of each stream in each step."""
+    # A stream's seed is its own, so that another stream beside it changes nothing about it.
+    seeds = range(_STREAMS * seed, _STREAMS * (seed + 1))
+    return [draw_counts(stream.rate.per_second, its, burst_cv) for its, stream in zip(seeds, streams, strict=False)]
 
 
 def _job(number: int, at_s: float, stream: Stream) -> Job:

@@ -49,12 +49,18 @@ def play(
     seed: int,
     machines: Mapping[str, Machines] | None = None,
     stands_in: bool = True,
+    leaves: bool = True,
 ) -> Trial:
     """Play it; see `Scheduling` for the arguments."""
     site = Site(classes=classes, speeds=speeds, seed=seed)
     site.submit(jobs)
     scheduling = Scheduling(
-        site=site, classes=classes, cold_start_s=cold_start_s, machines=machines, stands_in=stands_in
+        site=site,
+        classes=classes,
+        cold_start_s=cold_start_s,
+        machines=machines,
+        stands_in=stands_in,
+        leaves=leaves,
     )
     scheduling.run(0.0, WARM_S)
     before = {name: site.spent_s(name, WARM_S) for name in classes}
