@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.mutations import FURTHER, NAMED, Mutation, copy_sources, run_tests
+from tests.faults.mutation_rig import Mutation, copy_sources, run_tests
+from tests.faults.mutations import FURTHER, NAMED
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -1,24 +1,25 @@
 """Scenarios: jobs in the states that a script meets, and the call of the script."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from headrace.dedupe import Scope
 from headrace.jobs import Cause, Reason
-from headrace.keys import Keys
-from headrace.redis_op import Script
 from headrace.store_submissions import Amendment
-from headrace.sync_redis import SyncRedis
 from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier
-from headrace.webhooks import DeliveryState, delivery_id_of
-from tests.integration.script_cell import OUTGROWN, REF, Cell
-from tests.integration.script_faults import stopped
+from headrace.webhooks import DeliveryState
+from tests.integration.script_bench import Act, Scenario
+from tests.integration.script_cell import OUTGROWN, REF
+from tests.integration.script_delivery_scenarios import (
+    claiming_deliveries,
+    claiming_early_events,
+    claiming_progress,
+    replaying,
+    replaying_early_events,
+    settling_deliveries,
+    settling_early_events,
+)
 from tests.integration.script_ledger import WITH_STARTS, Ledger
-
-Act = Callable[[], object]
-Scenario = Callable[[Ledger], Act]
 
 
 def submitting(ledger: Ledger) -> Act:
@@ -151,12 +152,6 @@ def committing_after_progress(ledger: Ledger) -> Act:
     leases = ledger.take(start=True)
     ledger.progress(leases)
     return lambda: ledger.commit(leases)
-
-
-def claiming_progress(ledger: Ledger) -> Act:
-    ledger.submit("a", webhook_letters=WITH_STARTS)
-    ledger.progress(ledger.take(start=True))
-    return ledger.claim_deliveries
 
 
 def renewing(ledger: Ledger) -> Act:
@@ -352,83 +347,6 @@ def sweeping(ledger: Ledger) -> Act:
     return ledger.sweep
 
 
-def claiming_deliveries(ledger: Ledger) -> Act:
-    ledger.submit("told")
-    ledger.commit(ledger.take(start=True))
-    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
-    ledger.submit("done")
-    ledger.submit("canceled")
-    ledger.commit(ledger.take(jobs=1, start=True))
-    ledger.cancel("default/canceled")
-    ledger.submit("waits")
-    stale = [*map(delivery_id_of, ("default/told", "default/waits", "default/none")), "not a delivery"]
-    ledger.cell.redis.zadd(ledger.cell.keys.outbox, dict.fromkeys(stale, 1))
-    return ledger.claim_deliveries
-
-
-def settling_deliveries(ledger: Ledger) -> Act:
-    for job_id in ("delivered", "again", "untried"):
-        ledger.submit(job_id)
-    ledger.commit(ledger.take(start=True))
-    first, second, third = ledger.claim_deliveries()
-
-    def settle() -> None:
-        ledger.settle([first], DeliveryState.DELIVERED)
-        ledger.settle([second], DeliveryState.PENDING)
-        ledger.give_back([third])
-
-    return settle
-
-
-def claiming_early_events(ledger: Ledger) -> Act:
-    for job_id in ("ended", "runs"):
-        ledger.submit(job_id, webhook_letters=WITH_STARTS)
-    ledger.take(jobs=1, start=True)
-    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
-    ledger.cell.lapse_leases()
-    ledger.reap()
-    ledger.commit(ledger.take(jobs=1, start=True))
-    ledger.take(start=True)
-    keys, redis = ledger.cell.keys, ledger.cell.redis
-    uncounted = delivery_id_of("default/runs", 2)
-    redis.hset(keys.delivery(uncounted), mapping={"k": "job.started", "e": 1, "n": 1})
-    redis.zadd(
-        keys.outbox, dict.fromkeys([delivery_id_of("default/ended"), uncounted, delivery_id_of("default/runs", 9)], 1)
-    )
-    return ledger.claim_deliveries
-
-
-def settling_early_events(ledger: Ledger) -> Act:
-    for job_id in ("ended", "runs"):
-        ledger.submit(job_id, webhook_letters=WITH_STARTS)
-    ledger.commit(ledger.take(jobs=1, start=True))
-    ledger.take(start=True)
-    due = ledger.claim_deliveries()
-    return lambda: ledger.settle(due, DeliveryState.DELIVERED)
-
-
-def replaying_early_events(ledger: Ledger) -> Act:
-    for job_id in ("ended", "runs"):
-        ledger.submit(job_id, webhook_letters=WITH_STARTS)
-    ledger.commit(ledger.take(jobs=1, start=True))
-    ledger.take(start=True)
-    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
-    return ledger.replay
-
-
-def replaying(ledger: Ledger) -> Act:
-    for job_id in ("delivered", "failed"):
-        ledger.submit(job_id)
-    ledger.commit(ledger.take(start=True))
-    first, second = ledger.claim_deliveries()
-    ledger.settle([first], DeliveryState.DELIVERED)
-    ledger.settle([second], DeliveryState.FAILED)
-    ledger.submit("untried")
-    ledger.commit(ledger.take(start=True))
-    ledger.submit("waits")
-    return ledger.replay
-
-
 def taking_a_token(ledger: Ledger) -> Act:
     ledger.submit("a")
     return ledger.ask
@@ -491,136 +409,3 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "take_token": [taking_a_token],
     "forget": [forgetting],
 }
-
-#: No scenario makes more calls than this.
-MAX_CALLS = 150
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where scenarios are run: a server and a cell name, for as many cells as it takes.
-
-    Args:
-        connection: the server.
-        cell: what the names of the cells begin with.
-        mistake: put into the scripts, to see whether it is found.
-    """
-
-    connection: SyncRedis
-    cell: str
-    mistake: Callable[[Script], Script] = lambda script: script
-
-    def ledger(self, name: str) -> Ledger:
-        """A ledger of an empty cell."""
-        return Ledger(Cell(connection=self.connection, keys=Keys(cell=self.cell + name), rewrite=self.mistake))
-
-    def stop_everywhere(self, script: str, scenario: Scenario) -> int:
-        """Run a scenario once for each call of the script, stopped there, sent again, and brought to an end.
-
-        Returns:
-            How many calls the script made.
-
-        Raises:
-            Violation: if a promise did not hold.
-        """
-        for at in range(1, MAX_CALLS):
-            ledger = self.ledger(f"x{at}")
-            act = scenario(ledger)
-            ledger.cell.rewrite = lambda text, at=at: self._stopped(text, script, at)
-            act()
-            ledger.cell.rewrite = self.mistake
-            if not ledger.was_stopped:
-                return at - 1
-            act()
-            ledger.drain()
-        raise AssertionError(f"{script} makes more than {MAX_CALLS} calls")
-
-    def _stopped(self, text: Script, script: str, at: int) -> Script:
-        text = self.mistake(text)
-        return stopped(text, at=at) if text.name == script else text
-
-
-# --- stories without a stop ----------------------------------------------------------------------------------
-
-
-def a_silent_worker_comes_back(ledger: Ledger) -> None:
-    """Its job was taken from it, then given to another; whatever it sends now must be refused."""
-    ledger.submit("again")
-    ledger.submit("last", max_attempts=1)
-    ledger.submit("canceled")
-    late = ledger.take(start=True)
-    ledger.cancel("default/canceled")
-    ledger.reap()
-    ledger.fail(late)
-    ledger.commit(late)
-    successor = ledger.take()
-    ledger.start(late)
-    ledger.progress(late)
-    ledger.start(successor)
-    ledger.progress(late)
-    ledger.renew(late)
-    ledger.release(late)
-    ledger.commit(late, body=b'"late"')
-    ledger.commit(late, cause=Cause.MODEL)
-    ledger.commit(successor)
-    ledger.commit(late, body=b'"late"')
-
-
-def jobs_come_back_until_no_attempt_is_left(ledger: Ledger) -> None:
-    """Failing and losing workers both use attempts up."""
-    ledger.submit("fails", max_attempts=2)
-    for _ in range(3):
-        ledger.fail(ledger.take(start=True))
-    ledger.submit("kills", max_attempts=2)
-    for _ in range(3):
-        ledger.take(start=True)
-        ledger.reap()
-
-
-def ended_jobs_are_ended_again(ledger: Ledger) -> None:
-    """What has ended stays as it ended, whoever asks for what."""
-    ledger.submit("done", deadline_ms=ledger.cell.now_ms() + 60_000)
-    ledger.submit("canceled")
-    leases = ledger.take(jobs=1, start=True) + ledger.take()
-    ledger.cancel("default/canceled")
-    ledger.commit(leases)
-    for member in ("default/done", "default/canceled"):
-        ledger.cancel(member)
-    ledger.commit(leases)
-    ledger.fail(leases)
-    ledger.release(leases)
-    ledger.start(leases)
-    ledger.progress(leases)
-
-
-def a_silent_courier_comes_back(ledger: Ledger) -> None:
-    """Its delivery went to another courier, or is over; what it says now must change nothing."""
-    ledger.submit("a")
-    ledger.commit(ledger.take(start=True))
-    late = ledger.claim_deliveries()
-    successor = ledger.claim_deliveries()
-    ledger.settle(late, DeliveryState.DELIVERED)
-    ledger.settle(successor, DeliveryState.DELIVERED)
-    ledger.settle(late, DeliveryState.PENDING)
-    ledger.settle(successor, DeliveryState.PENDING)
-    ledger.claim_deliveries()
-
-
-def a_courier_gives_a_delivery_back_and_then_speaks_of_it(ledger: Ledger) -> None:
-    """From then on it is somebody else's."""
-    ledger.submit("a")
-    ledger.commit(ledger.take(start=True))
-    due = ledger.claim_deliveries()
-    ledger.give_back(due)
-    ledger.settle(due, DeliveryState.DELIVERED)
-    ledger.give_back(due)
-    ledger.settle(ledger.claim_deliveries(), DeliveryState.DELIVERED)
-
-
-STORIES = (
-    a_silent_worker_comes_back,
-    jobs_come_back_until_no_attempt_is_left,
-    ended_jobs_are_ended_again,
-    a_silent_courier_comes_back,
-    a_courier_gives_a_delivery_back_and_then_speaks_of_it,
-)

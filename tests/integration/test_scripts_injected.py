@@ -12,8 +12,10 @@ import pytest
 from headrace.keys import Keys
 from headrace.redis_op import script_names
 from headrace.sync_redis import SyncRedis
+from tests.integration.script_bench import Bench, Scenario
 from tests.integration.script_ledger import Ledger
-from tests.integration.script_scenarios import SCENARIOS, STORIES, Bench, Scenario
+from tests.integration.script_scenarios import SCENARIOS
+from tests.integration.script_stories import STORIES
 
 READ_ONLY = {"browse", "caps", "depths", "dues", "follow_deliveries", "held", "place", "read_deliveries"}
 CASES = [(script, scenario) for script, scenarios in SCENARIOS.items() for scenario in scenarios]

@@ -5,9 +5,11 @@ import pytest
 from headrace.keys import Keys
 from headrace.redis_op import load_script
 from headrace.sync_redis import SyncRedis
+from tests.integration.script_bench import Bench
 from tests.integration.script_faults import Mutation
 from tests.integration.script_ledger import Violation
-from tests.integration.script_scenarios import SCENARIOS, STORIES, Bench
+from tests.integration.script_scenarios import SCENARIOS
+from tests.integration.script_stories import STORIES
 
 _ZREM_FIRST = """
 for _, source in ipairs(sources) do

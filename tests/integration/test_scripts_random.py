@@ -11,9 +11,9 @@ from headrace.keys import Keys
 from headrace.store_submissions import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
+from tests.integration.script_bench import Bench
 from tests.integration.script_faults import stopped
 from tests.integration.script_ledger import Ledger
-from tests.integration.script_scenarios import Bench
 
 _VERBS = (
     *("submit", "submit", "take", "take_and_start", "take_and_start", "start", "commit", "commit", "fail"),

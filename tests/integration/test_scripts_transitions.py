@@ -3,8 +3,8 @@
 from headrace.jobs import TRANSITIONS
 from headrace.keys import Keys
 from headrace.sync_redis import SyncRedis
+from tests.integration.script_bench import Bench
 from tests.integration.script_ledger import Ledger
-from tests.integration.script_scenarios import Bench
 
 
 def every_move(ledger: Ledger) -> None:
