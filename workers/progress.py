@@ -2,6 +2,7 @@
 
 import logging
 
+from headrace.failpoints import failpoint
 from headrace.store import JobStore
 from headrace.store_work import PassProgress
 from workers.held_jobs import HeldJobs
@@ -43,7 +44,8 @@ class ProgressNotes:
                 del self._newest[slot]
                 due.append(PassProgress(held.job.lease, fraction, message))
         if due:
-            self._wire.send(self._store.progress(due), lambda _: None, self._failed)
+            failpoint("worker.before_progress")
+            self._wire.send(self._store.progress(due), lambda _: failpoint("worker.progressed"), self._failed)
 
     def _failed(self, error: Exception) -> None:
         log.warning("how far jobs are was not recorded: %s", error)

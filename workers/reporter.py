@@ -5,6 +5,7 @@ import threading
 import time
 from typing import BinaryIO
 
+from headrace.failpoints import failpoint
 from headrace.jobs import MAX_VALUE_BYTES
 from workers.frames import Frame, encode
 from workers.vital_thread import start_vital
@@ -51,6 +52,7 @@ class Reporter:
             time.sleep(_INTERVAL_S)
             self._has_news.clear()
             if newest := self._take():
+                failpoint("child.before_progress")
                 said = [(slot, fraction, _clipped(message)) for slot, (fraction, message) in newest.items()]
                 self._up.write(encode(Frame.PROGRESSED, said))
                 self._up.flush()

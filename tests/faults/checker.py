@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import orjson
 
-from headrace.jobs import JobStatus
-from tests.faults.evidence import Evidence, Execution
+from headrace.endpoints import Event
+from headrace.jobs import Job, JobStatus
+from tests.faults.evidence import Evidence, Execution, Told, deliveries_of
 
 _SHOWN = 5
 
@@ -116,20 +117,35 @@ def _fence_of(execution: Execution, evidence: Evidence, member: str) -> int:
 
 def is_told(evidence: Evidence, _: Bounds) -> Found:
     for member, question in evidence.questions.items():
-        job = evidence.jobs.get(member)
+        job, events = evidence.jobs.get(member), evidence.told.get(member, {})
         if question.hook and job is not None and job.status.is_terminal:
-            told = evidence.told.get(member)
-            if told is None and member not in evidence.untold:
-                yield f"{member} was told to nobody"
-            elif told is not None and len(told.webhook_ids) != 1:
-                yield f"{member} was told under {told.webhook_ids}"
+            for seq, delivery_id in enumerate(deliveries_of(job), 1):
+                if seq not in events and delivery_id not in evidence.untold:
+                    yield f"{delivery_id} was told to nobody"
+        for seq, told in events.items():
+            if len(told.webhook_ids) != 1 or told.bodies != 1:
+                yield f"event {seq} of {member} was told under {told.webhook_ids} with {told.bodies} bodies"
 
 
-def is_told_after_its_end(evidence: Evidence, _: Bounds) -> Found:
-    for member, told in evidence.told.items():
-        job = evidence.jobs.get(member)
-        if job is not None and (job.ended_ms is None or told.first_s < job.ended_ms // 1000):
-            yield f"{member} ended at {job.ended_ms} ms and was told at {told.first_s} s"
+def is_told_after_its_cause(evidence: Evidence, _: Bounds) -> Found:
+    for member, events in evidence.told.items():
+        if (job := evidence.jobs.get(member)) is not None:
+            yield from (
+                f"{told.event} of {member} is number {seq} of {job.next_seq}, happened at {told.at_ms} ms and was told"
+                f" at {told.first_s} s"
+                for seq, told in events.items()
+                if told.first_s < told.at_ms // 1000 or not _is_borne_out(job, seq, told)
+            )
+        happened = [events[seq].at_ms for seq in sorted(events)]
+        if happened != sorted(happened):
+            yield f"the events of {member}, by their numbers, happened at {happened}"
+
+
+def _is_borne_out(job: Job, seq: int, told: Told) -> bool:
+    """Whether the record has counted the event, or ended with it."""
+    if told.event in (Event.STARTED, Event.PROGRESS):
+        return seq < job.next_seq
+    return seq == job.next_seq and told.at_ms == job.ended_ms
 
 
 def innocents_succeed(evidence: Evidence, _: Bounds) -> Found:
@@ -185,8 +201,8 @@ INVARIANTS: Mapping[str, tuple[str, Invariant | str]] = MappingProxyType(
         "I3": ("what was accepted is there unless deleted, and nothing else", exists),
         "I4": ("an end never changes", end_never_changes),
         "I5": ("fences rise, and the last one given is the one that commits", fences_are_kept),
-        "I6": ("every end with a webhook is told, under one webhook-id", is_told),
-        "I7": ("no webhook before its end", is_told_after_its_end),
+        "I6": ("every event with a webhook is told, under one webhook-id", is_told),
+        "I7": ("no event before its cause", is_told_after_its_cause),
         "I8": ("no tenant sees another's data", "there is one tenant until there are keys"),
         "I9": ("no innocent job fails", innocents_succeed),
         "I10": ("attempts are bounded; poison never succeeds", attempts_are_bounded),

@@ -68,6 +68,7 @@ class Cluster:
             forward_limit_s=FORWARD_LIMIT_S,
             shutdown_grace_s=5,
             registry_poll_s=0.5,
+            progress_interval_s=0.1,
             worker_classes={"test": WorkerClass()},
             webhook_allow_networks=("127.0.0.0/8",),
             webhook_timeout_s=1.5,

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
+
+import orjson
 
 from headrace.delivery_store import DeliveryStore
 from headrace.jobs import Job, JobStatus
@@ -15,7 +18,7 @@ from tests.faults.audit import Story, read_audit
 from tests.faults.cluster import Cluster
 from tests.faults.ledger import TENANT
 from tests.faults.submitter import Question
-from tests.integration.receivers import Receiver
+from tests.integration.receivers import Heard, Receiver
 
 _JOBS_A_CALL = 1_000
 
@@ -30,11 +33,16 @@ class Execution(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What one job's receiver heard."""
+    """What a receiver heard of one event."""
 
+    event: str
     webhook_ids: tuple[str, ...]
+    #: When it happened, as the event says.
+    at_ms: int
     #: Seconds, when the first attempt was signed.
     first_s: int
+    #: How many different ones came.
+    bodies: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +54,9 @@ class Evidence:
     outputs: Mapping[str, bytes | None]
     stories: Mapping[str, Story]
     executions: Sequence[Execution] = ()
-    told: Mapping[str, Told] = field(default_factory=dict)
-    #: Jobs whose webhook was given up.
+    #: By member and number.
+    told: Mapping[str, Mapping[int, Told]] = field(default_factory=dict)
+    #: Deliveries that were given up.
     untold: frozenset[str] = frozenset()
     #: Members in the tenant's index.
     indexed: frozenset[str] = frozenset()
@@ -90,8 +99,8 @@ def gather(
         outputs=outputs,
         stories=read_audit(cluster.server.folder, store.keys),
         executions=[execution for execution in read_executions(cluster.executions) if execution.x in asked],
-        told=_told(receiver, hooked) if receiver else {},
-        untold=_untold(cluster, hooked),
+        told=_told(receiver, set(hooked)) if receiver else {},
+        untold=_untold(cluster, [jobs[member] for member in hooked if member in jobs]),
         indexed=frozenset(member.decode() for member in index) - frozenset(before),
         erased=frozenset(erased),
         remaining=_remaining(cluster, erased),
@@ -142,21 +151,35 @@ def usage(cluster: Cluster) -> dict[str, tuple[int, int]]:
     return {name: (counted[name], said[name]) for name in ("accepted", *map(str, JobStatus), "gpu_us")}
 
 
-def _told(receiver: Receiver, members: Sequence[str]) -> dict[str, Told]:
-    heard = {member: receiver.of(delivery_id_of(member)) for member in members}
-    return {
-        member: Told(
-            tuple(sorted({attempt.headers["webhook-id"] for attempt in attempts})),
-            min(int(attempt.headers["webhook-timestamp"]) for attempt in attempts),
-        )
-        for member, attempts in heard.items()
-        if attempts
-    }
+def deliveries_of(job: Job) -> list[str]:
+    """The events of a job that has ended, its end the last."""
+    return [delivery_id_of(job.member, seq) for seq in range(1, job.next_seq + 1)]
 
 
-def _untold(cluster: Cluster, members: Sequence[str]) -> frozenset[str]:
-    if not members:
+def _told(receiver: Receiver, members: Collection[str]) -> dict[str, dict[int, Told]]:
+    heard: dict[str, dict[int, list[Heard]]] = {}
+    for attempt in list(receiver.heard):
+        data = orjson.loads(attempt.body)["data"]
+        member = f"{TENANT}/{data['job']['id']}" if "job" in data else ""
+        if member in members:
+            heard.setdefault(member, {}).setdefault(data["seq"], []).append(attempt)
+    return {member: {seq: _heard(attempts) for seq, attempts in events.items()} for member, events in heard.items()}
+
+
+def _heard(attempts: Sequence[Heard]) -> Told:
+    event = orjson.loads(attempts[0].body)
+    return Told(
+        event["type"],
+        tuple(sorted({attempt.headers["webhook-id"] for attempt in attempts})),
+        round(1000 * datetime.fromisoformat(event["timestamp"]).timestamp()),
+        min(int(attempt.headers["webhook-timestamp"]) for attempt in attempts),
+        len({attempt.body for attempt in attempts}),
+    )
+
+
+def _untold(cluster: Cluster, jobs: Sequence[Job]) -> frozenset[str]:
+    ids = [delivery_id for job in jobs for delivery_id in deliveries_of(job)]
+    if not ids:
         return frozenset()
-    deliveries = cluster.redis.run(DeliveryStore(cluster.store.keys).read([delivery_id_of(m) for m in members]))
-    failed = {delivery.id for delivery in deliveries if delivery.state is DeliveryState.FAILED}
-    return frozenset(member for member in members if delivery_id_of(member) in failed)
+    deliveries = cluster.redis.run(DeliveryStore(cluster.store.keys).read(ids))
+    return frozenset(delivery.id for delivery in deliveries if delivery.state is DeliveryState.FAILED)

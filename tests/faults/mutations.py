@@ -12,6 +12,7 @@ _HASTEN = "tests/integration/test_scripts_hasten.py"
 _ENDING = "tests/integration/test_scripts_ending.py"
 _OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
+_PROGRESS = "tests/integration/test_scripts_progress.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
 
@@ -353,6 +354,27 @@ FURTHER = (
         "    if known[4] then\n",
         "    if false then\n",
         "tests/integration/test_scripts_deliveries.py::test_a_start_that_was_told_leaves_its_job_as_it_is",
+    ),
+    Mutation(
+        "a lost worker says how far a job is",
+        "headrace/lua/progress.lua",
+        " and fields[2] == ARGV[i + 1] and fields[4]",
+        " and fields[4]",
+        f"{_PROGRESS}::test_a_late_word_of_a_lost_worker_is_refused",
+    ),
+    Mutation(
+        "a word of progress is told and not counted, so that the end takes its number",
+        "headrace/lua/progress.lua",
+        "'N', words, unpack(news))",
+        "'N', words)",
+        f"{_PROGRESS}::test_it_is_told_between_start_and_end_under_rising_numbers",
+    ),
+    Mutation(
+        "who takes events slowly is told of every word",
+        "headrace/lua/progress.lua",
+        " and not is_waiting(member, hook) then",
+        " then",
+        f"{_PROGRESS}::test_one_word_waits_at_a_time_and_the_end_is_told_all_the_same",
     ),
     Mutation(
         "a new id for each attempt",

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from headrace.webhooks import delivery_id_of
+from headrace.jobs import Job
 from tests.faults.checker import Bounds, check, verify
 from tests.faults.cluster import Cluster
-from tests.faults.evidence import Evidence, gather
+from tests.faults.evidence import Evidence, deliveries_of, gather
 from tests.faults.fleet import Fleet
 from tests.faults.history import History
 from tests.faults.proxy import Link
@@ -88,10 +88,12 @@ class Rig:
         """What was accepted since the beginning."""
         return {member: job for member, job in accepted(self.history).items() if member not in self._before}
 
-    def questions_of(self, count: int, *, sleep_ms: int = 30, hooks: int = 0, later_s: int = 0) -> list[Question]:
+    def questions_of(
+        self, count: int, *, sleep_ms: int = 30, hooks: int = 0, later_s: int = 0, steps: int = 0
+    ) -> list[Question]:
         """So many new innocent questions, the first `hooks` of them with a webhook."""
         hooked = (self.receiver.url if n < hooks else "" for n in range(count))
-        return [Question(x=new_x(), sleep_ms=sleep_ms, hook=hook, later_s=later_s) for hook in hooked]
+        return [Question(x=new_x(), sleep_ms=sleep_ms, hook=hook, later_s=later_s, steps=steps) for hook in hooked]
 
     def put(self, questions: Sequence[Question]) -> None:
         """Store jobs without the API, all at once."""
@@ -154,13 +156,15 @@ class Rig:
             time.sleep(0.05)
 
     def open_jobs(self) -> list[str]:
-        """Jobs that have not ended or were not told of."""
+        """Jobs that have not ended, or of which an event was not told."""
         questions, store = self.questions, self.cluster.store
         jobs = self.cluster.redis.run_all(store.read(member) for member in questions)
-        rows = zip(questions.items(), jobs, strict=True)
-        waiting = [member for (member, _), job in rows if job is not None and not job.status.is_terminal]
-        hooked = [member for member, question in questions.items() if question.hook]
-        return waiting or [member for member in hooked if not self.receiver.of(delivery_id_of(member))]
+        there = [job for job in jobs if job is not None]
+        waiting = [job.member for job in there if not job.status.is_terminal]
+        return waiting or [job.member for job in there if questions[job.member].hook and not self._is_told(job)]
+
+    def _is_told(self, job: Job) -> bool:
+        return all(self.receiver.of(delivery_id) for delivery_id in deliveries_of(job))
 
     def evidence(self) -> Evidence:
         """Everything since the beginning."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
+from headrace.endpoints import ENDS, Event
 from headrace.ids import new_job_id
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
@@ -33,6 +34,8 @@ class Question:
     act: str = "answer"
     sleep_ms: int = 0
     hook: str = ""
+    #: In how many words its model says how far it is; its hook is told of them.
+    steps: int = 0
     #: Not to begin earlier than in so many seconds.
     later_s: int = 0
 
@@ -45,12 +48,14 @@ class Question:
     def document(self) -> dict[str, Any]:
         """The request."""
         later = {"not_before": self.later_s} if self.later_s else {}
+        steps = {"steps": self.steps} if self.steps else {}
         document = {
             "model": self.model,
-            "input": {"x": self.x, "sleep_ms": self.sleep_ms, "act": self.act},
+            "input": {"x": self.x, "sleep_ms": self.sleep_ms, "act": self.act, **steps},
             "options": {"tier": str(self.tier), **later},
         }
-        return document | ({"webhook": {"url": self.hook}} if self.hook else {})
+        events = {"events": sorted(ENDS | {Event.PROGRESS})} if self.steps else {}
+        return document | ({"webhook": {"url": self.hook, **events}} if self.hook else {})
 
     def job(self, ref: ModelRef, *, cell: str) -> NewJob:
         """The same, as the API would store it."""

@@ -1,6 +1,7 @@
 """The kill matrix: a process dies, or stands still for longer than a lease, at every step of a job's way."""
 
 import functools
+import itertools
 import math
 import os
 import signal
@@ -34,6 +35,8 @@ HOOKS = 4
 SLEEP_MS = 30
 #: Long enough to be caught in a pass.
 LONG_MS = 200
+#: Long enough that it is told, word by word, how far a pass is.
+SAID_IN_MS, WORDS = 500, 5
 #: Longer than a lease and the reaping after it.
 STOP_S = 3.0
 ACTS = ("kill9", f"stop({STOP_S:g})")
@@ -128,7 +131,10 @@ CALLS: Mapping[str, Callable[[Rig, Submitter], None]] = MappingProxyType(
 )
 #: Of a courier that sends what the owner of a receiver asked for.
 TESTING = ("courier.test_taken", "courier.tested")
-STEPS = [step for step in FAILPOINTS if step not in (*PUSHING, *FETCHING, *CALLS, *TESTING)]
+#: Of a model that says how far its jobs are, and of a courier that tells it: what it tells first is that.
+SAYING = ("child.before_progress", "worker.before_progress", "worker.progressed")
+TELLING = tuple(step for step in FAILPOINTS if step.startswith("courier.") and step not in TESTING)
+STEPS = [step for step in FAILPOINTS if step not in (*PUSHING, *FETCHING, *CALLS, *TESTING, *SAYING)]
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +177,24 @@ def test_nothing_is_lost_wherever_a_process_dies_or_stands_still(
     evidence = rig.verify()
     assert len(evidence.questions) == JOBS
     recoveries[f"{act} at {step}"] = rig.recovery_s(step, evidence)
+
+
+@pytest.mark.parametrize(("step", "act"), [*itertools.product(SAYING, ACTS), *((step, "kill9") for step in TELLING)])
+def test_every_word_of_how_far_a_job_is_that_was_counted_is_told_and_its_end_after_them(
+    rig: Rig, recoveries: dict[str, float], step: str, act: str
+) -> None:
+    rig.begin()
+    rig.cluster.arm(step, act)
+
+    submitting = rig.submitting(rig.questions_of(HOOKS, hooks=HOOKS, sleep_ms=SAID_IN_MS, steps=WORDS))
+    rig.until(f"{step} reached", lambda: rig.cluster.fired(step) is not None)
+    rig.finish(submitting)
+
+    evidence = rig.verify()
+    told = [event for events in evidence.told.values() for event in events.values()]
+    assert len(evidence.questions) == HOOKS == sum(event.event == "job.succeeded" for event in told)
+    assert HOOKS < len(told)
+    recoveries[f"{act} at {step}"] = max(recoveries.get(f"{act} at {step}", 0.0), rig.recovery_s(step, evidence))
 
 
 @pytest.mark.parametrize("act", ACTS)

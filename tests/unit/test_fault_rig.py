@@ -26,6 +26,8 @@ from tests.faults.submitter import Question
 M = "default/one"
 FENCE = 1_000
 PID = 77
+PROGRESS = Told("job.progress", ("one-1",), 11_600, 11)
+END = Told("job.succeeded", ("one-2",), 12_000, 12)
 
 
 def sound() -> Evidence:
@@ -43,6 +45,7 @@ def sound() -> Evidence:
         created_ms=10_000,
         ended_ms=12_000,
         has_webhook=True,
+        next_seq=2,
     )
     story = Story([HandOver(FENCE, f"host:{PID}:abc", 11_000)], [JobStatus.QUEUED, JobStatus.SUCCEEDED], FENCE, FENCE)
     return Evidence(
@@ -51,7 +54,7 @@ def sound() -> Evidence:
         outputs={M: b"10"},
         stories={M: story},
         executions=[Execution(3, PID, 11_500)],
-        told={M: Told(("evt_1",), 12)},
+        told={M: {1: PROGRESS, 2: END}},
         indexed=frozenset({M}),
         leftovers={"leases": 0},
         connections=(5, 5),
@@ -87,8 +90,21 @@ HARM: dict[str, list[Callable[[], Evidence]]] = {
         lambda: with_story(final_fence=FENCE + 1),
         lambda: replace(sound(), executions=[Execution(3, PID, 11_500), Execution(3, PID, 11_600)]),
     ],
-    "I6": [lambda: replace(sound(), told={}), lambda: replace(sound(), told={M: Told(("a", "b"), 12)})],
-    "I7": [lambda: replace(sound(), told={M: Told(("evt_1",), 11)})],
+    "I6": [
+        lambda: replace(sound(), told={}),
+        lambda: replace(sound(), told={M: {1: PROGRESS}}),
+        lambda: replace(sound(), told={M: {2: END}}),
+        lambda: replace(sound(), told={M: {1: PROGRESS, 2: END._replace(webhook_ids=("a", "b"))}}),
+        lambda: replace(sound(), told={M: {1: PROGRESS._replace(bodies=2), 2: END}}),
+    ],
+    "I7": [
+        lambda: replace(sound(), told={M: {1: PROGRESS, 2: END._replace(first_s=11)}}),
+        lambda: replace(sound(), told={M: {1: PROGRESS, 2: END._replace(at_ms=11_900)}}),
+        lambda: replace(sound(), told={M: {1: PROGRESS._replace(first_s=10), 2: END}}),
+        lambda: replace(sound(), told={M: {1: PROGRESS._replace(at_ms=12_001, first_s=13), 2: END}}),
+        lambda: replace(sound(), told={M: {1: PROGRESS, 2: PROGRESS}}),
+        lambda: replace(sound(), told={M: {1: END, 2: END}}),
+    ],
     "I9": [lambda: with_job(status=JobStatus.FAILED, cause=Cause.WORKER_LOST)],
     "I10": [
         lambda: with_job(attempts=4),

@@ -17,10 +17,12 @@ _leaked: list[bytes] = []
 
 
 class Question(BaseModel):
-    """`sleep_ms` lengthens the pass of the whole batch; `act` is what happens instead of an answer."""
+    """`sleep_ms` lengthens the pass of the whole batch, in which it is said in `steps` how far this one is; `act` is
+    what happens instead of an answer."""
 
     x: int
     sleep_ms: int = 0
+    steps: int = 0
     act: Literal["answer", "raise", "nan", "oom", "leak", "exit", "segfault", "hang"] = "answer"
 
 
@@ -34,8 +36,16 @@ class Exact(Model, max_batch=8):
         _note(batch)
         for question in batch:
             _act(question)
-        time.sleep(max(question.sleep_ms for question in batch) / 1000)
+        self._sleep(batch)
         return [float("nan") if question.act == "nan" else question.x**2 + 1 for question in batch]  # type: ignore[misc] # that is the fault
+
+    def _sleep(self, batch: list[Question]) -> None:
+        pieces = max(1, *(question.steps for question in batch))
+        for piece in range(1, pieces + 1):
+            time.sleep(max(question.sleep_ms for question in batch) / 1000 / pieces)
+            for place, question in enumerate(batch):
+                if piece <= question.steps:
+                    self.progress(place, piece / question.steps)
 
 
 def _act(question: Question) -> None:
