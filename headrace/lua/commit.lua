@@ -8,7 +8,7 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T')
+local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T', 'B')
 local ran_ms, parts = tonumber(ARGV[2]), {}
 for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
 local now, now_us = now_ms()
@@ -93,7 +93,7 @@ for i = 4, #ARGV, 5 do
     else
       end_as(member, state, fields[12], kept, 'M', spent, unpack(why))
     end
-    local share = note_served(fields[7] .. ':' .. fields[8], tenant_of(member), tonumber(fields[10] or fields[9]), begun,
+    local share = note_served(group_of(fields[7], fields[8], fields[15]), tenant_of(member), tonumber(fields[10] or fields[9]), begun,
       cause, part_ms, fields[13])
     share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + in_us(spent)
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
@@ -124,7 +124,7 @@ call_in_pieces('ZREM', LEASES, leases)
 say(words)
 if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end
 for group, sum in pairs(served) do
-  count_served(group, sum)
+  count_served(counted_in(group), sum)
   for tenant, share in pairs(sum.tenants) do
     local weight = redis.pcall('HGET', WEIGHTS, tenant)
     charge(group, tenant, virtual_ms(share.ms, weight) - share.charged)

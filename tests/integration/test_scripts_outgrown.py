@@ -7,9 +7,9 @@ import pytest
 from headrace.groups import group_of
 from headrace.jobs import JobStatus, Reason
 from headrace.store_care import Swept
-from headrace.store_work import CommitAnswer
+from headrace.store_work import CommitAnswer, Outcome
 from headrace.tiers import Tier
-from tests.integration.script_cell import ALL_GROUPS, GROUPS, OUTGROWN, REF, Cell
+from tests.integration.script_cell import ALL_GROUPS, GROUPS, OUTGROWN, REF, STANDARD, TTL_S, Cell
 
 MEMBER = "default/j1"
 LARGER = group_of(REF, Tier.STANDARD, OUTGROWN)
@@ -143,3 +143,48 @@ def test_what_is_urgent_keeps_its_lane_on_larger_workers(cell: Cell) -> None:
     found = [job.member for job in cell.claim(groups=ALL_GROUPS, jobs=4).jobs]
 
     assert "default/urgent" == found[0]
+
+
+def turns(cell: Cell, group: str) -> dict[str, float]:
+    return {tenant.decode(): had for tenant, had in cell.redis.zrange(cell.keys.turn(group), 0, -1, withscores=True)}
+
+
+def test_what_was_charged_ahead_is_set_right_where_it_was_charged(cell: Cell) -> None:
+    cell.submit_many(3)
+    cell.fail(cell.take_and_start(), outgrown_bytes=OUTGROWN)
+    cell.submit("ordinary")
+    before = turns(cell, STANDARD)
+
+    [job] = cell.claim(groups=[LARGER], jobs=1).jobs
+    ahead = turns(cell, LARGER)
+    outcome = Outcome(job.lease, JobStatus.SUCCEEDED, None, b"1", 4.0)
+    cell.run(cell.store.commit([outcome], ran_ms=4.0, result_ttl_s=TTL_S))
+
+    assert {"default": ahead["default"] + 3} == turns(cell, LARGER)
+    assert before == turns(cell, STANDARD) != {}
+
+
+def test_larger_workers_serve_first_whoever_had_least_of_them(cell: Cell) -> None:
+    """Who ran long jobs there is not let in again because ordinary ones were short."""
+    for tenant in ("a", "b"):
+        for number in range(4):
+            cell.submit(f"j{number}", tenant=tenant)
+    cell.fail(cell.take_and_start(), outgrown_bytes=OUTGROWN)
+
+    order = []
+    while jobs := cell.claim(groups=[LARGER], jobs=1).jobs:
+        order.append(jobs[0].member[0])
+        costs_ms = 300.0 if order[-1] == "a" else 100.0
+        outcome = Outcome(jobs[0].lease, JobStatus.SUCCEEDED, None, b"1", costs_ms)
+        cell.run(cell.store.commit([outcome], ran_ms=costs_ms, result_ttl_s=TTL_S))
+
+    assert ["a", "b", "b", "b"] == order[:4]
+
+
+def test_the_counts_are_those_of_all_jobs_of_the_tier(outgrown: Cell) -> None:
+    jobs = outgrown.claim(groups=ALL_GROUPS).jobs
+
+    outgrown.commit([job.lease for job in jobs])
+
+    assert 2 == len(jobs) == outgrown.run(outgrown.store.counts(group_of(REF, Tier.STANDARD))).ended
+    assert 0 == outgrown.redis.exists(outgrown.keys.queue(LARGER))
