@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from headrace.bounds import Bounds
-from headrace.errors import FieldError, HeadraceError, IdempotencyMismatch
+from headrace.errors import FieldError, HeadraceError, IdempotencyMismatch, RedisUnavailable
 from headrace.id_key import offer_id_key, read_id_key
 from headrace.ids import DEFAULT_TENANT, new_job_id
 from headrace.jobs import NewJob
@@ -19,7 +19,7 @@ from headrace.server_clock import ask_time
 from headrace.settings import Settings
 from headrace.shadow import SHADOW_TENANT, shadow_of
 from headrace.store import JobStore
-from headrace.store_submissions import SubmitOutcome
+from headrace.store_submissions import SubmitOutcome, Submitted
 from headrace.submission import fingerprint, new_job, parse_submission, refusal_of
 from headrace.sync_redis import SyncRedis
 from registry.registry import Registry
@@ -78,16 +78,25 @@ class SubmitDesk:
         return self._enqueue(replace(job, webhook_url=mark) if wants_result else job)
 
     def _enqueue(self, job: NewJob) -> str:
-        settings = self._settings
-        op = self._store.submit(job, cap=settings.queue_cap, idempotency_ttl_s=settings.idempotency_ttl_s)
-        submitted = self._redis.run(op)
+        submitted = self._submit(job)
         if submitted.outcome is SubmitOutcome.MISMATCH:
             raise IdempotencyMismatch("a task of the same id has made a job of other arguments; use a new task id")
         if (refusal := refusal_of(job, submitted)) is not None:
             raise refusal
-        if submitted.outcome is SubmitOutcome.ACCEPTED:
+        # Copies of one that was there before were made when it came.
+        if submitted.member == job.member:
             self._shadow(job, submitted.now_ms)
         return submitted.member.partition("/")[2]
+
+    def _submit(self, job: NewJob) -> Submitted:
+        op = self._store.submit(job, cap=self._settings.queue_cap, idempotency_ttl_s=self._settings.idempotency_ttl_s)
+        try:
+            return self._redis.run(op)
+        except RedisUnavailable:
+            # It may be stored and only its answer be lost. Under the same id that is seen; when the task is tried anew
+            # it has another, and would take its own job for that of an earlier delivery.
+            log.warning("no answer to the submission of %s; asking again", job.member)
+            return self._redis.run(op)
 
     def _shadow(self, job: NewJob, now_ms: int) -> None:
         """Send copies to the versions that are only watched; they hold nobody up and fail nobody."""
@@ -100,6 +109,8 @@ class SubmitDesk:
                 self._redis.run(self._store.submit_many(copies, cap=self._settings.queue_cap, idempotency_ttl_s=1))
             except HeadraceError as error:
                 log.warning("%d copies for shadows were not stored: %s", len(copies), error)
+            except Exception:
+                log.exception("copies for shadows were not stored")
 
     def _new_id(self, tenant: str) -> str:
         return new_job_id(cell=self._settings.cell, tenant=tenant, key=self._secret())

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -11,14 +12,19 @@ import pytest
 from celery import Celery
 from celery.result import AsyncResult
 
+from headrace.errors import RedisUnavailable
 from headrace.groups import group_of
 from headrace.jobs import JobStatus
+from headrace.model_ref import ModelRef
 from headrace.presence import ModelState
 from headrace.redis_op import RedisOp
+from headrace.shadow import SHADOW_TENANT
+from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from registry.registry import Registry
 from tests.integration.engine_rig import wait_until
 from tests.integration.running_worker import LIMIT_S, RunningWorker
+from workers.submit_desk import SubmitDesk
 from workers.task_results import task_mark
 
 pytestmark = pytest.mark.slow
@@ -197,19 +203,66 @@ def test_a_full_queue_makes_the_task_wait_and_loses_nothing(worker: RunningWorke
     assert [f"JOB {number}" for number in range(12)] == [result.get(timeout=LIMIT_S) for result in results]
 
 
-def test_a_version_that_shadows_another_runs_copies_of_tasks_jobs(worker: RunningWorker, producer: Celery) -> None:
+@pytest.fixture(scope="module")
+def shadow(worker: RunningWorker) -> Iterator[ModelRef]:
+    """Another version, which gets copies of all jobs and is ready to run them."""
     registry, source = Registry(url=worker.settings.registry_location), worker.folder / "source"
     (source / "notes.txt").write_text("the same, published again")
-    shadow = registry.push(source, name="obedient", release=False).manifest.ref
-    registry.shadow(shadow, percent=100)
-    wait_until(lambda: is_served(worker, str(shadow)), limit_s=LIMIT_S)
+    ref = registry.push(source, name="obedient", release=False).manifest.ref
+    registry.shadow(ref, percent=100)
+    wait_until(lambda: is_served(worker, str(ref)), limit_s=LIMIT_S)
+    # Who takes tasks may have looked at the releases just before, for the last task of another test.
+    time.sleep(worker.settings.registry_poll_s)
+    yield ref
+    registry.shadow(ref, percent=0)
+
+
+def copies_ended(worker: RunningWorker, shadow: ModelRef) -> int:
+    return worker.redis.run(worker.store.counts(group_of(shadow, Tier.SPOT))).ended
+
+
+def wait_for_copies(worker: RunningWorker, shadow: ModelRef, count: int) -> None:
+    """Wait until so many have ended; says what became of them if they do not."""
+    try:
+        wait_until(lambda: copies_ended(worker, shadow) >= count, limit_s=LIMIT_S)
+    except AssertionError:
+        members = worker.redis.run(worker.store.recent(SHADOW_TENANT, limit=10))
+        jobs = [str(worker.job(member)) for member in members]
+        log = (worker.folder / "worker.log").read_text(errors="replace")
+        pytest.fail("\n".join(("not so many copies have ended; those that there are:", *jobs, log[-8_000:])))
+    assert count == copies_ended(worker, shadow)
+
+
+def test_a_version_that_shadows_another_runs_copies_of_tasks_jobs(
+    worker: RunningWorker, producer: Celery, shadow: ModelRef
+) -> None:
+    before = copies_ended(worker, shadow)
 
     result = send(producer, "obedient", "hello")
 
     assert "SUCCESS" == ended(result), result.result
-    copies = group_of(shadow, Tier.SPOT)
-    wait_until(lambda: worker.redis.run(worker.store.counts(copies)).ended == 1, limit_s=LIMIT_S)
-    registry.shadow(shadow, percent=0)
+    wait_for_copies(worker, shadow, before + 1)
+
+
+def test_a_submission_whose_answer_was_lost_is_asked_again_and_has_its_copy(
+    worker: RunningWorker, shadow: ModelRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, jobs_before, lost, run = copies_ended(worker, shadow), jobs(worker), list[str](), SyncRedis.run
+
+    def lose_one(self: SyncRedis, op: RedisOp[Any]) -> Any:
+        answer = run(self, op)
+        if op.script is not None and op.script.name == "submit" and not lost:
+            lost.append("the first answer")
+            raise RedisUnavailable("it does not answer")
+        return answer
+
+    monkeypatch.setattr(SyncRedis, "run", lose_one)
+    desk = SubmitDesk(worker.settings)
+    job_id = desk.submit({"model": "obedient", "input": "hello"}, task_id=str(uuid.uuid4()), wants_result=False)
+
+    assert [JobStatus.SUCCEEDED] == worker.finish(f"default/{job_id}")
+    assert (1, jobs_before + 1) == (len(lost), jobs(worker))
+    wait_for_copies(worker, shadow, before + 1)
 
 
 def is_served(worker: RunningWorker, ref: str) -> bool:
