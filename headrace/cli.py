@@ -97,8 +97,8 @@ def doctor(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASSED_ON, rich_help_panel="System")
 def models(context: typer.Context) -> None:
-    """Publish models and send traffic to them: scaffold | check | tune | push | import | ls | show | …, see --help."""
-    if context.args[:1] == ["warm"]:
+    """Publish models and send traffic to them: scaffold | check | push | ls | show | where | …, see --help."""
+    if context.args[:1] in (["warm"], ["where"]):
         cli_models.app(context.args, prog_name="headrace models", standalone_mode=False)
         return
     if context.args[:1] in (["check"], ["tune"]):

@@ -255,6 +255,13 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         typer.echo("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
+def whereabouts(model: Mapping[str, Any]) -> str:
+    """Where a version is that a worker may run: what is not on its device is in host memory, or nowhere yet."""
+    if model["parked"]:
+        return "parked"
+    return "cold" if model["cold"] else str(model["state"])
+
+
 def _job_row(job: Mapping[str, Any]) -> tuple[object, ...]:
     why = job["error"]["cause"] if job["error"] else job["reason"]
     if job["status"] == JobStatus.RUNNING:
@@ -269,7 +276,7 @@ def _queue_row(queue: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _worker_row(worker: Mapping[str, Any]) -> tuple[object, ...]:
-    models = ", ".join(f"{ref} ({model['state']})" for ref, model in sorted(worker["models"].items()))
+    models = ", ".join(f"{ref} ({whereabouts(model)})" for ref, model in sorted(worker["models"].items()))
     shown = (worker[name] for name in ("id", "worker_class", "device", "state"))
     return *shown, models, worker["jobs_done"], worker["batches"]
 

@@ -1,11 +1,14 @@
-"""The command about models that speaks HTTP; the others read and write the registry itself."""
+"""The commands about models that speak HTTP; the others read and write the registry itself."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json
+from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table, whereabouts
 from headrace.client import Client
+
+_HEAD = ("MODEL", "WORKER", "CLASS", "WHERE", "HOST MEMORY", "JOBS", "WHY NOT")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -30,3 +33,32 @@ def warm(
     else:
         versions = ", ".join(f"{name}@{version}" for version in told["versions"])
         typer.echo(f"{versions}: loaded where it is served, and kept until {told['until']}")
+
+
+@app.command()
+def where(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Of this model only.", show_default=False)] = "",
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Show which workers have which versions: on their devices, parked in host memory, or cold."""
+    with Client(url or None, patience=LOOKING) as client:
+        workers = client.workers()
+    found = sorted(
+        ((ref, worker, model) for worker in workers for ref, model in worker["models"].items() if _is_of(ref, name)),
+        key=lambda each: (each[0], each[1]["id"]),
+    )
+    if as_json:
+        print_json({"model": ref, "worker": worker["id"], **model} for ref, worker, model in found)
+    else:
+        print_table(_HEAD, [_row(*row) for row in found])
+
+
+def _is_of(ref: str, name: str) -> bool:
+    return not name or name in (ref, ref.partition("@")[0])
+
+
+def _row(ref: str, worker: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[object, ...]:
+    parked = f"{model['host_bytes'] / 1e6:,.0f} MB" if model["parked"] else ""
+    who = worker["node"] or worker["id"]
+    return ref, who, worker["worker_class"], whereabouts(model), parked, model["jobs"], model["error"]

@@ -45,6 +45,8 @@ class ModelPresence(BaseModel):
     cold: bool = False
     #: True if it waits in host memory meanwhile, from where it comes back by a copy.
     parked: bool = False
+    #: What its copy takes there.
+    host_bytes: int = 0
     #: True if it runs in a process of its own.
     apart: bool = False
     #: Its forward passes here, and the calls of `forward` in them: more where some failed.

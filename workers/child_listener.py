@@ -22,6 +22,9 @@ class ChildListener(Protocol):
     def model_parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
         """A model version was copied to host memory, of which it takes so much; without it the child uses so much."""
 
+    def copy_lost(self, ref: str, cause: str) -> None:
+        """The child is gone while it copied a version to host memory; `child_died` follows."""
+
     def model_refused(self, ref: str, error: str, used_bytes: int) -> None:
         """A model version could not be loaded; the child uses so much memory now."""
 

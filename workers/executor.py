@@ -294,11 +294,14 @@ class Executor:
         cause = self._kill_cause or f"exit {code}"
         suspects, loading = list({*self.running, *self._marks.slots().values()}), self.loading
         lost = self._entrusted
+        copied = None if suspects else self.watch.copying
         log.error("child %s died (%s) with %s jobs in its hands", self._process.pid, cause, len(suspects))
         self._drop_descriptors()
         self._process = None
         self._forget_child()
         self._respawn()
+        if copied is not None:
+            self.listener.copy_lost(copied, cause)
         self.listener.child_died(suspects, cause, loading, lost)
 
     def _respawn(self) -> None:

@@ -34,6 +34,11 @@ class HangWatch:
         """True while no pass, load or copy is under way."""
         return not (self.running or self.loading or self._parking)
 
+    @property
+    def copying(self) -> str | None:
+        """The version that is being copied to host memory; a pass or load under way was asked for before."""
+        return None if self.running or self.loading else next(iter(self._parking), None)
+
     def pass_begins(self, slots: list[int], now: float) -> None:
         """A forward pass begins, so the one before has ended."""
         self.running, self._pass_deadline = slots, now + self._forward_s
@@ -69,7 +74,7 @@ class HangWatch:
     def give_up(self) -> None:
         """The process is killed for what hung; until its death nothing more does."""
         self._pass_deadline = self._load_deadline = math.inf
-        self._parking, self._at_work = {}, {}
+        self._parking, self._at_work = dict.fromkeys(self._parking, math.inf), {}
 
     def hanging(self, at_work: Mapping[Stage, int], now: float) -> str:
         """What takes too long, empty if nothing does; `at_work` are the jobs that stages are at."""

@@ -258,6 +258,10 @@ class JobPath:
         """A version has made way, and stays in host memory."""
         self.loads.parked(ref, host_bytes, took_s, used_bytes)
 
+    def copy_lost(self, ref: str, cause: str) -> None:
+        """A child is gone while it copied a version to host memory."""
+        self.loads.copy_lost(ref, cause)
+
     def model_learned(self, ref: str, state: bytes) -> None:
         """The child knows a version's speed better."""
         self.loads.learned(ref, state)
@@ -270,6 +274,8 @@ class JobPath:
         self.clock.forget_running(lost)
         self.held.stop_running(lost)
         self.models.child_lost(lost)
+        if loading is not None and self.residency.is_parked(loading):
+            self.loads.copy_lost(loading, cause)
         self._separate(suspects, loading, lost)
         if loading is not None:
             self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())

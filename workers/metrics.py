@@ -138,10 +138,12 @@ def _states(seen: WorkerFigures) -> Iterator[Metric]:
         models.add_metric([ref, model.state], 1)
     yield models
     running = sum(load.running for load in presence.groups.values())
+    parked_bytes = sum(model.host_bytes for model in presence.models.values())
     for name, text, value in (
         ("headrace_worker_jobs_held", "Jobs leased.", presence.jobs_held),
         ("headrace_worker_jobs_running", "Of these, jobs in the forward pass.", running),
         ("headrace_worker_loop_age_seconds", "Since the event loop last ticked.", seen.loop_age_s),
+        ("headrace_worker_parked_bytes", "Host memory that parked models take.", parked_bytes),
         ("headrace_worker_child_memory_bytes", "Resident memory of the model's process.", _memory(presence.child_pid)),
     ):
         yield _gauge(name, text, value)

@@ -119,9 +119,14 @@ class ModelLoads:
     def parked(self, ref: str, host_bytes: int, took_s: float, used_bytes: int) -> None:
         """A version has made way, and stays in host memory: let in what that was for."""
         log.info("%s made way for others; its copy takes %.0f MB of host memory", ref, host_bytes / 1e6)
-        self._models.parked(ref)
+        self._models.parked(ref, host_bytes)
         self._residency.parked(ref, host_bytes, took_s, used_bytes=used_bytes, now=time.monotonic())
         self._made_way(ref)
+
+    def copy_lost(self, ref: str, cause: str) -> None:
+        """A process is gone while it copied a version to host memory or back: that is not done again."""
+        log.error("%s: a copy of it took its process along (%s): it is not parked in host memory again", ref, cause)
+        self._residency.do_not_park(ref)
 
     def _made_way(self, ref: str) -> None:
         self._tally.of(ref).unloads += 1

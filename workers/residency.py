@@ -77,6 +77,7 @@ class Residency:
         self._patience_s = patience_s
         self._eviction = Eviction(pinned)
         self._host = HostMemory(host_bytes)
+        self._not_parked: set[str] = set()
         #: The last time of a copy from host memory, or, before there was one, of that to it.
         self._return_s: dict[str, float] = {}
         #: Memory in use by each process that has models loaded; one figure for all if they share a device.
@@ -123,7 +124,7 @@ class Residency:
     def loaded(self, ref: str, footprint: Footprint, *, used_bytes: int, now: float, process: str = "") -> None:
         """A version was loaded, and its process uses so much memory now."""
         self._known.add(ref)
-        self._footprints[ref] = footprint
+        self._footprints[ref] = footprint._replace(can_park=footprint.can_park and ref not in self._not_parked)
         self._uses(process, used_bytes)
         self._host.gone(ref)
         if footprint.return_s:
@@ -149,6 +150,11 @@ class Residency:
         self._host.parked(ref, host_bytes, self._saved_s(ref))
         self._left(ref)
         self._rest(took_s, now)
+
+    def do_not_park(self, ref: str) -> None:
+        """A version is unloaded from now on when it makes way: its copy may cost the process."""
+        self._not_parked.add(ref)
+        self._footprints[ref] = self.footprint(ref)._replace(can_park=False)
 
     def _left(self, ref: str) -> None:
         self._moving.discard(ref)

@@ -58,8 +58,8 @@ class _Served:
     costs: CostModel | None = None
     #: True once the child has been asked to load it.
     asked: bool = False
-    #: True while it is in host memory.
-    parked: bool = False
+    #: What it takes of host memory while it is there.
+    host_bytes: int = 0
     retry_at: float = 0.0
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, most_s=60.0))
 
@@ -119,20 +119,20 @@ class ServedModels:
         self._models[ref].asked = True
         self._models[ref].state = ModelState.LOADING
 
-    def parked(self, ref: str) -> None:
-        """A version that made way is in host memory."""
-        self._models[ref].parked = True
+    def parked(self, ref: str, host_bytes: int) -> None:
+        """A version that made way is in host memory, of which it takes so much."""
+        self._models[ref].host_bytes = max(host_bytes, 1)
 
     def unload(self, ref: str) -> None:
         """A version makes way for others; it can be loaded again."""
         model = self._models[ref]
-        model.state, model.asked, model.parked = ModelState.LOADING, False, False
+        model.state, model.asked, model.host_bytes = ModelState.LOADING, False, 0
 
     def loaded(self, ref: str, max_batch: int) -> None:
         """A version can run."""
         model = self._models[ref]
         model.state, model.error, model.max_batch, model.chosen = ModelState.READY, "", max_batch, max_batch
-        model.parked = False
+        model.host_bytes = 0
         model.backoff.reset()
 
     def window(self) -> Window:
@@ -175,7 +175,7 @@ class ServedModels:
     def refused(self, ref: str, error: str, now: float) -> None:
         """A version could not be loaded."""
         model = self._models[ref]
-        model.state, model.error, model.asked, model.parked = ModelState.FAILED, error, False, False
+        model.state, model.error, model.asked, model.host_bytes = ModelState.FAILED, error, False, 0
         model.retry_at = now + model.backoff.next_s()
 
     def suspend(self, ref: str, error: str, until: float) -> None:
@@ -186,7 +186,7 @@ class ServedModels:
     def child_lost(self, refs: Collection[str]) -> None:
         """The process that had these loaded is gone."""
         for model in (self._models[ref] for ref in refs):
-            model.asked = model.parked = False
+            model.asked, model.host_bytes = False, 0
             if model.state is ModelState.READY:
                 model.state = ModelState.LOADING
 
@@ -218,7 +218,8 @@ class ServedModels:
                 state=m.state,
                 error=m.error,
                 cold=m.is_cold,
-                parked=m.parked,
+                parked=m.host_bytes > 0,
+                host_bytes=m.host_bytes,
                 job_s=m.full_job_s(),
                 **m.sums._asdict(),
             )

@@ -9,6 +9,9 @@ from typer.testing import CliRunner, Result
 
 from headrace.cli import app, exit_code
 from headrace.errors import HeadraceError
+from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
+from headrace.store import JobStore
+from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
 
@@ -166,6 +169,38 @@ def test_a_model_is_warmed_before_its_jobs_come(run: Run) -> None:
 
     assert code(result) == 0
     assert result.stdout.startswith("greeter@1: loaded where it is served, and kept until ")
+
+
+def test_where_models_are_is_shown_by_worker(run: Run, connection: SyncRedis, store: JobStore) -> None:
+    models = {
+        "m@1": ModelPresence(state=ModelState.READY, jobs=7),
+        "n@1": ModelPresence(state=ModelState.LOADING, cold=True, parked=True, host_bytes=4_000_000),
+        "n@2": ModelPresence(state=ModelState.LOADING, cold=True),
+        "o@1": ModelPresence(state=ModelState.FAILED, error="no weights"),
+    }
+    worker = WorkerPresence(
+        id="w",
+        worker_class="gold",
+        host="h",
+        pid=1,
+        device="cpu",
+        tiers=(Tier.SPOT,),
+        state=WorkerState.READY,
+        started_ms=1,
+        models=models,
+    )
+    connection.client.set(store.keys.worker("w"), worker.to_bytes())
+    connection.client.zadd(store.keys.workers, {"w": 1})
+
+    rows = [line.split() for line in run("models", "where").stdout.splitlines()]
+    [parked] = run("models", "where", "n@1", "--json").stdout.splitlines()
+
+    assert ["m@1", "w", "gold", "ready", "7"] == rows[1]
+    assert ["n@1", "w", "gold", "parked", "4", "MB", "0"] == rows[2]
+    assert [["n@2", "w", "gold", "cold", "0"], ["o@1", "w", "gold", "failed", "0", "no", "weights"]] == rows[3:]
+    expected = {"model": "n@1", "worker": "w", "parked": True, "host_bytes": 4_000_000}
+    assert expected.items() <= json.loads(parked).items()
+    assert "n@1 (parked)" in run("workers").stdout
 
 
 def test_a_model_that_is_not_known_cannot_be_warmed(run: Run) -> None:

@@ -238,8 +238,8 @@ FURTHER = (
     Mutation(
         "a model's process is not replaced",
         "workers/executor.py",
-        "        self._respawn()\n        self.listener.child_died",
-        "        self.listener.child_died",
+        "        self._respawn()\n        if copied",
+        "        if copied",
         f"{_ENGINE}::test_an_idle_child_that_dies_is_replaced",
     ),
     Mutation(

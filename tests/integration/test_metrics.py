@@ -47,7 +47,11 @@ def presence() -> WorkerPresence:
         tiers=(Tier.SPOT,),
         state=WorkerState.READY,
         started_ms=1,
-        models={"m@1": ModelPresence(state=ModelState.READY)},
+        models={
+            "m@1": ModelPresence(state=ModelState.READY),
+            "n@1": ModelPresence(state=ModelState.LOADING, cold=True, parked=True, host_bytes=4_000_000),
+            "n@2": ModelPresence(state=ModelState.LOADING, cold=True, parked=True, host_bytes=1_000_000),
+        },
         groups={"m@1:spot": GroupLoad(held=3, running=2)},
         jobs_held=3,
     )
@@ -258,6 +262,7 @@ def test_a_worker_shows_its_passes_and_failures() -> None:
     assert seen["headrace_jobs_failed_total{m@1}{input}"] == 2
     assert (seen["headrace_worker_jobs_held"], seen["headrace_worker_jobs_running"]) == (3, 2)
     assert seen["headrace_worker_models{m@1}{ready}"] == 1
+    assert seen["headrace_worker_parked_bytes"] == 5_000_000
 
 
 def test_what_receivers_and_callers_send_makes_no_labels() -> None:

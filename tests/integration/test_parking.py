@@ -66,13 +66,12 @@ def start(redis_url: str, keys: Keys, tmp_path: Path, bare_bytes: int) -> Iterat
 
 
 class Two:
-    """A worker with memory for one of two models, `a` and `b`, and what the hooks of `a` were asked."""
+    """A worker with memory for one of two models, `a` and `b`, and what the hooks of `a` do and were asked."""
 
     def __init__(self, rig: EngineRig, folder: Path, *, out: str = "pass", back: str = "pass") -> None:
         self.rig, self._notes = rig, folder / "notes"
-        source = SOURCE.replace("OUT", out).replace("BACK", back)
-        self.a = rig.push("a", source.replace("NOTES", repr(str(self._notes))))
-        self.b = rig.push("b", source.replace("NOTES", repr(str(folder / "others"))))
+        self.a = rig.push("a", _source(self._notes, out, back))
+        self.b = rig.push("b", _source(folder / "others", "pass", "pass"))
         rig.start()
 
     def asked(self) -> list[str]:
@@ -82,6 +81,10 @@ class Two:
         [member] = self.rig.submit("a", ref=ref)
         assert [JobStatus.SUCCEEDED] == self.rig.finish(member)
         assert b'"ax"' == self.rig.output(member)
+
+
+def _source(notes: Path, out: str, back: str) -> str:
+    return SOURCE.replace("NOTES", repr(str(notes))).replace("OUT", out).replace("BACK", back)
 
 
 def test_what_made_way_is_parked_and_comes_back_by_a_copy(start: Start, tmp_path: Path) -> None:
@@ -94,6 +97,7 @@ def test_what_made_way_is_parked_and_comes_back_by_a_copy(start: Start, tmp_path
 
     parked, other = worker.models[str(two.a)], worker.models[str(two.b)]
     assert (True, True, ModelState.LOADING) == (parked.parked, parked.cold, parked.state)
+    assert MODEL_BYTES // 2 < parked.host_bytes
     assert (False, ModelState.READY) == (other.parked, other.state)
     reason, detail = explain_wait(two.a, Tier.STANDARD, [worker])
     assert (Reason.MODEL_LOADING, True) == (reason, "copied back from host memory" in detail)
@@ -123,15 +127,24 @@ def test_what_cannot_come_back_is_loaded_anew(start: Start, tmp_path: Path) -> N
     assert ["to_host", "to_device:cpu", "load"] == two.asked()[two.asked().index("to_host") :]
 
 
-def test_a_copy_that_never_ends_costs_its_process_and_no_job(start: Start, tmp_path: Path) -> None:
-    two = Two(start(forward_limit_s=1.0, load_limit_s=3.0), tmp_path, out="time.sleep(3600)")
+@pytest.mark.parametrize(("way", "fault"), [("out", "time.sleep(3600)"), ("back", "os._exit(3)")])
+def test_a_copy_that_costs_its_process_costs_no_job_and_is_not_made_again(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, way: str, fault: str
+) -> None:
+    two = Two(start(forward_limit_s=1.0, load_limit_s=1.0), tmp_path, **{way: fault})
     two.run(two.a)
     child = two.rig.engine.presence().child_pid
 
     two.run(two.b)
+    two.run(two.a)
+    second = two.rig.engine.presence().child_pid
+    two.run(two.b)
+    two.run(two.a)
 
-    assert "to_host" == two.asked()[-1]
-    assert child != two.rig.engine.presence().child_pid
+    copies = [word for word in two.asked() if word != "load"]
+    assert (["to_host"] if way == "out" else ["to_host", "to_device:cpu"]) == copies
+    assert child != second == two.rig.engine.presence().child_pid
+    assert 1 == caplog.text.count(f"{two.a}: a copy of it took its process along")
 
 
 def test_a_child_that_dies_takes_what_was_parked_along_and_it_is_loaded_again(start: Start, tmp_path: Path) -> None:

@@ -92,6 +92,18 @@ def test_what_was_given_up_hangs_no_more_and_is_still_under_way() -> None:
     assert not watched.is_idle
 
 
+def test_what_is_copied_is_known_once_the_pass_before_has_ended_and_also_when_it_hung() -> None:
+    watched = watch()
+    watched.pass_begins([1], 0.0)
+    watched.parking_begins("echo@1", 0.0)
+    during = watched.copying
+
+    watched.pass_ended([1])
+    watched.give_up()
+
+    assert (None, "echo@1") == (during, watched.copying)
+
+
 def test_it_is_idle_when_pass_load_and_copy_have_ended() -> None:
     watched = watch()
     watched.pass_begins([1], 0.0)

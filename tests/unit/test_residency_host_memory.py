@@ -49,6 +49,17 @@ def test_what_has_no_place_in_host_memory_or_cannot_be_there_is_unloaded(without
     assert Plan(unload=("a",)) == residency.plan(["c"], busy=(), now=0.0)
 
 
+def test_what_was_said_not_to_be_parked_is_unloaded_also_after_its_next_load() -> None:
+    residency = with_host_memory("a", "b")
+
+    residency.do_not_park("a")
+    first = residency.plan(["c"], busy=(), now=0.0)
+    residency.loaded("a", Footprint(40 * MB, load_s=10.0, can_park=True), used_bytes=80 * MB, now=LONG_AGO)
+
+    assert Plan(unload=("a",)) == first
+    assert not residency.footprint("a").can_park
+
+
 def test_what_is_parked_takes_nothing_of_the_device() -> None:
     residency = park_one()
 

@@ -214,19 +214,20 @@ def test_a_version_is_parked_from_when_it_made_way_until_it_is_back() -> None:
     models = loaded(8)
 
     models.unload("a@1")
-    models.parked("a@1")
+    models.parked("a@1", 5_000)
     waits = models.presence()["a@1"]
     models.begin_load("a@1")
     models.loaded("a@1", 8)
 
-    assert (True, True, ModelState.LOADING) == (waits.parked, waits.cold, waits.state)
-    assert not models.presence()["a@1"].parked
+    assert (True, 5_000, True, ModelState.LOADING) == (waits.parked, waits.host_bytes, waits.cold, waits.state)
+    back = models.presence()["a@1"]
+    assert (False, 0) == (back.parked, back.host_bytes)
 
 
 def test_what_was_parked_is_gone_with_its_process() -> None:
     models = loaded(8)
     models.unload("a@1")
-    models.parked("a@1")
+    models.parked("a@1", 5_000)
 
     models.child_lost({"a@1"})
 
