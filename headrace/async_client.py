@@ -16,6 +16,7 @@ import httpx2
 
 from headrace import bulk_call, change_calls, endpoint_calls, job_calls, operator_calls, persistence
 from headrace.errors import HeadraceError, Unavailable
+from headrace.handles import AsyncJob
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord, JobRecords
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
@@ -24,39 +25,6 @@ from headrace.transport import LIMITS, answer_of, credentials, default_url, requ
 from headrace.window import DEFAULT_WINDOW, in_window
 
 T = TypeVar("T")
-
-
-class AsyncJob:
-    """A job that was submitted, as a handle."""
-
-    def __init__(self, client: "AsyncClient", accepted: JobRecord) -> None:
-        self._client = client
-        self.id = accepted.id
-        #: Its record as it was when it was handed in.
-        self.accepted = accepted
-
-    def __repr__(self) -> str:
-        return f"AsyncJob({self.id!r})"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: how it was handed in; its `record()` is how it is now."""
-        return self.accepted._repr_html_()
-
-    async def record(self) -> JobRecord:
-        """How it is now."""
-        return await self._client.get(self.id)
-
-    async def wait(self, *, timeout_s: float | None = None) -> JobRecord:
-        """Wait until it has ended, however it ends."""
-        return await self._client.wait(self.id, timeout_s=timeout_s)
-
-    async def result(self, *, timeout_s: float | None = None) -> Any:
-        """Wait for its result; raises JobNotSucceeded if it ends without one."""
-        return (await self.wait(timeout_s=timeout_s)).result()
-
-    async def cancel(self) -> JobRecord:
-        """Call it off."""
-        return await self._client.cancel(self.id)
 
 
 class AsyncClient:

@@ -14,8 +14,9 @@ import typer
 
 from headrace.async_client import AsyncClient
 from headrace.cli_report import Report, id_line, result_line
-from headrace.client import Client, Job
+from headrace.client import Client
 from headrace.errors import InvalidInput
+from headrace.handles import Job
 from headrace.job_record import JobRecord
 from headrace.jobs import JobStatus
 from headrace.persistence import Patience

@@ -19,6 +19,7 @@ import httpx2
 from headrace import bulk_call, change_calls, endpoint_calls, job_calls, operator_calls, persistence
 from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError, Unavailable
+from headrace.handles import Job
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord, JobRecords
 from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
@@ -27,39 +28,6 @@ from headrace.transport import LIMITS, answer_of, credentials, default_url, requ
 from headrace.window import DEFAULT_WINDOW, run_apart
 
 T = TypeVar("T")
-
-
-class Job:
-    """A job that was submitted, as a handle."""
-
-    def __init__(self, client: "Client", accepted: JobRecord) -> None:
-        self._client = client
-        self.id = accepted.id
-        #: Its record as it was when it was handed in.
-        self.accepted = accepted
-
-    def __repr__(self) -> str:
-        return f"Job({self.id!r})"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: how it was handed in; its `record()` is how it is now."""
-        return self.accepted._repr_html_()
-
-    def record(self) -> JobRecord:
-        """How it is now."""
-        return self._client.get(self.id)
-
-    def wait(self, *, timeout_s: float | None = None) -> JobRecord:
-        """Wait until it has ended, however it ends."""
-        return self._client.wait(self.id, timeout_s=timeout_s)
-
-    def result(self, *, timeout_s: float | None = None) -> Any:
-        """Wait for its result; raises JobNotSucceeded if it ends without one."""
-        return self.wait(timeout_s=timeout_s).result()
-
-    def cancel(self) -> JobRecord:
-        """Call it off."""
-        return self._client.cancel(self.id)
 
 
 class Client:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from headrace.async_client import AsyncClient, AsyncJob
+from headrace.async_client import AsyncClient
 from headrace.errors import HeadraceError
+from headrace.handles import AsyncJob
 from headrace.jobs import JobStatus
 from headrace.tiers import Tier
 

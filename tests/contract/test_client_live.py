@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from headrace.async_client import AsyncClient
-from headrace.client import Client, Job
+from headrace.client import Client
 from headrace.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -19,6 +19,7 @@ from headrace.errors import (
     RequestError,
     WaitTimeout,
 )
+from headrace.handles import Job
 from headrace.jobs import JobStatus
 
 

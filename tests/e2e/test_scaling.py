@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.client import Job
 from headrace.environments import as_environment
+from headrace.handles import Job
 from headrace.jobs import JobStatus
 from headrace.keys import Keys
 from headrace.settings import Settings

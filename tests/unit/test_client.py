@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from headrace.async_client import AsyncClient
-from headrace.client import Client, Job
+from headrace.client import Client
 from headrace.errors import (
     HeadraceError,
     InternalError,
@@ -19,6 +19,7 @@ from headrace.errors import (
     RequestError,
     Unavailable,
 )
+from headrace.handles import Job
 from headrace.http_answer import problem
 from headrace.http_call import Answer
 from headrace.job_record import JobRecord, JobRecords
