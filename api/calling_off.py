@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from api.desk import JobDesk
 from api.listing import Cursor, JobFilter, Listing
@@ -12,6 +12,7 @@ from headrace.jobs import JobStatus
 from headrace.reading import invalid_fields
 from headrace.store_views import Browsed
 
+_OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 #: Jobs that one request calls off at most, and that are called off together.
 _MOST, _CHUNK = 10_000, 200
 #: Pages of the list that one request looks at; each has up to 2,000 jobs.
@@ -21,13 +22,19 @@ _MOST_PAGES = 10
 class CancelFilter(JobFilter):
     """Which open jobs are meant, and how many of them may be called off."""
 
-    status: Literal[JobStatus.QUEUED, JobStatus.RUNNING] | None = None
     dry_run: Literal["true", "false"] = "false"
     confirm: Annotated[int, Field(ge=0, le=_MOST)] | None = None
 
+    @field_validator("status")
+    @classmethod
+    def _is_open(cls, status: JobStatus | None) -> JobStatus | None:
+        if status not in (None, *_OPEN):
+            raise ValueError("must be queued or running: what has ended cannot be canceled")
+        return status
+
     def takes(self, found: Browsed) -> bool:
         """Tell whether a job is meant and can still be called off."""
-        is_open = found.job is not None and found.job.status in (JobStatus.QUEUED, JobStatus.RUNNING)
+        is_open = found.job is not None and found.job.status in _OPEN
         return is_open and super().takes(found)
 
 

@@ -34,6 +34,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as a GET, of whose answer the server sends no body
+            scope = {**scope, "method": "GET"}
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status, began = 0, time.perf_counter()

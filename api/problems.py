@@ -14,12 +14,12 @@ from headrace.errors import (
     FieldError,
     HeadraceError,
     InternalError,
-    InvalidInput,
     MethodNotAllowed,
     NotFound,
     RequestError,
     Unavailable,
 )
+from headrace.reading import invalid_fields, pointer_to, worded
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -106,14 +106,8 @@ def _allowed_methods(request: Request) -> list[str]:
 
 def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = [
-        FieldError(
-            "/" + "/".join(str(part) for part in item["loc"]), item["msg"].removeprefix("Value error, "), item["type"]
-        )
-        for item in error.errors()
-    ]
-    detail = "; ".join(f"{field.pointer}: {field.detail}" for field in fields)
-    return problem_response(InvalidInput(f"a parameter is wrong: {detail}", fields=fields), request)
+    fields = [FieldError(pointer_to(item["loc"]), worded(item["msg"]), item["type"]) for item in error.errors()]
+    return problem_response(invalid_fields(fields), request)
 
 
 def internal_error(request_id: str) -> InternalError:

@@ -85,6 +85,8 @@ def _cancel_all(client: Client, filters: _Filters, confirm: int | None, *, as_js
     counts = client.cancel_many(confirm=confirm, **filters)
     if as_json:
         print_json([counts])
+    elif not counts["matched"]:
+        typer.echo("no job that has not ended is meant")
     elif confirm is None:
         typer.echo(f"{counts['matched']} jobs would be canceled; --confirm {counts['matched']} does it")
     else:

@@ -1,5 +1,6 @@
 """Reading a JSON body into a shape, and saying of each field that does not fit what is wrong with it. Pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
@@ -30,6 +31,17 @@ DATED = BeforeValidator(_dated)
 Shape = TypeVar("Shape", bound=BaseModel)
 
 _PROBLEMS_SHOWN = 20
+#: Whatever a value is, Pydantic begins with it; `input` would be taken for the field that is called so.
+_SUBJECT = re.compile(r"^(Value error, |(Input|Value|String|List|Tuple|Set|Dictionary|URL) should )")
+_PLAINLY = {
+    "a valid dictionary": "an object",
+    "a valid list": "an array",
+    "a valid tuple": "an array",
+    "a valid string": "a string",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+}
 
 
 def parse_body(raw: bytes, shape: type[Shape]) -> Shape:
@@ -85,8 +97,15 @@ def _field_error(problem: ErrorDetails, shape: type[BaseModel], where: str) -> F
         case "model_type" | "model_attributes_type":
             return FieldError(pointer, "must be an object", "wrong_type")
         case kind:
-            detail = problem["msg"].removeprefix("Value error, ")
-            return FieldError(pointer, detail[:1].lower() + detail[1:], kind)
+            return FieldError(pointer, worded(problem["msg"]), kind)
+
+
+def worded(problem: str) -> str:
+    """What Pydantic says is wrong with a field, as the end of a sentence that the field's name begins."""
+    said = _SUBJECT.sub(lambda match: "must " if match[2] else "", problem)
+    for validly, plainly in _PLAINLY.items():
+        said = said.replace(validly, plainly)
+    return said[:1].lower() + said[1:]
 
 
 def _part(shape: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:

@@ -149,6 +149,17 @@ async def test_queues_count_what_runs_what_came_and_what_was_done(
     assert queue["wait_ms"] >= 0
 
 
+def test_head_is_answered_as_get_without_a_body(live_url: str) -> None:
+    with httpx2.Client(base_url=live_url) as client:
+        answers = [client.request(method, path) for path in ("/livez", "/v1/jobs") for method in ("HEAD", "GET")]
+        unknown, only_post = client.head("/v1/jobs/unknown"), client.head("/v1/estimate")
+
+    for head, get in zip(answers[::2], answers[1::2], strict=True):
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+    assert [404, 405] == [unknown.status_code, only_post.status_code]
+
+
 async def test_what_no_route_knows_is_refused_by_every_route(app: FastAPI, api: httpx2.AsyncClient) -> None:
     walked = [(method, path) for method, path in routes_of(app) if path.startswith("/v1/") and "/metrics/" not in path]
 

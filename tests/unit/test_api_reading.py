@@ -13,7 +13,7 @@ from headrace.errors import InvalidInput, MalformedRequest
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment
-from headrace.reading import pointer_to
+from headrace.reading import pointer_to, worded
 from headrace.submission import SubmitBody, fingerprint, new_job, parse_submission
 from headrace.timestamps import rfc3339
 
@@ -194,3 +194,17 @@ def test_nothing_is_kept_longer_than_the_installation_allows() -> None:
         job_of({"result_ttl_s": 601}, Bounds(most_kept_s=600))
 
     assert ["/options/result_ttl_s"] == [field.pointer for field in refused.value.fields]
+
+
+@pytest.mark.parametrize(
+    ("said", "plainly"),
+    [
+        ("Input should be a valid string", "must be a string"),
+        ("Input should be greater than or equal to 1", "must be greater than or equal to 1"),
+        ("String should have at least 1 character", "must have at least 1 character"),
+        ("Input should be a valid dictionary", "must be an object"),
+        ("Value error, write a day as 2030-01-31", "write a day as 2030-01-31"),
+    ],
+)
+def test_what_is_wrong_ends_a_sentence_that_the_fields_name_begins(said: str, plainly: str) -> None:
+    assert plainly == worded(said)
