@@ -137,7 +137,10 @@ class Admission:
         return sum(worker in mine for worker in theirs) / len(theirs) if theirs else 1.0
 
     def _job_s(self, ref: ModelRef) -> float:
-        models = (worker.models[str(ref)] for worker in self._workers if str(ref) in worker.models)
+        having = [worker for worker in self._workers if str(ref) in worker.models]
+        # Classes are fast and slow: those that leave it to others are not asked how long it takes.
+        doing = [worker for worker in having if not any(group.startswith(f"{ref}:") for group in worker.left)]
+        models = (worker.models[str(ref)] for worker in doing or having)
         known = [model.job_s for model in models if model.job_s is not None]
         return sum(known) / len(known) if known else _UNMEASURED_JOB_S
 

@@ -213,6 +213,23 @@ def test_workers_are_told_what_to_leave_to_a_class_that_does_it_for_less(
     assert "1000 jobs of m@1 cost 0.0278 here, 0.125 on cpu" in gpu.reasons
 
 
+def test_deadlines_closer_than_the_objective_are_seen_and_scaled_for(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    patient = GPU.model_copy(update={"wait_objective_s": 3600.0, "max_workers": 9})
+    settings = Settings(cell=keys.cell, worker_classes={"gpu": patient})
+    speak(cell, "w1", models={str(REF): ModelPresence(state=ModelState.READY, job_s=30.0)})
+    for number in range(20):
+        cell.submit(f"j{number}", deadline_ms=cell.now_ms() + 200_000)
+
+    Scaler(settings=settings, connection=connection, store=JobStore(keys), leadership=leadership).step(lead, 0.0)
+
+    # 600 s of work are due in 200 s.
+    [row] = ScalingReport.model_validate_json(cell.redis.get(keys.scaling)).classes
+    assert 4 == row.count
+    assert [reason for reason in row.reasons if reason.startswith("600.0 s of work are due in")]
+
+
 def test_the_next_scheduler_knows_what_jobs_took_on_workers_that_are_gone(
     connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
 ) -> None:

@@ -36,6 +36,15 @@ def test_what_waits_is_shared_by_the_workers_that_serve_it() -> None:
     assert 40 * JOB_S / 2 == admission.wait_s(REF, Tier.STANDARD)
 
 
+def test_workers_that_leave_a_queue_to_others_do_none_of_it_nor_say_how_long_it_takes() -> None:
+    slow = {str(REF): ModelPresence(state=ModelState.READY, job_s=50 * JOB_S)}
+    away = worker("w2", models=slow, left=(group_of(REF, Tier.STANDARD),))
+
+    admission = seeing(queue(Tier.STANDARD, 40), workers=(worker("w1"), away))
+
+    assert 40 * JOB_S == admission.wait_s(REF, Tier.STANDARD)
+
+
 def test_an_empty_queue_is_no_wait() -> None:
     assert 0 == seeing(workers=(worker(),)).wait_s(REF, Tier.STANDARD)
 

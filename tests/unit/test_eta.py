@@ -56,6 +56,12 @@ def test_workers_of_other_tiers_do_not_count() -> None:
     assert Pace.of([worker()], REF, Tier.SPOT) is None
 
 
+def test_workers_that_leave_a_queue_to_others_do_not_count() -> None:
+    away = worker().model_copy(update={"left": (f"{REF}:standard",)})
+
+    assert Pace.of([away], REF, Tier.STANDARD) is None
+
+
 def test_as_long_as_no_full_pass_was_seen_batches_are_as_they_were() -> None:
     pace = Pace.of([worker(job_s=None)], REF, Tier.STANDARD)
 
