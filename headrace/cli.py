@@ -1,6 +1,6 @@
 """The command `headrace`: starts and keeps the system, and talks to it.
 
-The package holds the commands that speak HTTP (`cli_jobs`). Those that run the services pass on to them, which works
+The package holds the commands that speak HTTP (`commands`). Those that run the services pass on to them, which works
 from a checkout only: the services are not part of the package.
 """
 
@@ -13,20 +13,20 @@ from typing import Annotated
 
 import typer
 
-from headrace import (
-    cli_cancel,
-    cli_changes,
-    cli_dead_letters,
-    cli_jobs,
-    cli_keys,
-    cli_limits,
-    cli_models,
-    cli_tenants,
-    cli_timeline,
-    cli_usage,
-    cli_watch,
-    cli_webhooks,
+from headrace.commands import (
+    cancel,
+    changes,
+    dead_letters,
+    jobs,
+    keys,
+    limits,
+    tenants,
+    timeline,
+    usage,
+    watch,
+    webhooks,
 )
+from headrace.commands import models as about_models
 from headrace.errors import (
     HeadraceError,
     JobNotSucceeded,
@@ -47,17 +47,17 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-cli_jobs.add_commands(app)
-cli_cancel.add_commands(app)
-cli_timeline.add_commands(app)
-cli_changes.add_commands(app)
-cli_limits.add_commands(app)
-cli_watch.add_commands(app)
-cli_usage.add_commands(app)
-app.add_typer(cli_dead_letters.app, name="dead-letters", rich_help_panel="Jobs")
-app.add_typer(cli_keys.app, name="keys", rich_help_panel="System")
-app.add_typer(cli_tenants.app, name="tenants", rich_help_panel="System")
-app.add_typer(cli_webhooks.app, name="webhooks", rich_help_panel="System")
+jobs.add_commands(app)
+cancel.add_commands(app)
+timeline.add_commands(app)
+changes.add_commands(app)
+limits.add_commands(app)
+watch.add_commands(app)
+usage.add_commands(app)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel="Jobs")
+app.add_typer(keys.app, name="keys", rich_help_panel="System")
+app.add_typer(tenants.app, name="tenants", rich_help_panel="System")
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel="System")
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -99,7 +99,7 @@ def doctor(context: typer.Context) -> None:
 def models(context: typer.Context) -> None:
     """Publish models and send traffic to them: scaffold | check | push | ls | show | where | …, see --help."""
     if context.args[:1] in (["warm"], ["where"]):
-        cli_models.app(context.args, prog_name="headrace models", standalone_mode=False)
+        about_models.app(context.args, prog_name="headrace models", standalone_mode=False)
         return
     if context.args[:1] in (["check"], ["tune"]):
         _become(f"workers.{context.args[0]}", context.args[1:])

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from headrace.cli_watch import Rates, picture
 from headrace.client import Client
+from headrace.commands.watch import Rates, picture
 from headrace.errors import Unavailable
 
 QUEUE = {

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import typer
 
-from headrace import cli, cli_models
+from headrace import cli
+from headrace.commands import models as about_models
 from registry.__main__ import app as registry_app
 from scheduler import up
 from scheduler.doctor.__main__ import app as doctor_app
@@ -25,7 +26,7 @@ PASSED_ON: dict[tuple[str, ...], Any] = {
     ("doctor",): doctor_app,
     ("models", "check"): check.app,
     ("models", "tune"): tune.app,
-    ("models", "warm"): cli_models.app,
+    ("models", "warm"): about_models.app,
     ("models",): registry_app,
 }
 #: Where one command ends and the shell or another begins.
@@ -62,7 +63,7 @@ def parse(words: Sequence[str]) -> None:
     app, rest = cli.app, words
     for begin, other in PASSED_ON.items():
         if tuple(words[: len(begin)]) == begin:
-            app, rest = other, words[1:] if other in (registry_app, cli_models.app) else words[len(begin) :]
+            app, rest = other, words[1:] if other in (registry_app, about_models.app) else words[len(begin) :]
             break
     command = typer.main.get_command(app)
     while rest and isinstance(command, typer.core.TyperGroup):

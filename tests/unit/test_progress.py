@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli_jobs import _job_row
+from headrace.commands.jobs import _job_row
 from headrace.job_record import JobRecord
 from headrace.keys import Keys
 from headrace.model import Model

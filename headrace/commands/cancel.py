@@ -5,7 +5,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from headrace.cli_jobs import (
+from headrace.client import Client
+from headrace.commands.jobs import (
     LOOKING,
     After,
     AsJson,
@@ -19,8 +20,7 @@ from headrace.cli_jobs import (
     print_json,
     print_table,
 )
-from headrace.cli_report import Report, status_line
-from headrace.client import Client
+from headrace.commands.report import Report, status_line
 from headrace.errors import HeadraceError, InvalidInput, Unavailable
 from headrace.jobs import JobStatus
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.errors import InvalidInput
 from headrace.jobs import Cause
 

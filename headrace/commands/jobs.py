@@ -13,8 +13,8 @@ import orjson
 import typer
 
 from headrace.async_client import AsyncClient
-from headrace.cli_report import Report, id_line, result_line
 from headrace.client import Client
+from headrace.commands.report import Report, id_line, result_line
 from headrace.errors import InvalidInput
 from headrace.handles import Job
 from headrace.job_record import JobRecord

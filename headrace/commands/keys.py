@@ -7,9 +7,9 @@ import orjson
 import typer
 
 from headrace.api_keys import DEFAULT_SCOPES, ApiKey, KeyRequest, KeyState, Scope, make_key
-from headrace.cli_jobs import AsJson, print_json, print_table
-from headrace.cli_rates import Burst, PerSecond, rate_of, said_of
-from headrace.cli_redis import RedisUrl, redis_of
+from headrace.commands.jobs import AsJson, print_json, print_table
+from headrace.commands.rates import Burst, PerSecond, rate_of, said_of
+from headrace.commands.redis_link import RedisUrl, redis_of
 from headrace.errors import KeyNotFound
 from headrace.ids import DEFAULT_TENANT
 from headrace.key_store import KeyStore

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.usage import as_csv, rows_of
 from headrace.words import size_in_words, time_in_words
 

@@ -11,8 +11,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_table
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_table
 from headrace.errors import HeadraceError
 
 Document: TypeAlias = Mapping[str, Any]

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table
 from headrace.words import count_in_words, time_in_words
 
 _WAITS = (("scheduled_ms", "for its time"), ("queue_ms", "in the queue"), ("batch_ms", "with a worker"))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
-from headrace.cli_rates import said_of
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table
+from headrace.commands.rates import said_of
 from headrace.tenant_store import Rate
 
 

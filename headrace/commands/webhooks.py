@@ -6,18 +6,18 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from headrace import cli_listen
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table
-from headrace.cli_listen import Tenant, signing_secrets
-from headrace.cli_redis import RedisUrl
 from headrace.client import Client
+from headrace.commands import listen
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table
+from headrace.commands.listen import Tenant, signing_secrets
+from headrace.commands.redis_link import RedisUrl
 from headrace.endpoints import Event, Include
 from headrace.errors import InvalidInput
 from headrace.ids import DEFAULT_TENANT
 from headrace.webhooks import ROTATION_S, DeliveryState
 
 app = typer.Typer(no_args_is_help=True, help="Who was told of the ends of jobs, and the secret that signs it.")
-cli_listen.add_commands(app)
+listen.add_commands(app)
 
 EndpointId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, Url, print_json, print_table, whereabouts
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table, whereabouts
 
 _HEAD = ("MODEL", "WORKER", "CLASS", "WHERE", "HOST MEMORY", "JOBS", "WHY NOT")
 

@@ -10,9 +10,9 @@ import httpx2
 import orjson
 import typer
 
-from headrace.cli_jobs import AsJson, Url
-from headrace.cli_redis import RedisUrl, redis_of
 from headrace.client import Client
+from headrace.commands.jobs import AsJson, Url
+from headrace.commands.redis_link import RedisUrl, redis_of
 from headrace.delivery_store import DeliveryStore
 from headrace.errors import InvalidInput
 from headrace.ids import DEFAULT_TENANT

@@ -6,9 +6,9 @@ import orjson
 import typer
 
 from headrace.api_keys import TENANT_PATTERN, matches_tenant
-from headrace.cli_jobs import AsJson, print_json, print_table
-from headrace.cli_rates import Burst, PerSecond, rate_of, said_of
-from headrace.cli_redis import RedisUrl, redis_of
+from headrace.commands.jobs import AsJson, print_json, print_table
+from headrace.commands.rates import Burst, PerSecond, rate_of, said_of
+from headrace.commands.redis_link import RedisUrl, redis_of
 from headrace.errors import InvalidInput
 from headrace.tenant_store import (
     EVERYBODY,

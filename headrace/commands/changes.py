@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from headrace.cli_jobs import LOOKING, AsJson, MoreOptions, Url, option, pair, parse, print_json, print_table
 from headrace.client import Client
+from headrace.commands.jobs import LOOKING, AsJson, MoreOptions, Url, option, pair, parse, print_json, print_table
 from headrace.tiers import Tier
 from headrace.words import time_in_words
 
