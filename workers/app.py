@@ -51,8 +51,7 @@ def make_app(settings: Settings, *, worker_class: str = "on-demand", wake: Wake 
     # Not in the configuration, which `inspect conf` shows to everybody.
     app.headrace_settings, app.headrace_worker_class, app.headrace_wake = settings, worker_class, wake
     app.steps["consumer"].add(CourierStep if worker_class == COURIER_CLASS else JobStep)
-    # Not shared: another application of the same process has tasks of these names itself.
-    app.task(name=JOB_TASK, shared=False)(_job)
+    app.task(name=JOB_TASK)(_job)
     add_submit_task(app, settings)
     return app
 

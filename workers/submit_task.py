@@ -30,7 +30,7 @@ def add_submit_task(app: Celery, settings: Settings) -> None:
     # that two deliveries make one job. Its success is not stored, because the job's end is what the producer waits for.
     @app.task(
         name=SUBMIT_TASK,
-        shared=False,
+        shared=False,  # another application of the same process has one of its own
         bind=True,
         typing=False,
         acks_late=True,
