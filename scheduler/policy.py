@@ -100,6 +100,7 @@ class ScalingPolicy:
             planned, forecast = float(load.planned[place]), self._scaler.forecasts[place]
             reasons = (
                 _describe(found[name], kind),
+                *_for_others(name, poured, found),
                 *self._at_home(name, seen),
                 *_due(urgencies[name]),
                 *_expect(found[name], planned, forecast),
@@ -175,6 +176,13 @@ def _describe(demand: Demand, kind: WorkerClass) -> str:
         f"{demand.jobs} jobs of {', '.join(tiers)} are {demand.backlog_s:.1f} s of work, {demand.arriving:.2f} s more"
         f" arrive each second, to be done in {kind.wait_objective_s:g} s"
     )
+
+
+def _for_others(name: str, poured: Poured, found: Mapping[str, Demand]) -> tuple[str, ...]:
+    """Whose work a class does besides its own."""
+    helped = [source for source, helper in poured.helpers if helper == name]
+    homes = sorted({home for home, demand in found.items() for source in helped if source in demand.shares})
+    return (f"does some of the work of {', '.join(homes)}",) if homes else ()
 
 
 def _expect(demand: Demand, planned: float, forecast: str) -> tuple[str, ...]:

@@ -152,6 +152,16 @@ def test_priority_never_asks_for_spot_workers() -> None:
     assert counts == {"on-demand": 4, "spot": 0}
 
 
+def test_a_class_that_does_the_work_of_another_says_so() -> None:
+    classes = {"on-demand": with_bounds(1, 1), "spot": with_bounds(0, 2)}
+    seen = Observation((queue(500),), {"on-demand": load(1), "spot": load()})
+
+    decided = idle_policy(classes).decide(seen, 0.0).classes
+
+    assert "does some of the work of on-demand" in decided["spot"].reasons
+    assert "does some of the work of" not in " ".join(decided["on-demand"].reasons)
+
+
 def test_standard_work_beyond_its_own_class_goes_to_spot_workers() -> None:
     counts = share(load(1), load(), queue(100_000))
 
