@@ -75,6 +75,11 @@ def headrace(
     """What stands before the commands."""
 
 
+#: Those of the registry, of workers, and of the API, in the order in which they are first needed.
+MODEL_COMMANDS = (
+    *("scaffold", "check", "tune", "push", "import", "ls", "show", "log", "canary", "shadow", "promote", "withdraw"),
+    *("rollback", "alias", "warm", "where", "keygen", "sign"),
+)
 _PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 _NO_CHECKOUT = (
@@ -95,15 +100,23 @@ def doctor(context: typer.Context) -> None:
     _become("scheduler.doctor", context.args)
 
 
+def _model_commands(context: typer.Context, incomplete: str) -> list[str]:
+    """For the shell's completion, which must not wait until the registry is imported."""
+    return [] if context.params.get("words") else [name for name in MODEL_COMMANDS if name.startswith(incomplete)]
+
+
 @app.command(context_settings=_PASSED_ON, rich_help_panel="System")
-def models(context: typer.Context) -> None:
+def models(
+    words: Annotated[list[str] | None, typer.Argument(hidden=True, autocompletion=_model_commands)] = None,
+) -> None:
     """Publish models and send traffic to them: scaffold | check | push | ls | show | where | …, see --help."""
-    if context.args[:1] in (["warm"], ["where"]):
-        about_models.app(context.args, prog_name="headrace models", standalone_mode=False)
+    words = words or ["--help"]
+    if words[0] in ("warm", "where"):
+        about_models.app(words, prog_name="headrace models", standalone_mode=False)
         return
-    if context.args[:1] in (["check"], ["tune"]):
-        _become(f"workers.{context.args[0]}", context.args[1:])
-    _become("registry", context.args or ["--help"])
+    if words[0] in ("check", "tune"):
+        _become(f"workers.{words[0]}", words[1:])
+    _become("registry", words)
 
 
 def _become(module: str, arguments: Sequence[str]) -> None:

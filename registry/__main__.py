@@ -31,8 +31,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 _HELP = (
     "Models: publish versions and see what serves. Exit code 1: it cannot be done, 2: wrong usage.\n\n"
-    "Three more have a --help of their own: `check DIR` tries whether a model batches correctly, `tune NAME|DIR` which"
-    " batch size and wait are best, `warm NAME` has workers load one before its jobs come."
+    "Four more have a --help of their own: `check DIR` tries whether a model batches correctly, `tune NAME|DIR` which"
+    " batch size and wait are best, `warm NAME` has workers load one before its jobs come, `where` shows who has it."
 )
 
 

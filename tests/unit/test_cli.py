@@ -6,10 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from headrace import cli, errors
+from headrace.commands import models as about_models
 from headrace.errors import HeadraceError, SettingsError
+from registry.__main__ import app as registry_app
 from scheduler.embedded_server import free_port
 
 
@@ -85,3 +88,23 @@ def test_who_shows_no_key_is_told_where_to_put_one(
         cli.main()
 
     assert "HEADRACE_API_KEY" in capsys.readouterr().err
+
+
+def complete(line: str) -> list[str]:
+    """What a shell is told to offer."""
+    shell = {"_HEADRACE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    return CliRunner().invoke(cli.app, env=shell, prog_name="headrace").output.split()
+
+
+def test_commands_about_models_are_completed_like_all_others() -> None:
+    assert ["models"] == complete("headrace mod")
+    assert sorted(cli.MODEL_COMMANDS) == sorted(complete("headrace models "))
+    assert ["promote"] == complete("headrace models pro")
+    assert [] == complete("headrace models promote ")
+
+
+def test_what_is_completed_about_models_is_what_there_is() -> None:
+    apps = (registry_app, about_models.app)
+    there = {name for app in apps for name in typer.main.get_group(app).commands}
+
+    assert {"check", "tune"} | there == set(cli.MODEL_COMMANDS)

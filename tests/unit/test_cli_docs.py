@@ -45,3 +45,9 @@ def test_every_command_has_json(path: str) -> None:
     options = {name for parameter in ALL[path].params for name in parameter.opts}
 
     assert "--json" in options
+
+
+def test_the_page_lists_every_command_about_models() -> None:
+    [row] = re.findall(r"^\| `headrace models` \|(.*)\|$", PAGE, re.MULTILINE)
+
+    assert list(cli.MODEL_COMMANDS) == re.findall(r"`(\w+)`", row)
