@@ -64,11 +64,14 @@ local function count_served(group, sum)
   if sum.failed > 0 then count_failed(group, sum.failed) end
 end
 
--- As `finish` does, with numbers that are made text once a batch.
+-- As `finish` does, with numbers that are made text once a batch. A record whose end is to be told gets its time to live
+-- when that is done (`settle_deliveries`), which mostly is a moment later; `sweep` looks after those that nobody comes for.
 local told_ttl, at = string.format('%.0f', kept_s(ARGV[1], true)), string.format('%.0f', now)
 local function end_as(member, state, hook, kept, ...)
-  if hook then post(end_of(member, hook), at) end
-  conclude(member, state, at, kept, ...)
+  if not hook then return conclude(member, state, at, kept, ...) end
+  post(end_of(member, hook), at)
+  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)
+  drop_input(member, state, kept)
 end
 
 for i = 4, #ARGV, 5 do

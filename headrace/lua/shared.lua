@@ -154,15 +154,19 @@ local function say(words)
   end
 end
 
--- What was kept of a pass is of no more use. A job without a result keeps its input for whoever looks into it, or sends it again. A record's time to live comes last: `sweep` looks after those
--- that have none.
-local function let_go(member, state, ttl)
+-- What was kept of a pass is of no more use. A job without a result keeps its input for whoever looks into it, or sends it again.
+local function drop_input(member, state, ttl)
   if state == 'succeeded' then
     redis.call('DEL', INPUT .. member, CHECKPOINT .. member)
   else
     redis.call('DEL', CHECKPOINT .. member)
     redis.call('EXPIRE', INPUT .. member, ttl)
   end
+end
+
+-- A record's time to live comes last: `sweep` looks after those that have none.
+local function let_go(member, state, ttl)
+  drop_input(member, state, ttl)
   redis.call('EXPIRE', JOB .. member, ttl)
 end
 

@@ -14,7 +14,7 @@ local now, words, forgotten, mended = now_ms(), {}, 0, 0
 local function mend_ended(member, state, hook, own)
   if redis.call('TTL', JOB .. member) ~= -1 then return 0 end
   let_go(member, state, kept_s(own or ttl, hook))
-  return 1
+  return hook and 0 or 1 -- with a hook it is as it should be: nobody has told of it yet
 end
 
 -- An expiry that was lost, or dropped while the job ran before it was given back.

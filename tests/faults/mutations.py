@@ -87,8 +87,8 @@ NAMED = (
     Mutation(
         "outbox out of transaction",
         "headrace/lua/commit.lua",
-        "  if hook then post(end_of(member, hook), at) end\n  conclude(member, state, at, kept, ...)\n",
-        "  conclude(member, state, at, kept, ...)\n  if hook then post(end_of(member, hook), at) end\n",
+        "  post(end_of(member, hook), at)\n  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n",
+        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n  post(end_of(member, hook), at)\n",
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
     ),
     Mutation(
@@ -206,6 +206,13 @@ FURTHER = (
         "      local group = group_of(fields[6], fields[7], outgrown or fields[13])\n",
         "      local group = group_of(fields[6], fields[7])\n",
         f"{_OUTGROWN}::test_others_pass_it_by_and_a_larger_worker_takes_it_first",
+    ),
+    Mutation(
+        "what larger workers ran is set right in the turn of others",
+        "headrace/lua/commit.lua",
+        "note_served(group_of(fields[7], fields[8], fields[15]),",
+        "note_served(group_of(fields[7], fields[8]),",
+        f"{_OUTGROWN}::test_what_was_charged_ahead_is_set_right_where_it_was_charged",
     ),
     Mutation(
         "what is reaped forgets that it needs a larger worker",
@@ -330,7 +337,7 @@ FURTHER = (
     Mutation(
         "the outbox is not filled by the script that ends a job",
         "headrace/lua/commit.lua",
-        "  if hook then post(end_of(member, hook), at) end\n",
+        "  post(end_of(member, hook), at)\n",
         "",
         "tests/integration/test_scripts_deliveries.py::test_a_delivery_is_charged_an_attempt_when_it_is_leased",
     ),

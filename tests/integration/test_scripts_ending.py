@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.jobs import Cause, JobStatus
+from headrace.store_care import Swept
 from headrace.store_work import CommitAnswer
 from headrace.webhooks import DeliveryState
 from tests.integration.script_cell import TTL_S, Cell
@@ -295,9 +296,10 @@ def test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended(cell: Cell, 
     assert cell.redis.ttl(output) == -2 or 25 <= cell.redis.ttl(output) <= 30
 
 
-def test_what_somebody_is_to_be_told_of_is_kept_longer_by_the_usual_time(cell: Cell) -> None:
+def test_what_somebody_is_to_be_told_of_is_kept_longer_by_the_usual_time_if_nobody_comes_for_it(cell: Cell) -> None:
     cell.submit("j1", webhook_url="https://example.com/", result_ttl_s=30)
 
     cell.commit(cell.take_and_start())
 
+    assert Swept(0, 0, 0) == cell.sweep()
     assert 4 * 86_400 + 25 <= cell.redis.ttl(cell.keys.job("default/j1")) <= 4 * 86_400 + 30
