@@ -105,3 +105,16 @@ def test_the_page_that_says_which_page_is_for_what_names_every_page() -> None:
     named = set(re.findall(r"\]\(([\w-]+\.md)", (DOCS / "README.md").read_text()))
 
     assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} == named
+
+
+@pytest.mark.parametrize("folder", ["api", "workers", "scheduler"])
+def test_the_first_file_of_a_service_says_what_each_of_the_others_is_for_and_names_none_that_is_gone(
+    folder: str,
+) -> None:
+    first, *others = sorted((DOCS.parent / folder).glob("*.py"))
+    there = {path.stem for path in (DOCS.parent / folder).iterdir()}
+    said = set(re.findall(r"`(\w+)/?`", first.read_text()))
+
+    unsaid, gone = [other.stem for other in others if other.stem not in said], sorted(said - there)
+
+    assert ([], []) == (unsaid, gone), f"{folder}/__init__.py says what each file of its folder is for"
