@@ -6,7 +6,6 @@ piece is checked while Redis stores the one before. All or none takes one script
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -95,10 +94,10 @@ class BulkDesk:
         Raises:
             Unavailable: if none could be stored because Redis or its disk does not follow.
         """
-        items, stores = [Item()] * len(documents), []
+        now_ms, items, stores = await self._desk.jobs.now_ms(), [Item()] * len(documents), []
         for first in range(0, len(documents), _PIECE):
             piece = enumerate(documents[first : first + _PIECE], first)
-            jobs = await self._checked(piece, items, idempotency_key)
+            jobs = await self._checked(piece, now_ms, items, idempotency_key)
             stores.append(asyncio.ensure_future(self._store(jobs, items)))
             await asyncio.sleep(0)  # sends them on their way, and lets others in between
         await asyncio.gather(*stores)
@@ -116,7 +115,7 @@ class BulkDesk:
             Unavailable: if they could not be checked or stored.
         """
         items = [Item()] * len(documents)
-        jobs = await self._checked(enumerate(documents), items, idempotency_key)
+        jobs = await self._checked(enumerate(documents), await self._desk.jobs.now_ms(), items, idempotency_key)
         if len(jobs) == len(documents):
             answers = await self._desk.enqueue_many(list(jobs.values()), is_whole=True)
             self._note(jobs, answers, items)
@@ -125,25 +124,27 @@ class BulkDesk:
         await self._desk.settle()
         return items
 
-    async def _checked(self, piece: Iterable[tuple[int, Any]], items: list[Item], key: str) -> dict[int, NewJob]:
+    async def _checked(
+        self, piece: Iterable[tuple[int, Any]], now_ms: int, items: list[Item], key: str
+    ) -> dict[int, NewJob]:
         """The jobs that these bodies ask for by their number; what is wrong with the others is noted."""
         jobs = {}
         for number, document in piece:
             try:
-                jobs[number] = await self._job_of(document, f"{_KEY}{key}\0{number}" if key else "")
+                jobs[number] = await self._job_of(document, now_ms, f"{_KEY}{key}\0{number}" if key else "")
             except HeadraceError as error:
                 items[number] = Item(error=error)
         return jobs
 
-    async def _job_of(self, document: Any, key: str) -> NewJob:
+    async def _job_of(self, document: Any, now_ms: int, key: str) -> NewJob:
         if isinstance(document, HeadraceError):
             raise document
-        job = await self._desk.make_job(read_shape(document, SubmitBody))
+        job = await self._desk.make_job(read_shape(document, SubmitBody), now_ms=now_ms)
         if len(job.input) > self._most_bytes:
             problem = f"is longer than {self._most_bytes} bytes"
             raise BodyTooLarge(f"/input {problem}", fields=[FieldError("/input", problem)])
         if key:
-            job = replace(job, idempotency_key=key, request_hash=fingerprint_of(document))
+            job = job._replace(idempotency_key=key, request_hash=fingerprint_of(document))
         await self._desk.admit(job)
         return job
 

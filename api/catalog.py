@@ -75,7 +75,7 @@ class Catalog:
             ModelNotFound: naming what there is instead.
         """
         name, at, version = text.partition("@")
-        model = await self.find(name)
+        model = self._models.get(name) or await self.find(name)
         if not at:
             return model.pick(job_id)
         if model.find(version) is None:

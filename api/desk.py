@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import cast
 
 from fastapi import Request
 
 from api.callers import caller_of
+from api.drafting import Drafting
 from api.estimates import Foreseen, unattainable
 from api.gathering import Gathering
 from api.records import accepted_job
 from api.services import Services
 from api.tenant_jobs import Found, Seen, TenantJobs
-from headrace.bounds import Bounds
 from headrace.endpoints import ENDS, Event, letters_of
 from headrace.errors import FieldError, HeadraceError, JobNotWaiting, Unavailable
 from headrace.failpoints import failpoint
@@ -29,7 +28,6 @@ from headrace.submission import (
     SubmitBody,
     Webhook,
     fingerprint,
-    new_job,
     parse_submission,
     queue_full,
     refusal_of,
@@ -62,6 +60,9 @@ class JobDesk:
         self._run = services.mux.run
         self._gathering = Gathering(self.enqueue_many)
         self._clock = clock
+        self._drafting = Drafting(
+            settings=services.settings, catalog=services.catalog, seal=services.seal, tenant=tenant
+        )
         self._egress = services.settings.webhook_egress
         #: The tenant's, to look at them.
         self.jobs = TenantJobs(services, tenant=tenant, clock=clock)
@@ -74,11 +75,11 @@ class JobDesk:
         Raises:
             HeadraceError: saying what is wrong; nothing was stored then.
         """
-        job = await self.make_job(parse_submission(raw), chosen_id=chosen_id)
+        job = await self.make_job(parse_submission(raw), now_ms=await self.jobs.now_ms(), chosen_id=chosen_id)
         if traceparent:
-            job = replace(job, traceparent=traceparent)
+            job = job._replace(traceparent=traceparent)
         if idempotency_key or chosen_id:
-            job = replace(job, idempotency_key=idempotency_key, request_hash=fingerprint(raw))
+            job = job._replace(idempotency_key=idempotency_key, request_hash=fingerprint(raw))
         await self.admit(job)
         submitted, found = await self._hand_in(job, wait_s)
         if found:
@@ -93,32 +94,21 @@ class JobDesk:
         waiting = waiting._replace(now_ms=submitted.now_ms)
         return Seen(accepted, waiting, delivery=delivery, metadata=job.metadata or None)
 
-    async def make_job(self, body: SubmitBody, *, chosen_id: str = "") -> NewJob:
-        """The job that a body asks for, not stored yet.
+    async def make_job(self, body: SubmitBody, *, now_ms: int, chosen_id: str = "") -> NewJob:
+        """The job that a body asks for which came at `now_ms`; not stored yet.
 
         Raises:
             HeadraceError: saying what is wrong with it.
         """
-        services, now_ms = self._services, await self.jobs.now_ms()
-        job_id = chosen_id or await services.seal.new_id(self.tenant)
-        version = await services.catalog.version_for(body.model, job_id)
-        version.check(body.input)
-        job = new_job(
-            body,
-            job_id=job_id,
-            tenant=self.tenant,
-            ref=version.ref,
-            bounds=Bounds.of(self.settings, version.manifest.options),
-            now_ms=now_ms,
-        )
+        job = await self._drafting.draft(body, now_ms=now_ms, chosen_id=chosen_id)
         if body.options.admission == "strict":
             await self._require_in_time(job)
         if chosen_id:
-            job = replace(job, is_named=True)
+            job = job._replace(is_named=True)
         if body.webhook is None:
             return job
         letters = letters_of(await self._told_to(body.webhook))
-        return replace(job, webhook_url=webhook_url(body, self._egress), webhook_letters=letters)
+        return job._replace(webhook_url=webhook_url(body, self._egress), webhook_letters=letters)
 
     async def _told_to(self, webhook: Webhook) -> AbstractSet[Event]:
         """What is noted of a job for its receiver; which ends a registered one wants is seen when they are told."""
@@ -136,6 +126,8 @@ class JobDesk:
         Raises:
             WaitTooLong, DeadlineUnattainable: saying for how long.
         """
+        if self._services.intake.refuses_none:
+            return
         refusal = await self._services.intake.admit(job, now_ms=await self.jobs.now_ms())
         if refusal is not None and not await self._is_known(job):
             raise refusal
@@ -177,7 +169,8 @@ class JobDesk:
             HeadraceError: saying what is wrong with it.
         """
         body = parse_submission(raw)
-        job = await self.make_job(body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)}))
+        as_it_comes = body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)})
+        job = await self.make_job(as_it_comes, now_ms=await self.jobs.now_ms())
         waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
         waiting = waiting._replace(now_ms=self._clock.now_ms())
         late = unattainable(job, waiting, now_ms=waiting.now_ms)
@@ -293,7 +286,7 @@ class JobDesk:
             case "changed":  # by somebody else, between these two
                 return await self.amend(job_id, changes)
             case "full":
-                raise queue_full(replace(job, tier=change.tier or job.tier), amended.depth)
+                raise queue_full(job._replace(tier=change.tier or job.tier), amended.depth)
             case other:
                 what = "is with a worker" if other == "held" else f"is {other}"
                 raise JobNotWaiting(f"job {job_id} {what}; only a job that waits can be changed")

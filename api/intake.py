@@ -42,6 +42,11 @@ class Intake:
         self._looked_at = float("-inf")
         self._lock = asyncio.Lock()
 
+    @property
+    def refuses_none(self) -> bool:
+        """True if every job may come at any time: then nobody need ask."""
+        return not (self._limits_s or self._is_strict)
+
     async def refusal_of(self, job: NewJob, *, now_ms: int) -> HeadraceError | None:
         """Why a job should not be accepted now; None if it may be.
 

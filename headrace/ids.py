@@ -14,11 +14,13 @@ from functools import lru_cache
 
 #: Crockford's alphabet: no letter that looks like another.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+#: What ten bits are written as: letters in pairs take a third of the time of base32.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-#: Both numbers are even: letters come in pairs.
-_UUID_LETTERS = 26
+#: And what five bits are, of a byte the last ones.
+_LETTER_OF = (_ALPHABET * 8).encode()
+#: Of a UUID; the last of them are there by chance.
+_UUID_LETTERS, _CHANCE_LETTERS = 26, 12
 _SEAL_LETTERS = 6
-_SHIFTS = {count: range(5 * (count - 2), -1, -10) for count in (6, 8, 10)}
 _ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
 
 #: What an id may be that a submitter chose, as long as it has not the form of ours: long enough that two that are made
@@ -40,9 +42,11 @@ def new_job_id(*, cell: str, tenant: str, key: bytes, now_ns: int | None = None)
     method 3): jobs that arrive in one millisecond are served in the order of their ids.
     """
     now_ms, rest_ns = divmod(time.time_ns() if now_ns is None else now_ns, 1_000_000)
-    chance = int.from_bytes(os.urandom(8)) >> 2
-    upper = 7 << 36 | (rest_ns * 4096 // 1_000_000) << 24 | 2 << 22 | chance >> 40
-    stem = f"{cell}-{_millisecond(now_ms)}{_letters(upper, 8)}{_letters(chance, 8)}"
+    chance = os.urandom(1 + _CHANCE_LETTERS)
+    # The version, the fraction, the variant, and two bits by chance.
+    middle = 7 << 16 | (rest_ns * 4096 // 1_000_000) << 4 | 2 << 2 | chance[0] & 3
+    letters = chance[1:].translate(_LETTER_OF).decode()
+    stem = f"{cell}-{_millisecond(now_ms)}{_PAIRS[middle >> 10]}{_PAIRS[middle & 1023]}{letters}"
     return stem + _seal(stem, tenant, key)
 
 
@@ -76,16 +80,19 @@ def is_authentic(job_id: str, *, tenant: str, key: bytes) -> bool:
 
 
 def _seal(stem: str, tenant: str, key: bytes) -> str:
-    digest = hashlib.blake2s(f"{tenant}/{stem}".encode(), key=key, digest_size=4).digest()
-    return _letters(int.from_bytes(digest), _SEAL_LETTERS)
+    keyed = _keyed(tenant, key).copy()
+    keyed.update(stem.encode())
+    number = int.from_bytes(keyed.digest())
+    return _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
+
+
+@lru_cache(256)
+def _keyed(tenant: str, key: bytes) -> hashlib.blake2s:
+    """The seal as far as it is the same for all ids of a tenant."""
+    return hashlib.blake2s(f"{tenant}/".encode(), key=key, digest_size=4)
 
 
 @lru_cache(16)
 def _millisecond(now_ms: int) -> str:
     # Ids made one after the other mostly share it.
-    return _letters(now_ms, 10)
-
-
-def _letters(number: int, count: int) -> str:
-    """The lowest `5 * count` bits, five a letter; by pairs from a table, which is three times as fast as base32."""
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS[count]])
+    return "".join(_PAIRS[now_ms >> shift & 1023] for shift in range(40, -1, -10))

@@ -6,7 +6,6 @@ mean.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -167,30 +166,24 @@ class Progress(NamedTuple):
         return {"fraction": self.fraction, "message": self.message, "at": rfc3339(self.at_ms)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewJob:
+class NewJob(NamedTuple):
     """What `submit` stores. Times are Unix milliseconds; 0 means none."""
 
     id: str
+    input: bytes
     tenant: str
     ref: ModelRef
     tier: Tier
-    input: bytes
     max_attempts: int = 3
     not_before_ms: int = 0
     start_by_ms: int = 0
     deadline_ms: int = 0
-    idempotency_key: str = ""
-    #: Fingerprint of the request, compared when an idempotency key comes again.
-    request_hash: str = ""
     #: Told of the end; empty if nobody is.
     webhook_url: str = ""
     #: What it is told, see `endpoints.letters_of`; empty for each end and nothing else.
     webhook_letters: str = ""
     #: W3C Trace Context of the request, valid; empty if it had none.
     traceparent: str = ""
-    #: What the submitter noted beside it, JSON; empty if nothing.
-    metadata: bytes = b""
     #: What makes it the same as an earlier job; empty if nothing does.
     dedupe_key: str = ""
     #: Which earlier job stands for it, and how long its own key is remembered.
@@ -202,15 +195,28 @@ class NewJob:
     run_timeout_s: float | None = None
     #: Seconds that record and result are kept after its end; None for as long as others.
     result_ttl_s: int | None = None
+    idempotency_key: str = ""
+    #: Fingerprint of the request, compared when an idempotency key comes again.
+    request_hash: str = ""
+    #: What the submitter noted beside it, JSON; empty if nothing.
+    metadata: bytes = b""
 
     @property
     def member(self) -> str:
         """How sets and leases name this job."""
         return f"{self.tenant}/{self.id}"
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What jobs of one request mostly have in common: tenant to result_ttl_s."""
+        return self[2:-3]
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+    def of_its_kind(self, job_id: str, value: bytes) -> "NewJob":
+        """Another job of this kind, without key and metadata."""
+        return NewJob(job_id, value, *self[2:-3])
+
+
+class Job(NamedTuple):
     """A record as read back. Times are Unix milliseconds; None means not yet or not set."""
 
     id: str

@@ -1,11 +1,12 @@
 """Reading a JSON body into a shape, and saying of each field that does not fit what is wrong with it. Pure."""
 
 import re
-from collections.abc import Sequence
-from typing import Any, TypeVar, get_args
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast, get_args
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.errors import FieldError, InvalidInput, MalformedRequest
@@ -74,10 +75,16 @@ def read_shape(document: Any, shape: type[Shape], where: str = "") -> Shape:
         InvalidInput: naming each field that is missing, unknown or wrong.
     """
     try:
-        return shape.model_validate(document)
+        return cast("Shape", _validate(shape)(document))
     except ValidationError as error:
         problems = error.errors(include_url=False)[:_PROBLEMS_SHOWN]
         raise invalid_fields([_field_error(problem, shape, where) for problem in problems]) from error
+
+
+@cache
+def _validate(shape: type[BaseModel]) -> Callable[[Any], Any]:
+    # What `model_validate` does around it costs half as much again.
+    return TypeAdapter(shape).validator.validate_python
 
 
 def invalid_fields(fields: Sequence[FieldError]) -> InvalidInput:

@@ -6,7 +6,6 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from types import MappingProxyType
 
 from headrace.groups import group_of
@@ -75,26 +74,27 @@ class JobStore:
         self, jobs: Sequence[NewJob], *, cap: int, idempotency_ttl_s: int = 86_400, is_whole: bool = False
     ) -> RedisOp[list[Submitted]]:
         """Accept jobs of one tenant, in this order; with `is_whole` all of them or none."""
-        args = self._keyed(jobs[0].tenant, cap, idempotency_ttl_s, NAME_TTL_S, int(is_whole))
-        return RedisOp(read_submitted, [*args, *chain.from_iterable(map(self._row, jobs))], load_script("submit"))
+        args = self._keyed(jobs[0].tenant, cap, idempotency_ttl_s, NAME_TTL_S, int(is_whole), *self._rows(jobs))
+        return RedisOp(read_submitted, args, load_script("submit"))
 
     def foresee(self, job: NewJob, *, cap: int) -> RedisOp[Submitted]:
         """What `submit` would answer now; nothing is stored."""
-        args = self._keyed(job.tenant, cap, 1, 1, "look")
-        return RedisOp(lambda reply: read_submitted(reply)[0], [*args, *self._row(job)], load_script("submit"))
+        args = self._keyed(job.tenant, cap, 1, 1, "look", *self._rows([job]))
+        return RedisOp(lambda reply: read_submitted(reply)[0], args, load_script("submit"))
 
-    def _row(self, job: NewJob) -> tuple[Argument, ...]:
-        """A job as `submit` takes it."""
-        tier = job.tier
-        idempotency = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
-        return (
-            *(job.member, group_of(job.ref, tier), str(job.ref), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
-            *(job.input, job.max_attempts, job.not_before_ms, job.start_by_ms, job.deadline_ms),
-            *(idempotency, job.request_hash, job.webhook_url, job.traceparent, job.metadata),
-            dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
-            *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
-            *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", job.webhook_letters),
-        )
+    def _rows(self, jobs: Sequence[NewJob]) -> list[Argument]:
+        """Jobs as `submit` takes them: how many kinds there are, each kind, each job."""
+        kinds: dict[tuple[object, ...], int] = {}
+        heads: list[Argument] = []
+        rows: list[Argument] = []
+        for job in jobs:
+            known = len(kinds)
+            number = kinds.setdefault(job.kind, known + 1)
+            if number > known:
+                heads += _kind_row(job)
+            key = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
+            rows += (job.member, number, job.input, key, job.request_hash, job.metadata)
+        return [len(kinds), *heads, *rows]
 
     def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:
         """Lease jobs in the order of service.
@@ -313,6 +313,19 @@ class JobStore:
     def recent(self, tenant: str, *, limit: int) -> RedisOp[list[str]]:
         """Members of a tenant's newest jobs, newest first."""
         return RedisOp(read_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
+
+
+def _kind_row(job: NewJob) -> tuple[Argument, ...]:
+    """What `submit` is told of all jobs like this one, once."""
+    tier = job.tier
+    return (
+        *(group_of(job.ref, tier), str(job.ref), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
+        *(job.max_attempts, job.not_before_ms, job.start_by_ms, job.deadline_ms),
+        *(job.webhook_url, job.webhook_letters, job.traceparent),
+        dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
+        *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
+        *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or ""),
+    )
 
 
 def _parts(outcomes: Sequence[Outcome]) -> str:

@@ -99,6 +99,9 @@ class CommitAnswer(StrEnum):
     REFUSED = "0"
 
 
+_ANSWERS = {answer.value: answer for answer in CommitAnswer}
+
+
 #: What a claim tells only of jobs that have it, in the order of the reply, and how it is read.
 _TOLD_OF_SOME: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("traceparent", bytes.decode),
@@ -121,4 +124,4 @@ def read_claimed(reply: Reply) -> Claimed:
 
 def read_commit_answers(reply: Reply) -> list[CommitAnswer]:
     """One character a job."""
-    return [CommitAnswer(answer) for answer in reply.decode()]
+    return [_ANSWERS[answer] for answer in reply.decode()]

@@ -57,6 +57,11 @@ class Options(BaseModel):
     )
     dedupe: Dedupe | None = Field(None, description="If an earlier job stands for it, submitting gives that one.")
 
+    @property
+    def names_times(self) -> bool:
+        """True if it matters when this is read."""
+        return not (self.deadline is None and self.start_by is None and self.not_before is None)
+
 
 class Webhook(BaseModel):
     """Who is told of a job, of its end and what else."""
@@ -163,7 +168,12 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds
     Raises:
         InvalidInput: if its times cannot all be kept, or pass a bound.
     """
-    options = body.options
+    blank = blank_job(body.options, tenant=tenant, ref=ref, bounds=bounds, now_ms=now_ms)
+    return filled(blank, body, job_id=job_id)
+
+
+def blank_job(options: Options, *, tenant: str, ref: ModelRef, bounds: Bounds, now_ms: int) -> NewJob:
+    """What all jobs of a version with these options have in common; id and input are missing. Raises as `new_job`."""
     not_before_ms = _ms(options.not_before, now_ms)
     start_by_ms, deadline_ms = _ms(options.start_by, now_ms), _ms(options.deadline, now_ms)
     _check_limit("start_by", start_by_ms, not_before_ms, now_ms)
@@ -174,17 +184,15 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds
     kept_s, dedupe = bounds.check_kept_s(options.result_ttl_s), options.dedupe
     scope = dedupe.scope if dedupe else DedupeScope()
     return NewJob(
-        id=job_id,
+        id="",
+        input=b"",
         tenant=tenant,
         ref=ref,
         tier=options.tier,
-        input=orjson.dumps(body.input),
         max_attempts=options.max_attempts or bounds.max_attempts,
         not_before_ms=not_before_ms,
         start_by_ms=start_by_ms,
         deadline_ms=deadline_ms,
-        metadata=orjson.dumps(body.metadata) if body.metadata else b"",
-        dedupe_key=_dedupe_key(dedupe, ref, body.input),
         dedupe_scope=scope.kind,
         dedupe_s=bounds.remembered_s(scope, kept_s),
         run_timeout_s=bounds.run_timeout_s(options.run_timeout_s),
@@ -192,9 +200,17 @@ def new_job(body: SubmitBody, *, job_id: str, tenant: str, ref: ModelRef, bounds
     )
 
 
-def _dedupe_key(dedupe: Dedupe | None, ref: ModelRef, value: Any) -> str:
-    if dedupe is None:
-        return ""
+def filled(blank: NewJob, body: SubmitBody, *, job_id: str) -> NewJob:
+    """The job that a body asks for whose options `blank` was made of."""
+    job = blank.of_its_kind(job_id, orjson.dumps(body.input))
+    if body.metadata:
+        job = job._replace(metadata=orjson.dumps(body.metadata))
+    if dedupe := body.options.dedupe:
+        job = job._replace(dedupe_key=_dedupe_key(dedupe, job.ref, body.input))
+    return job
+
+
+def _dedupe_key(dedupe: Dedupe, ref: ModelRef, value: Any) -> str:
     return dedupe.key if dedupe.key is not None else f"{ref}/{fingerprint_of(value)}"
 
 

@@ -1,6 +1,5 @@
 """The body of an event, the same in each attempt: an ended job never changes, what came before is kept by itself."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -30,8 +29,7 @@ def body_of(delivery: DueDelivery) -> bytes:
 
 def _as_it_ran(job: Job, earlier: Earlier) -> Job:
     """The record as it was, whatever became of the job since."""
-    return replace(
-        job,
+    return job._replace(
         status=JobStatus.RUNNING,
         started_ms=earlier.started_ms or earlier.at_ms,
         attempts=earlier.attempts,

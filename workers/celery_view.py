@@ -28,17 +28,21 @@ class CeleryView:
 
     def received(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were claimed: reserved, for Celery."""
-        for held in jobs:
-            held.request = JobRequest(held, self._consumer)
-            state.task_reserved(held.request)
+        # What `state.task_reserved` and `task_ready` do one by one, which costs more than everything else here.
+        requests = [JobRequest(held, self._consumer) for held in jobs]
+        for held, request in zip(jobs, requests, strict=True):
+            held.request = state.requests[request.id] = request
+        state.reserved_requests.update(requests)
         if self._events:
             self._events.received(jobs)
 
     def started(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs entered a forward pass: active, for Celery."""
-        for held in jobs:
-            state.active_requests.add(held.request)
-        # `state.task_accepted` counts one by one, which costs more than everything else here.
+        state.active_requests.update([held.request for held in jobs])
+        self.ran(jobs)
+
+    def ran(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were in a forward pass, which may be over by now."""
         if jobs:
             state.total_count[jobs[0].ref] += len(jobs)
             state.all_total_count[0] += len(jobs)
@@ -62,6 +66,9 @@ class CeleryView:
             self._events.revoked(jobs)
 
     def _forget(self, jobs: Sequence[HeldJob]) -> None:
-        for held in jobs:
-            held.request.acknowledged = True
-            state.task_ready(held.request)
+        requests = [held.request for held in jobs]
+        for request in requests:
+            request.acknowledged = True
+            state.requests.pop(request.id, None)
+        state.active_requests.difference_update(requests)
+        state.reserved_requests.difference_update(requests)

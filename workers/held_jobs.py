@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -91,27 +91,38 @@ class HeldJobs:
 
     def add(self, job: ClaimedJob, *, group: str, claimed_at: float = 0.0) -> HeldJob:
         """Hold a job that was just claimed, at `claimed_at` in monotonic seconds."""
-        slot = next(self._slots)
-        held = self._by_slot[slot] = HeldJob(slot, job, group, claimed_at)
-        held.leads = not self._staged_of[held.flow]
-        self._stage(held, 1)
-        if is_suspect(job):
-            self.suspects.add(slot)
+        [held] = self.add_all([(job, group)], claimed_at=claimed_at)
         return held
+
+    def add_all(self, claimed: Iterable[tuple[ClaimedJob, str]], *, claimed_at: float = 0.0) -> list[HeldJob]:
+        """Hold jobs that were just claimed, each with its group, at `claimed_at` in monotonic seconds."""
+        jobs = [HeldJob(next(self._slots), job, group, claimed_at) for job, group in claimed]
+        for held in jobs:
+            self._by_slot[held.slot] = held
+            held.leads = not self._staged_of[held.flow]
+            self._staged_of[held.flow] += 1
+            if held.job.rescues and is_suspect(held.job):
+                self.suspects.add(held.slot)
+        self._stage(jobs, 1)
+        return jobs
 
     def start(self, slots: Sequence[int], *, now: float = 0.0) -> list[HeldJob]:
         """These are in a forward pass from `now` on; those not held any more are passed over."""
         started = [held for slot in slots if (held := self._by_slot.get(slot)) is not None and not held.running]
         for held in started:
             held.running, held.began_s, held.mates = True, now, len(slots)
-            self._stage(held, -1)
+        self._unstage(started)
         self.running += len(started)
         return started
 
-    def _stage(self, held: HeldJob, count: int) -> None:
-        self._bytes += count * len(held.job.input)
-        self._urgent += count * (held.tier == 0)
-        self._staged_of[held.flow] += count
+    def _unstage(self, jobs: Sequence[HeldJob]) -> None:
+        for held in jobs:
+            self._staged_of[held.flow] -= 1
+        self._stage(jobs, -1)
+
+    def _stage(self, jobs: Sequence[HeldJob], sign: int) -> None:
+        self._bytes += sign * sum([len(held.job.input) for held in jobs])
+        self._urgent += sign * [held.tier for held in jobs].count(0)
 
     def overdue(self, now: float) -> list[HeldJob]:
         """Jobs whose pass has taken longer than was asked for them."""
@@ -123,7 +134,8 @@ class HeldJobs:
             if held.running and held.ref in refs:
                 held.running = False
                 self.running -= 1
-                self._stage(held, 1)
+                self._staged_of[held.flow] += 1
+                self._stage([held], 1)
 
     def blame(self, slots: Sequence[int], refs: Collection[str]) -> list[HeldJob]:
         """The process of these versions died with these jobs in hand; answers the jobs to be given up."""
@@ -139,13 +151,20 @@ class HeldJobs:
 
     def remove(self, slot: int) -> HeldJob | None:
         """Let go of a job."""
-        held = self._by_slot.pop(slot, None)
-        self.suspects.forget(slot)
-        if held is not None and held.running:
-            self.running -= 1
-        elif held is not None:
-            self._stage(held, -1)
+        [held] = self.remove_all([slot])
         return held
+
+    def remove_all(self, slots: Sequence[int]) -> list[HeldJob | None]:
+        """Let go of the jobs of these slots; None stands for one that is not held any more."""
+        jobs = [self._by_slot.pop(slot, None) for slot in slots]
+        if self.suspects:
+            for slot in slots:
+                self.suspects.forget(slot)
+        gone = [held for held in jobs if held is not None]
+        staged = [held for held in gone if not held.running]
+        self.running -= len(gone) - len(staged)
+        self._unstage(staged)
+        return jobs
 
     def all(self) -> list[HeldJob]:
         """Every held job in the order of its claim; one atomic step, so any thread may ask."""

@@ -117,17 +117,22 @@ class JobPath:
     def take(self, claimed: list[tuple[ClaimedJob, str]], sent: Sent) -> None:
         """Hold what a claim brought, each job with its group, and send it to the child."""
         self._policy.claimed(sent.plan)
-        held = [self.held.add(job, group=group, claimed_at=sent.at) for job, group in claimed]
+        held = self.held.add_all(claimed, claimed_at=sent.at)
         if held:
             self._planned_at = sent.planned_at
             failpoint("worker.before_send")
-            self._send([job for job in held if job.slot not in self.held.suspects])
+            self._send(self._unsuspected(held))
             self.trial.proceed()
             failpoint("worker.sent")
             self._policy.trip_took(time.monotonic() - sent.at)
             self._view.received(held)
             # Their version may have made way for another since the claim was sent.
-            self.give_back([job for job in held if self.models.is_cold(job.ref)])
+            cold = {ref for ref in {job.ref for job in held} if self.models.is_cold(ref)}
+            self.give_back([job for job in held if job.ref in cold])
+
+    def _unsuspected(self, jobs: list[HeldJob]) -> list[HeldJob]:
+        suspects = self.held.suspects
+        return [held for held in jobs if held.slot not in suspects] if suspects else jobs
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
         by_ref: dict[str, list[ChildJob]] = {}
@@ -177,7 +182,7 @@ class JobPath:
             self._committer.commit(outcomes, took_s=report.took_s)
             self._learn(idle)
             self._note_pass(jobs[0].ref, outcomes, report)
-            self._view.started(untold)
+            self._view.ran(untold)
             self._tell_ended(jobs, outcomes, report.took_s)
             self._judge(jobs[0].ref, [outcome.cause for outcome in outcomes])
         self.trial.proceed()
@@ -188,11 +193,13 @@ class JobPath:
     ) -> tuple[list[HeldJob], list[Outcome], list[TooLarge]]:
         """Let go of a pass's jobs: those that ended with how, and those that larger workers are to run."""
         jobs, outcomes, too_large = [], [], []
-        for slot, (ok, cause, body), part_ms in zip(slots, results, report.parts_ms(len(slots)), strict=True):
-            held = self.held.remove(slot)
-            if held is not None and self._passing_on.concerns(held, ok=ok, cause=cause):
+        ended, parts_ms = self.held.remove_all(slots), report.parts_ms(len(slots))
+        for held, (ok, cause, body), part_ms in zip(ended, results, parts_ms, strict=True):
+            if held is None:
+                continue
+            if not ok and self._passing_on.concerns(held, ok=ok, cause=cause):
                 too_large.append(TooLarge(held, body if cause else None))
-            elif held is not None:
+            else:
                 status = JobStatus.SUCCEEDED if ok else JobStatus.FAILED
                 jobs.append(held)
                 outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body, part_ms))
@@ -240,7 +247,7 @@ class JobPath:
         """A version can run: send it what waits here, and claim for it."""
         self.loads.loaded(ref, max_batch, footprint, used_bytes)
         waiting = [held for held in self.held.all() if held.ref == ref]
-        self._send([held for held in waiting if held.slot not in self.held.suspects])
+        self._send(self._unsuspected(waiting))
         self.trial.proceed()
         self._on_models()
 

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -74,8 +73,8 @@ class SubmitDesk:
             now_ms=self._redis.run(ask_time()),
         )
         mark = task_mark(task_id)
-        job = replace(job, idempotency_key=mark, request_hash=fingerprint(raw))
-        return self._enqueue(replace(job, webhook_url=mark) if wants_result else job)
+        job = job._replace(idempotency_key=mark, request_hash=fingerprint(raw))
+        return self._enqueue(job._replace(webhook_url=mark) if wants_result else job)
 
     def _enqueue(self, job: NewJob) -> str:
         submitted = self._submit(job)

@@ -15,6 +15,9 @@ class JobView(Protocol):
     def started(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs entered a forward pass."""
 
+    def ran(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs were in a forward pass that nobody was told of before its end; `ended` follows."""
+
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
         """Jobs ended in a pass of `took_s`; each that failed comes with its error document."""
 
@@ -32,6 +35,9 @@ class NoView:
         """Ignore it."""
 
     def started(self, jobs: Sequence[HeldJob]) -> None:
+        """Ignore it."""
+
+    def ran(self, jobs: Sequence[HeldJob]) -> None:
         """Ignore it."""
 
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:

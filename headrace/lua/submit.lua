@@ -8,23 +8,55 @@
 --          key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and either READY<group>:<tenant> zset m by
 --          score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none ('look' to store nothing: only the
---          reply is wanted), then for each job: member, group,
---          model@version, tier, offset ms, the next higher tier's, input, attempts allowed, not before ms, start by ms,
---          deadline ms (0 = none), idempotency key or '', request hash, URL that is told of its end or '', traceparent or '',
---          metadata or '', digest of its dedupe key or '', that key's scope (active | window | content), s that it is
---          remembered, '1' if its submitter chose the id, s that it may run or '', s that it is kept after its end or '',
---          letters of what that URL is told
+--          reply is wanted), how many kinds of jobs there are, then for each kind what its jobs have in common: group,
+--          model@version, tier, offset ms, the next higher tier's, attempts allowed, not before ms, start by ms, deadline ms
+--          (0 = none), URL that is told of its end or '', letters of what that is told, traceparent or '', digest of its
+--          dedupe key or '', that key's scope (active | window | content), s that it is remembered, '1' if its submitter
+--          chose the id, s that it may run or '', s that it is kept after its end or '';
+--          then for each job: member, number of its kind, input, idempotency key or '', request hash, metadata or ''
 -- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- A row is a table of what is found out about the job whose arguments begin at `at`.
-local WIDTH, ARGV = 23, ARGV
-local GROUP, REF, TIER, OFFSET, FLOOR, INPUT_AT, ATTEMPTS, NOT_BEFORE, START_BY, DUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local IDEM_AT, REQUEST, HOOK_AT, TRACE, NOTES, TWIN, SCOPE, TWIN_S, IS_NAMED, RUN_S, KEPT_S, TOLD = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22
+local KIND_WIDTH, WIDTH, ARGV = 18, 6, ARGV
+local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
 local depths, was_empty, delayed, claimed_keys = {}, {}, nil, {}
+
+-- What the jobs of the kind whose arguments begin at `at` have in common; `more` are fields of their records.
+local function kind_at(at)
+  local kind, more = {
+    group = ARGV[at], ref = ARGV[at + 1], tier = ARGV[at + 2], offset = tonumber(ARGV[at + 3]), floor = tonumber(ARGV[at + 4]),
+    attempts = ARGV[at + 5], not_before = tonumber(ARGV[at + 6]), start_by = tonumber(ARGV[at + 7]),
+    deadline = tonumber(ARGV[at + 8]), hook = ARGV[at + 9], twin = ARGV[at + 12], scope = ARGV[at + 13],
+    twin_s = ARGV[at + 14], is_named = ARGV[at + 15] == '1'
+  }, {}
+  local function set(name, value)
+    more[#more + 1] = name
+    more[#more + 1] = value
+  end
+  kind.is_later, kind.more = kind.not_before > now, more
+  if kind.deadline > 0 then set('d', kind.deadline) end
+  if kind.start_by > 0 then set('y', kind.start_by) end
+  if kind.is_later then
+    set('r', 'scheduled')
+    set('o', kind.not_before)
+  end
+  if kind.hook ~= '' then set('h', '1' .. ARGV[at + 10]) end
+  if ARGV[at + 11] ~= '' then set('p', ARGV[at + 11]) end
+  -- A window ends though its job is open; other keys are kept alive by `sweep`.
+  if kind.twin ~= '' and kind.scope ~= 'window' then set('u', kind.twin) end
+  if ARGV[at + 16] ~= '' then set('L', ARGV[at + 16]) end
+  if ARGV[at + 17] ~= '' then set('T', ARGV[at + 17]) end
+  return kind
+end
+local kinds, jobs_at = {}, 7
+for number = 1, tonumber(ARGV[6]) do
+  kinds[number] = kind_at(jobs_at)
+  jobs_at = jobs_at + KIND_WIDTH
+end
 
 local function state_of(member)
   local fields = redis.pcall('HMGET', JOB .. member, 's', 'i')
@@ -78,19 +110,17 @@ end
 local tenants_room, tenants_depth = waiting_room()
 
 local function decide(row, at)
-  local member, outcome, known = row.member, nil, nil
+  local member, kind, outcome, known = row.member, row.kind, nil, nil
   if ARGV[at + IDEM_AT] ~= '' then outcome, known = replay_of(ARGV[at + IDEM_AT], ARGV[at + REQUEST]) end
-  if not outcome and ARGV[at + IS_NAMED] == '1' then outcome, known = namesake_of(member, ARGV[at + REQUEST]) end
+  if not outcome and kind.is_named then outcome, known = namesake_of(member, ARGV[at + REQUEST]) end
   if outcome then return outcome, known end
   -- The same submission, sent again after its answer was lost.
   row.again = redis.call('EXISTS', JOB .. member) == 1
   if row.again then return 'accepted', member end
-  if ARGV[at + TWIN] ~= '' then outcome, known = twin_of(ARGV[at + TWIN], ARGV[at + SCOPE]) end
+  if kind.twin ~= '' then outcome, known = twin_of(kind.twin, kind.scope) end
   if outcome then return outcome, known end
   if row.depth >= cap then return 'full', '' end
-  row.not_before = tonumber(ARGV[at + NOT_BEFORE])
-  row.is_later = row.not_before > now
-  if row.is_later then
+  if kind.is_later then
     delayed = delayed or redis.call('ZCARD', DELAYED)
     if delayed >= cap then
       row.depth = cap
@@ -100,9 +130,9 @@ local function decide(row, at)
     row.depth = tenants_depth
     return 'tenant_full', ''
   end
-  if ARGV[at + TWIN] ~= '' then claimed_keys[ARGV[at + TWIN]] = member end
-  depths[row.group] = row.depth + 1
-  if row.is_later then
+  if kind.twin ~= '' then claimed_keys[kind.twin] = member end
+  depths[kind.group] = row.depth + 1
+  if kind.is_later then
     delayed = delayed + 1
   else
     tenants_room, tenants_depth = tenants_room - 1, tenants_depth + 1
@@ -111,8 +141,9 @@ local function decide(row, at)
 end
 
 local rows, reply, is_refused = {}, {now}, false
-for at = 6, #ARGV, WIDTH do
-  local group = ARGV[at + GROUP]
+for at = jobs_at, #ARGV, WIDTH do
+  local kind = kinds[tonumber(ARGV[at + KIND_AT])]
+  local group = kind.group
   local depth = depths[group]
   if not depth then
     depth = redis.pcall('ZCARD', READY .. group .. ':' .. tenant)
@@ -124,8 +155,7 @@ for at = 6, #ARGV, WIDTH do
     end
     depths[group], was_empty[group] = depth, depth == 0
   end
-  local row = {at = at, member = ARGV[at], group = group, depth = depth, outcome = '', known = '', again = false,
-    is_later = false, not_before = 0, deadline = 0, start_by = 0, score = 0}
+  local row = {at = at, member = ARGV[at], kind = kind, depth = depth, outcome = '', known = '', again = false, score = 0}
   row.outcome, row.known = decide(row, at)
   is_refused = is_refused or row.outcome == 'full' or row.outcome == 'tenant_full' or row.outcome == 'mismatch' or row.outcome == 'gone'
   rows[#rows + 1] = row
@@ -137,43 +167,29 @@ end
 if ARGV[5] == 'look' then return reply end
 
 local function keep(row)
-  local at, member = row.at, row.member
-  local more = {}
-  local function set(name, value)
-    more[#more + 1] = name
-    more[#more + 1] = value
+  local at, kind, more = row.at, row.kind, row.kind.more
+  if ARGV[at + NOTES] ~= '' or kind.is_named then
+    more = {unpack(more)}
+    if ARGV[at + NOTES] ~= '' then more[#more + 1], more[#more + 2] = 'x', 1 end
+    if kind.is_named then more[#more + 1], more[#more + 2] = 'i', ARGV[at + REQUEST] end
   end
-  if row.deadline > 0 then set('d', row.deadline) end
-  if row.start_by > 0 then set('y', row.start_by) end
-  if row.is_later then
-    set('r', 'scheduled')
-    set('o', row.not_before)
-  end
-  if ARGV[at + HOOK_AT] ~= '' then set('h', '1' .. ARGV[at + TOLD]) end
-  if ARGV[at + TRACE] ~= '' then set('p', ARGV[at + TRACE]) end
-  if ARGV[at + NOTES] ~= '' then set('x', 1) end
-  -- A window ends though its job is open; other keys are kept alive by `sweep`.
-  if ARGV[at + TWIN] ~= '' and ARGV[at + SCOPE] ~= 'window' then set('u', ARGV[at + TWIN]) end
-  if ARGV[at + IS_NAMED] == '1' then set('i', ARGV[at + REQUEST]) end
-  if ARGV[at + RUN_S] ~= '' then set('L', ARGV[at + RUN_S]) end
-  if ARGV[at + KEPT_S] ~= '' then set('T', ARGV[at + KEPT_S]) end
-  redis.call('HSET', JOB .. member, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', ARGV[at + ATTEMPTS],
-    'm', ARGV[at + REF], 't', ARGV[at + TIER], 'z', row.score, 'q', now, unpack(more))
+  redis.call('HSET', JOB .. row.member, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', kind.attempts,
+    'm', kind.ref, 't', kind.tier, 'z', row.score, 'q', now, unpack(more))
 end
 
 local fresh, index, inputs, entered = {}, {}, {}, {}
 for number, row in ipairs(rows) do
   if row.outcome == 'accepted' and not row.again then
-    local at, member, group = row.at, row.member, row.group
+    local at, member, kind = row.at, row.member, row.kind
+    local group = kind.group
     fresh[#fresh + 1] = row
     -- Jobs of one call keep their order: each has a microsecond of its own.
     local came = now_us / 1000 + number * 0.001
-    local arrival = math.max(came, row.not_before)
-    row.score = arrival + ARGV[at + OFFSET]
-    row.deadline, row.start_by = tonumber(ARGV[at + DUE]), tonumber(ARGV[at + START_BY])
+    local arrival = math.max(came, kind.not_before)
+    local score = arrival + kind.offset
     -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
-    if row.deadline > 0 then row.score = math.min(row.score, math.max(row.deadline, arrival + ARGV[at + FLOOR])) end
-    row.score = string.format('%.3f', row.score)
+    if kind.deadline > 0 then score = math.min(score, math.max(kind.deadline, arrival + kind.floor)) end
+    row.score = string.format('%.3f', score)
     local n = 2 * #fresh
     index[n - 1], index[n] = came, member
     inputs[n - 1], inputs[n] = INPUT .. member, ARGV[at + INPUT_AT]
@@ -184,7 +200,7 @@ for number, row in ipairs(rows) do
     end
     entries.arrived = entries.arrived + 1
     entries.bytes = entries.bytes + #ARGV[at + INPUT_AT]
-    if not row.is_later then
+    if not kind.is_later then
       local k = #entries
       entries[k + 1], entries[k + 2] = row.score, member
     end
@@ -202,12 +218,12 @@ if #fresh > 0 then
   call_in_pieces('ZADD', INDEX .. tenant, index)
   for k = 1, #inputs, 2000 do redis.call('MSET', unpack(inputs, k, math.min(k + 1999, #inputs))) end
   for _, row in ipairs(fresh) do
-    local at, member = row.at, row.member
-    if ARGV[at + HOOK_AT] ~= '' then redis.call('SET', HOOK .. member, ARGV[at + HOOK_AT]) end
+    local at, member, kind = row.at, row.member, row.kind
+    if kind.hook ~= '' then redis.call('SET', HOOK .. member, kind.hook) end
     if ARGV[at + NOTES] ~= '' then redis.call('SET', META .. member, ARGV[at + NOTES]) end
-    local expiry = expiry_of(row.deadline > 0 and row.deadline, row.start_by > 0 and row.start_by)
+    local expiry = expiry_of(kind.deadline > 0 and kind.deadline, kind.start_by > 0 and kind.start_by)
     if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
-    if row.is_later then redis.call('ZADD', DELAYED, row.not_before, member) end
+    if kind.is_later then redis.call('ZADD', DELAYED, kind.not_before, member) end
   end
   for group, entries in pairs(entered) do
     if entries[1] then
@@ -223,11 +239,9 @@ if #fresh > 0 then
 end
 for _, row in ipairs(rows) do
   if row.outcome == 'accepted' then
-    local at, member, request = row.at, row.member, ARGV[row.at + REQUEST]
-    if ARGV[at + IS_NAMED] == '1' then redis.call('SET', NAMED .. member, request, 'EX', name_ttl) end
-    if ARGV[at + TWIN] ~= '' then
-      redis.call('SET', DEDUPE .. tenant .. ':' .. ARGV[at + TWIN], member, 'EX', ARGV[at + TWIN_S])
-    end
+    local at, member, kind, request = row.at, row.member, row.kind, ARGV[row.at + REQUEST]
+    if kind.is_named then redis.call('SET', NAMED .. member, request, 'EX', name_ttl) end
+    if kind.twin ~= '' then redis.call('SET', DEDUPE .. tenant .. ':' .. kind.twin, member, 'EX', kind.twin_s) end
     if ARGV[at + IDEM_AT] ~= '' then redis.call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
   end
 end

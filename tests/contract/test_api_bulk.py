@@ -9,6 +9,8 @@ import pytest
 
 from api.intake import Intake
 from headrace.errors import RedisUnavailable
+from headrace.keys import Keys
+from headrace.sync_redis import SyncRedis
 
 GOOD: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 WRONG: dict[str, Any] = {"model": "greeter", "input": {"text": 5}}
@@ -59,6 +61,35 @@ async def test_more_jobs_than_one_script_takes_keep_their_order(
     assert len({item["id"] for item in answer["jobs"]}) == 250
 
 
+async def test_jobs_of_one_request_are_stored_as_each_alone_would_be(
+    api: httpx2.AsyncClient, connection: SyncRedis, keys: Keys
+) -> None:
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"options": {"tier": "spot", "max_attempts": 7}},
+        {"options": {"run_timeout_s": 5, "result_ttl_s": 60}, "metadata": {"a": "b"}},
+        {"options": {"deadline": "2100-01-01T00:00:00Z", "start_by": "2099-01-01T00:00:00Z"}},
+        {"options": {"not_before": "2098-01-01T00:00:00Z"}, "metadata": {"c": "d"}},
+        {"model": "greeter@1", "input": {"text": "\u00e4", "times": 2}},
+    ]
+    bodies = [{**GOOD, **kind} for kind in kinds]
+    alone = [(await api.post("/v1/jobs", json=body)).json()["id"] for body in bodies]
+
+    answer = (await api.post("/v1/jobs:bulk", json=bodies + bodies)).json()
+
+    together = [item["id"] for item in answer["jobs"]]
+    stored = [stored_of(connection, keys, job_id) for job_id in alone]
+    assert stored + stored == [stored_of(connection, keys, job_id) for job_id in together]
+
+
+def stored_of(connection: SyncRedis, keys: Keys, job_id: str) -> Any:
+    """All that is kept of a job but when it came."""
+    member = f"default/{job_id}"
+    record = {**connection.client.hgetall(keys.job(member))}
+    del record[b"q"], record[b"z"]
+    return record, connection.client.get(keys.input(member)), connection.client.get(keys.metadata(member))
+
+
 @pytest.mark.parametrize("is_atomic", ["true", "false"])
 async def test_the_same_key_gives_the_same_jobs(
     api: httpx2.AsyncClient, queued: Callable[[], int], is_atomic: str
@@ -102,6 +133,7 @@ async def test_all_or_none_that_cannot_be_checked_now_can_be_sent_again(
     async def refusal_of(*_: Any, **__: Any) -> None:
         raise RedisUnavailable("Redis does not answer")
 
+    monkeypatch.setattr(Intake, "refuses_none", False)
     monkeypatch.setattr(Intake, "refusal_of", refusal_of)
 
     answer = await api.post("/v1/jobs:bulk?atomic=true", json=[GOOD, WRONG])

@@ -63,7 +63,7 @@ def sound() -> Evidence:
 
 def with_job(**changes: object) -> Evidence:
     evidence = sound()
-    return replace(evidence, jobs={M: replace(evidence.jobs[M], **changes)})  # type: ignore[arg-type] # fields by name
+    return replace(evidence, jobs={M: evidence.jobs[M]._replace(**changes)})  # type: ignore[arg-type] # fields by name
 
 
 def with_story(**changes: object) -> Evidence:

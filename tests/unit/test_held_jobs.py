@@ -155,3 +155,34 @@ def test_a_job_is_overdue_once_its_pass_took_longer_than_it_may() -> None:
     assert [[], [], [hasty]] == [waiting, held.overdue(102.0), held.overdue(102.1)]
     held.stop_running({"a@1"})
     assert [] == held.overdue(102.1)
+
+
+def test_of_jobs_that_come_together_the_first_of_each_tenant_leads() -> None:
+    held = HeldJobs()
+    hold(held, "first")
+
+    members = ("default/b", "c/d", "c/e")
+    jobs = held.add_all((ClaimedJob(member, 7, 0, 3, 0, b"x"), "a@1:standard") for member in members)
+
+    assert [False, True, False] == [job.leads for job in jobs]
+    assert held.staged == Staged(jobs=4, bytes=4, urgent=0)
+
+
+def test_jobs_go_together_whatever_each_was_at() -> None:
+    held = HeldJobs()
+    running, staged = hold(held, "running"), hold(held, "staged")
+    urgent = held.add(ClaimedJob("default/urgent", 7, 0, 3, 0, b"xy"), group="a@1:priority")
+    held.start([running.slot])
+
+    removed = held.remove_all([staged.slot, 99, running.slot])
+
+    assert [staged, None, running] == removed
+    assert (held.all(), held.running, held.staged) == ([urgent], 0, Staged(jobs=1, bytes=2, urgent=1))
+
+
+def test_a_tenant_that_is_served_leads_again() -> None:
+    held = HeldJobs()
+    held.start([hold(held, "first").slot])
+    held.remove_all([hold(held, "second").slot])
+
+    assert hold(held, "third").leads
