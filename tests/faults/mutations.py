@@ -73,7 +73,7 @@ NAMED = (
     Mutation(
         "no solo lane",
         "workers/job_path.py",
-        "[held for held in waiting if held.slot not in self.held.suspects]",
+        "self._unsuspected(waiting)",
         "waiting",
         f"{_ENGINE}::test_an_input_that_kills_the_process_fails_alone",
     ),

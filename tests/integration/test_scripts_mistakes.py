@@ -85,7 +85,7 @@ MISTAKES = {
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
         "  for _, row in ipairs(fresh) do\n"
         "    local request = ARGV[row.at + REQUEST]\n"
-        "    if ARGV[row.at + IS_NAMED] == '1' then redis.call('SET', NAMED .. row.member, request) end\n"
+        "    if row.kind.is_named then redis.call('SET', NAMED .. row.member, request) end\n"
         "  end\n"
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
