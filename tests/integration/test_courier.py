@@ -266,6 +266,7 @@ def test_what_is_told_is_kept_for_the_usual_time_and_what_is_not_for_longer(hook
     receiver.answers.clear()
     finish(hooks, "kept", url=receiver.url)
     keys = [hooks.keys.job("default/kept"), hooks.keys.output("default/kept")]
+    hooks.sweep()
     before = [hooks.redis.ttl(key) for key in keys]
 
     receiver.answers.set()
