@@ -7,9 +7,8 @@ from pydantic import Field, field_validator
 
 from api.desk import JobDesk
 from api.listing import Cursor, JobFilter, Listing
-from headrace.errors import Conflict, FieldError
+from headrace.errors import Conflict
 from headrace.jobs import JobStatus
-from headrace.reading import invalid_fields
 from headrace.store_views import Browsed
 
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -62,19 +61,15 @@ class CallingOff:
         self._listing = Listing(desk.jobs)
 
     async def call_off(self, wanted: CancelFilter, *, cursor: Cursor | None = None) -> CalledOff:
-        """Call off what is meant; with `dry_run` only count it.
+        """Call off what is meant; in a dry run, or if it was not said how many jobs it may be, only count it.
 
         Raises:
-            InvalidInput: if it is neither a dry run, nor was said how many jobs it may be.
             Conflict: if it is more jobs than that; none was called off then.
         """
-        if wanted.dry_run == "false" and wanted.confirm is None:
-            problem = "is needed: how many jobs may be canceled; dry_run=true says how many it would be"
-            raise invalid_fields([FieldError("/query/confirm", problem, "missing_field")])
         members, cursor = await self._meant(wanted, cursor)
-        if wanted.dry_run == "true":
+        if wanted.dry_run == "true" or wanted.confirm is None:
             return CalledOff(len(members), 0, 0, 0, cursor)
-        if wanted.confirm is not None and len(members) > wanted.confirm:
+        if len(members) > wanted.confirm:
             meant = f"{len(members)} jobs are meant, and {wanted.confirm} were confirmed"
             raise Conflict(f"{meant}; none was canceled: look again with dry_run=true, then confirm as many")
         became: Counter[JobStatus | None] = Counter()

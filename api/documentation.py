@@ -122,10 +122,10 @@ CANCELLING: dict[str, Any] = {
     "parameters": [
         _query("status", "Only in this state.", type="string", enum=[JobStatus.QUEUED, JobStatus.RUNNING]),
         *_FILTERS,
-        _query("dry_run", "Only count them.", type="boolean", default=False),
+        _query("dry_run", "Only count them, whatever `confirm` says.", type="boolean", default=False),
         _query(
             "confirm",
-            "So many jobs may be canceled; if more are meant, none is.",
+            "So many jobs may be canceled; if more are meant, none is. Without it they are only counted.",
             type="integer",
             minimum=0,
             maximum=10_000,

@@ -35,8 +35,7 @@ def retry(job_id: str) -> HttpCall[JobRecord]:
 
 def cancel_many(filters: Mapping[str, str], *, confirm: int | None, cursor: str | None) -> HttpCall[dict[str, Any]]:
     """Call off the open jobs that these filters mean, if they are no more than `confirm`; without it only count."""
-    how = {"dry_run": "true"} if confirm is None else {"confirm": str(confirm)}
-    path = with_query("/v1/jobs:cancel", {**filters, **how, "cursor": cursor})
+    path = with_query("/v1/jobs:cancel", {**filters, "confirm": confirm, "cursor": cursor})
     return HttpCall(method="POST", path=path, read=read_document)
 
 

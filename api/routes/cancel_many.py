@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
     responses=json_answers({200: "How many there were, and what became of them"}, CalledOffJobs, problems=(409, 503)),
 )
 async def cancel_many(request: Request) -> Response:
-    """Cancel the open jobs that the filters mean: as many as `confirm` allows, or none; `dry_run=true` counts them."""
+    """Cancel the open jobs that the filters mean, if they are no more than `confirm`; without it only count them."""
     query = dict(request.query_params)
     metadata, cursor = read_metadata(query), query.get("cursor", "")
     wanted = read_shape({name: query[name] for name in _FILTERS if name in query}, CancelFilter, "/query")

@@ -38,11 +38,13 @@ async def test_what_a_filter_means_is_canceled_and_nothing_else(api: httpx2.Asyn
     queued, later = await submitted(api, **run), await submitted(api, options={"not_before": 600}, **run)
     other = await submitted(api, metadata={"run": "8"})
 
-    counted = (await api.post("/v1/jobs:cancel?metadata.run=7&dry_run=true")).json()
+    counted = [
+        (await api.post(f"/v1/jobs:cancel?metadata.run=7{how}")).json() for how in ("", "&confirm=9&dry_run=true")
+    ]
     before = await statuses(api)
     answer = await api.post("/v1/jobs:cancel?metadata.run=7&confirm=3")
 
-    assert counted == {**NOTHING, "matched": 3}
+    assert counted == [{**NOTHING, "matched": 3}] * 2
     assert (before[queued], before[running]) == ("queued", "running")
     assert answer.json() == {**NOTHING, "matched": 3, "canceled": 2, "canceling": 1}
     after = await statuses(api)
@@ -70,7 +72,6 @@ async def test_more_jobs_than_were_confirmed_are_left_alone(api: httpx2.AsyncCli
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
-        ("", "/query/confirm"),
         ("status=succeeded&confirm=1", "/query/status"),
         ("confirm=-1", "/query/confirm"),
         ("confirm=many", "/query/confirm"),
