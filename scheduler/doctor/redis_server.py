@@ -74,7 +74,7 @@ def _eviction(info: Mapping[str, str]) -> Finding:
 def _memory(info: Mapping[str, str]) -> Finding:
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not limit:
-        advice = "set maxmemory below what the host can spare: without a limit the kernel may kill Redis"
+        advice = "set maxmemory (CONFIG SET maxmemory 4gb) below what the host can spare, or the kernel may kill Redis"
         return warn("redis memory", f"{used / 1e6:.0f} MB used, no limit", advice)
     detail = f"{used / 1e6:.0f} of {limit / 1e6:.0f} MB used"
     if used > _FULL * limit:
