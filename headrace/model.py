@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from headrace.model_options import ModelOptions
+from headrace.model_options import ModelOptions, unknown_option
 
 #: Largest batch of a model that says nothing about it.
 DEFAULT_MAX_BATCH = 32
@@ -36,7 +36,12 @@ class Model:
 
     def __init_subclass__(cls, *, max_batch: int | None = None, **keywords: Any) -> None:
         given = {name: keywords.pop(name) for name in ModelOptions.model_fields if name in keywords}
-        super().__init_subclass__(**keywords)
+        try:
+            super().__init_subclass__(**keywords)
+        except TypeError as error:
+            if not keywords:
+                raise
+            raise unknown_option(min(keywords), model=cls.__name__) from error
         cls.options = cls.options.updated(given, model=cls.__name__)
         if max_batch is not None:
             cls.max_batch = max_batch

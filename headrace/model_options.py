@@ -1,6 +1,7 @@
 """ModelOptions: what a model's author may decide about how it is run, by class keywords."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,6 +11,14 @@ from headrace.tiers import Tier
 
 #: Tiers whose jobs may wait for company: a priority job never does.
 _PATIENT = (Tier.STANDARD, Tier.SPOT)
+
+
+def unknown_option(name: str, *, model: str) -> InvalidModel:
+    """What to say of a class keyword that nobody takes."""
+    known = ("max_batch", *ModelOptions.model_fields)
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return InvalidModel(f"{model}: '{name}' is no option; {hint}")
 
 
 class ModelOptions(BaseModel):

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -61,7 +62,16 @@ def _import_source(folder: Path, file: str, package: str) -> ModuleType:
     except InvalidModel:
         raise
     except Exception as error:
-        raise InvalidModel(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+        raise InvalidModel(f"{file} cannot be imported: {in_one_line(error, folder)}") from error
+
+
+def in_one_line(error: Exception, folder: Path) -> str:
+    """What the author's code raised, and where in its folder, for who sees no traceback."""
+    home = folder.absolute()
+    steps = [(Path(step.filename).absolute(), step.lineno) for step in traceback.extract_tb(error.__traceback__)]
+    ours = [(file.relative_to(home), line) for file, line in steps if file.is_relative_to(home)]
+    where = f" ({ours[-1][0]}, line {ours[-1][1]})" if ours else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _named(module: ModuleType, file: str, class_name: str) -> type[Model]:

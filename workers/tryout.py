@@ -11,6 +11,7 @@ from headrace.settings import get_settings
 from registry.description import SourceFile, describe, read_files
 from registry.manifest import Manifest
 from registry.registry import Registry
+from registry.source import in_one_line
 from workers.runtime import Runtime
 
 
@@ -66,4 +67,4 @@ def _load(folder: Path, manifest: Manifest, device: str) -> Runtime:
     except HeadraceError:
         raise
     except Exception as error:
-        raise InvalidModel(f"load failed: {type(error).__name__}: {error}") from error
+        raise InvalidModel(f"load failed: {in_one_line(error, folder)}") from error

@@ -66,6 +66,8 @@ def test_a_version_published_before_there_were_options_has_the_defaults(tmp_path
         ("max_wait_ms=-1", "-1 is not between 0 and 60000"),
         ("autocast='int8'", "option autocast='int8'"),
         ("buckets=(8, 4)", "batch sizes must be positive and increase"),
+        ("max_bach=8", "M: 'max_bach' is no option; did you mean max_batch?"),
+        ("colour='red'", "M: 'colour' is no option; there are max_batch, max_cost, "),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_by_name(tmp_path: Path, keyword: str, problem: str) -> None:
@@ -183,7 +185,7 @@ FORWARD = "    def forward(self, batch: list[int]) -> list[int]: return batch\n"
     ("source", "problem"),
     [
         ("x = 1", "found: none"),
-        ("import nowhere_to_be_found", "cannot be imported: ModuleNotFoundError"),
+        ("import nowhere_to_be_found", r"cannot be imported: ModuleNotFoundError: .* \(model.py, line \d+\)$"),
         ("class M(Model): pass", "M has no forward"),
         ("class M(Model):\n    def forward(self, batch) -> list[int]: ...", "M.forward: its argument needs"),
         ("class M(Model):\n    def forward(self, batch: list[int]): ...", "M.forward: it needs a return hint"),

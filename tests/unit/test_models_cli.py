@@ -173,7 +173,10 @@ def test_check_finds_a_cost_that_is_no_number(tmp_path: Path) -> None:
     [
         ("class M(Model):\n    def forward(self, batch: list[int]) -> list[int]: return batch", "has no examples"),
         (DOUBLER.replace("return row", "return 'x'"), "an example fails"),
-        (f"{DOUBLER}\n    def load(self, files, device): files.missing\n", "load failed: AttributeError"),
+        (
+            f"{DOUBLER}\n    def load(self, files, device): files.missing\n",
+            "load failed: AttributeError: 'PosixPath' object has no attribute 'missing' (model.py, line ",
+        ),
     ],
 )
 def test_check_says_why_a_model_cannot_be_loaded(tmp_path: Path, source: str, says: str) -> None:
@@ -181,6 +184,15 @@ def test_check_says_why_a_model_cannot_be_loaded(tmp_path: Path, source: str, sa
 
     assert code == 1
     assert says in output
+
+
+def test_what_cannot_be_imported_is_told_with_its_line_however_the_folder_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "m", "import nowhere_to_be_found\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert "No module named 'nowhere_to_be_found' (model.py, line 6)" in run_check("m")[1]
 
 
 @pytest.mark.parametrize(
