@@ -12,7 +12,12 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Start a worker that can be told to stop from its first moment on: Celery's own handlers come a second later."""
     signal.signal(signal.SIGTERM, _end)
-    from workers.launch import launch
+    from headrace.errors import SettingsError
+
+    try:
+        from workers.launch import launch
+    except SettingsError as error:  # Celery's application is made of the settings when it is imported
+        sys.exit(f"error: {error.detail}")
 
     launch()
 
