@@ -20,6 +20,8 @@ local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now, now_us = now_ms()
+-- What is the same for all jobs is made text once.
+local now_text, expires = string.format('%.0f', now), string.format('%.0f', now + lease_ms)
 
 -- How many more jobs of each tenant workers may hold, where that is limited; and whether somebody waits for that alone.
 local has_caps, rooms, is_held_back = redis.call('EXISTS', RUNNING_CAPS) == 1, {}, false
@@ -89,6 +91,7 @@ local function set_prices(group, queues)
   local mean_ms = run_ms and ended and ended > 0 and run_ms / ended
   for k, queue in ipairs(queues) do
     queue.price = virtual_ms(tonumber(counts[k + 2] or nil) or mean_ms, weights[k])
+    queue.price_text = tostring(queue.price)
   end
 end
 
@@ -157,7 +160,7 @@ while #chosen < limit do
   if input then
     queue.vtime = queue.vtime + queue.price
     bytes = bytes + #input + #state
-    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, queue.price}
+    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, queue.price_text}
     if rooms[queue.tenant] then
       rooms[queue.tenant] = rooms[queue.tenant] - 1
       listed[queue.tenant] = listed[queue.tenant] or {}
@@ -189,11 +192,10 @@ while #chosen < limit do
 end
 
 local reply, leases = {0, 0, traces, rescues, dues, limits, kept}, {}
-for _, job in ipairs(chosen) do
-  redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now, 'j', job[7])
-  leases[#leases + 1] = now + lease_ms
-  leases[#leases + 1] = job[1] .. '#' .. job[2]
-  local n = #reply
+for k, job in ipairs(chosen) do
+  redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now_text, 'j', job[7])
+  leases[2 * k - 1], leases[2 * k] = expires, job[1] .. '#' .. job[2]
+  local n = 6 * k + 1
   reply[n + 1] = job[1]
   reply[n + 2] = tonumber(job[2])
   reply[n + 3] = tonumber(job[3])

@@ -8,12 +8,13 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'd', 'y', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T', 'B')
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T', 'B')
+local ARGV = ARGV
 local ran_ms, parts = tonumber(ARGV[2]), {}
 for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
 local now, now_us = now_ms()
 local size = (#ARGV - 3) / 5
-local answers, leases, words, late = {}, {}, {}, 0
+local answers, leases, words, late, members, spent_inputs, fading = {}, {}, {}, 0, {}, {}, {}
 local served, NOTHING, USED = {}, {}, {'succeeded', 'failed', 'gpu_us', 'out_bytes'}
 -- Failures that are nobody's last word: not the input's fault, and not said by the model.
 local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
@@ -64,47 +65,65 @@ local function count_served(group, sum)
   if sum.failed > 0 then count_failed(group, sum.failed) end
 end
 
--- As `finish` does, with numbers that are made text once a batch. A record whose end is to be told gets its time to live
--- when that is done (`settle_deliveries`), which mostly is a moment later; `sweep` looks after those that nobody comes for.
+-- Inputs that are of no more use go together with those of the other jobs, and records get their time to live after that. One
+-- whose end is to be told gets it when that is done (`settle_deliveries`), which mostly is a moment later; `sweep` looks after
+-- those that nobody comes for.
+local function let_go_later(member, state, hook, kept)
+  if state == 'succeeded' then
+    local n = #spent_inputs
+    spent_inputs[n + 1], spent_inputs[n + 2] = INPUT .. member, CHECKPOINT .. member
+  else
+    drop_input(member, state, kept)
+  end
+  if not hook then
+    local n = #fading
+    fading[n + 1], fading[n + 2] = JOB .. member, kept
+  end
+end
+
+-- As `finish` does, with numbers that are made text once a batch.
 local told_ttl, at = string.format('%.0f', kept_s(ARGV[1], true)), string.format('%.0f', now)
 local function end_as(member, state, hook, kept, ...)
-  if not hook then return conclude(member, state, at, kept, ...) end
-  post(end_of(member, hook), at)
+  if hook then post(end_of(member, hook), at) end
   redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)
-  drop_input(member, state, kept)
+  let_go_later(member, state, hook, kept)
 end
+
+local equal_ms = ran_ms / size
+local equal_text = string.format('%.2f', equal_ms)
 
 for i = 4, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local fields, broken = read(member)
   local ours = fields and fields[2] == fence and fields[4]
-  local ttl = fields and fields[14] or ARGV[1]
-  local kept = fields and fields[12] and (fields[14] and kept_s(ttl, true) or told_ttl) or ttl
+  local ttl = fields and fields[12] or ARGV[1]
+  local kept = fields and fields[10] and (fields[12] and kept_s(ttl, true) or told_ttl) or ttl
   local answer = '0'
-  local part_ms = parts[(i + 1) / 5] or ran_ms / size
-  local spent = string.format('%.2f', part_ms)
+  local part_ms = parts[(i + 1) / 5]
+  local spent = part_ms and string.format('%.2f', part_ms) or equal_text
+  part_ms = part_ms or equal_ms
   if broken then
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept)
     if GIVEN_UP[cause] then bury(member, now_us) end
-    local begun, why = tonumber(fields[11] or 0), cause ~= '' and {'c', cause} or NOTHING
+    local begun, why = tonumber(fields[9] or 0), cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = math.floor(now - ran_ms)
-      end_as(member, state, fields[12], kept, 'M', spent, 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
+      end_as(member, state, fields[10], kept, 'M', spent, 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
     else
-      end_as(member, state, fields[12], kept, 'M', spent, unpack(why))
+      end_as(member, state, fields[10], kept, 'M', spent, unpack(why))
     end
-    local share = note_served(group_of(fields[7], fields[8], fields[15]), tenant_of(member), tonumber(fields[10] or fields[9]), begun,
-      cause, part_ms, fields[13])
+    local share = note_served(group_of(fields[5], fields[6], fields[13]), tenant_of(member), tonumber(fields[8] or fields[7]),
+      begun, cause, part_ms, fields[11])
     share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + in_us(spent)
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
-    end_as(member, 'canceled', fields[12], kept, 'M', spent)
-    note_usage(tenant_of(member), fields[7] .. ':' .. fields[8], 'canceled', 1)
-    note_usage(tenant_of(member), fields[7] .. ':' .. fields[8], 'gpu_us', in_us(spent))
+    end_as(member, 'canceled', fields[10], kept, 'M', spent)
+    note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'canceled', 1)
+    note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'gpu_us', in_us(spent))
     state = 'canceled'
     words[#words + 1] = member
     words[#words + 1] = state
@@ -113,7 +132,7 @@ for i = 4, #ARGV, 5 do
   end
   if ours then
     leases[#leases + 1] = member .. '#' .. fence
-    if fields[5] or fields[6] then redis.call('ZREM', DEADLINES, member) end
+    members[#members + 1] = member
   end
   if answer == '0' then
     if not ours then late = late + 1 end
@@ -123,6 +142,11 @@ for i = 4, #ARGV, 5 do
   end
   answers[#answers + 1] = answer
 end
+for k = 1, #spent_inputs, 2000 do
+  redis.call('DEL', unpack(spent_inputs, k, math.min(k + 1999, #spent_inputs)))
+end
+for k = 1, #fading, 2 do redis.call('EXPIRE', fading[k], fading[k + 1]) end
+if redis.call('TYPE', DEADLINES).ok == 'zset' then call_in_pieces('ZREM', DEADLINES, members) end
 call_in_pieces('ZREM', LEASES, leases)
 say(words)
 if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end

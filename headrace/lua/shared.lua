@@ -12,8 +12,11 @@ local function now_ms()
 end
 
 -- A fence no server hands out twice, also one that came back from an older file: microseconds, and always rising.
+local last_fence, last_fence_text
 local function next_fence(fence, now_us)
-  return string.format('%.0f', math.max(tonumber(fence) + 1, now_us))
+  local next = math.max(tonumber(fence) + 1, now_us)
+  if next ~= last_fence then last_fence, last_fence_text = next, string.format('%.0f', next) end
+  return last_fence_text
 end
 
 -- Where a job waits. What has outgrown a worker's memory waits apart, so that no worker of that size meets it.
@@ -26,8 +29,13 @@ local function counted_in(group)
   return string.match(group, '^[^>]*')
 end
 
+-- Asked for many members of few tenants: the one found last is tried first.
+local last_tenant, last_prefix = '', '/'
 local function tenant_of(member)
-  return string.match(member, '^(.-)/')
+  if string.sub(member, 1, #last_prefix) == last_prefix then return last_tenant end
+  local tenant = string.match(member, '^(.-)/')
+  if tenant then last_tenant, last_prefix = tenant, tenant .. '/' end
+  return tenant
 end
 
 -- The states, and which of them are ends.

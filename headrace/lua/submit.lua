@@ -109,13 +109,24 @@ local function waiting_room()
 end
 local tenants_room, tenants_depth = waiting_room()
 
+-- Submissions are seldom sent again after their answer was lost: one look tells that none of these was.
+local function is_any_known()
+  local keys = {}
+  for at = jobs_at, #ARGV, WIDTH do keys[#keys + 1] = JOB .. ARGV[at] end
+  for k = 1, #keys, 2000 do
+    if redis.call('EXISTS', unpack(keys, k, math.min(k + 1999, #keys))) > 0 then return true end
+  end
+  return false
+end
+local are_known = is_any_known()
+
 local function decide(row, at)
   local member, kind, outcome, known = row.member, row.kind, nil, nil
   if ARGV[at + IDEM_AT] ~= '' then outcome, known = replay_of(ARGV[at + IDEM_AT], ARGV[at + REQUEST]) end
   if not outcome and kind.is_named then outcome, known = namesake_of(member, ARGV[at + REQUEST]) end
   if outcome then return outcome, known end
   -- The same submission, sent again after its answer was lost.
-  row.again = redis.call('EXISTS', JOB .. member) == 1
+  row.again = are_known and redis.call('EXISTS', JOB .. member) == 1
   if row.again then return 'accepted', member end
   if kind.twin ~= '' then outcome, known = twin_of(kind.twin, kind.scope) end
   if outcome then return outcome, known end

@@ -96,10 +96,12 @@ MISTAKES = {
     ),
     "commit ends a job before its end is in the outbox": Mutation(
         "commit",
-        "  post(end_of(member, hook), at)\n  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n",
-        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n  post(end_of(member, hook), at)\n",
+        "  if hook then post(end_of(member, hook), at) end\n"
+        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n",
+        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n"
+        "  if hook then post(end_of(member, hook), at) end\n",
     ),
-    "commit tells nobody of the end": Mutation("commit", "  post(end_of(member, hook), at)\n", ""),
+    "commit tells nobody of the end": Mutation("commit", "  if hook then post(end_of(member, hook), at) end\n", ""),
     "start counts an event that nobody is told": Mutation("start", "  post(delivery, now)\n", ""),
     "start counts an event before it is in the outbox": Mutation(
         "start",
