@@ -22,6 +22,8 @@ from scheduler.tryouts import Tryouts
 
 #: Model versions whose prices are told for a class.
 _TOLD = 5
+#: What a class does for others is told from this part of a worker on.
+_WORTH_TELLING = 0.1
 
 
 class ClassDecision(NamedTuple):
@@ -100,7 +102,7 @@ class ScalingPolicy:
             planned, forecast = float(load.planned[place]), self._scaler.forecasts[place]
             reasons = (
                 _describe(found[name], kind),
-                *_for_others(name, poured, found),
+                *_for_others(name, poured, found, asked),
                 *self._at_home(name, seen),
                 *_due(urgencies[name]),
                 *_expect(found[name], planned, forecast),
@@ -178,8 +180,10 @@ def _describe(demand: Demand, kind: WorkerClass) -> str:
     )
 
 
-def _for_others(name: str, poured: Poured, found: Mapping[str, Demand]) -> tuple[str, ...]:
-    """Whose work a class does besides its own."""
+def _for_others(name: str, poured: Poured, found: Mapping[str, Demand], asked: Mapping[str, float]) -> tuple[str, ...]:
+    """Whose work a class does besides its own, if it is worth telling."""
+    if poured.workers[name] < asked[name] + _WORTH_TELLING:
+        return ()
     helped = [source for source, helper in poured.helpers if helper == name]
     homes = sorted({home for home, demand in found.items() for source in helped if source in demand.shares})
     return (f"does some of the work of {', '.join(homes)}",) if homes else ()

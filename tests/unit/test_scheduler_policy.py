@@ -162,6 +162,16 @@ def test_a_class_that_does_the_work_of_another_says_so() -> None:
     assert "does some of the work of" not in " ".join(decided["on-demand"].reasons)
 
 
+def test_a_little_work_in_the_spare_time_of_others_is_not_worth_telling() -> None:
+    classes = {"on-demand": with_bounds(1, 1), "spot": with_bounds(0, 2).model_copy(update={"tiers": (Tier.SPOT,)})}
+    seen = Observation((queue(tier=Tier.SPOT, arrivals=0.1),), {"on-demand": load(1), "spot": load()})
+
+    decided = idle_policy(classes).decide(seen, 0.0)
+
+    assert decided.counts == {"on-demand": 1, "spot": 0}
+    assert "does some of the work of" not in " ".join(decided.classes["on-demand"].reasons)
+
+
 def test_standard_work_beyond_its_own_class_goes_to_spot_workers() -> None:
     counts = share(load(1), load(), queue(100_000))
 
