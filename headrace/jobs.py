@@ -295,7 +295,7 @@ class Job(NamedTuple):
             score=float(record["z"]),
             created_ms=int(record["q"]),
             claimed_ms=optional("l"),
-            started_ms=optional("b"),
+            started_ms=_begun_ms(optional("b"), optional("l")),
             ended_ms=optional("e"),
             worker=record.get("w") or None,
             reason=record.get("r") or None,
@@ -317,6 +317,11 @@ class Job(NamedTuple):
             outgrown_bytes=optional("B") or 0,
             progress=_progress(record),
         )
+
+
+def _begun_ms(begun_ms: int | None, claimed_ms: int | None) -> int | None:
+    """When its last pass began. A short one is reckoned back from its end: rounding may put that before its claim."""
+    return claimed_ms if claimed_ms is not None and begun_ms == claimed_ms - 1 else begun_ms
 
 
 def _progress(record: Mapping[str, str]) -> Progress | None:

@@ -74,6 +74,13 @@ def test_a_record_is_read_back() -> None:
     assert (job.status, job.fence, job.score, job.worker, job.started_ms) == (JobStatus.RUNNING, 17, 5.5, "w1", 12)
 
 
+@pytest.mark.parametrize(("begun", "started_ms"), [("11", 12), ("12", 12), ("13", 13), ("5", 5)])
+def test_a_pass_never_begins_a_moment_before_its_claim(begun: str, started_ms: int) -> None:
+    job = Job.from_record("acme/c1-x", {**RECORD, "w": "w1", "l": "12", "b": begun})
+
+    assert started_ms == job.started_ms
+
+
 def test_fields_that_are_missing_or_empty_read_as_none() -> None:
     job = Job.from_record("acme/c1-x", {**RECORD, "w": "", "l": ""})
 
