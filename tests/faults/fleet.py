@@ -11,7 +11,7 @@ from bench.service import Service
 from headrace.jobs import JobStatus
 from headrace.model_ref import ModelRef
 from headrace.redis_op import RedisOp
-from tests.faults.cluster import Cluster, is_alive, poll
+from tests.faults.cluster import Cluster, children_of, poll
 
 _START_LIMIT_S = 60.0
 _SETTLE_S = 0.05
@@ -92,25 +92,30 @@ class Fleet:
         return service.pid
 
     def kill_child(self, name: str) -> int | None:
-        """End a worker's child as a crash would; answers its process id, None if it has none now."""
-        presence = self._cluster.presence_of(self.roles[name].service)
-        if presence is None or presence.child_pid is None or not is_alive(presence.child_pid):
+        """End a worker's child as a crash would; answers its process id, None if it has none now.
+
+        A model that brought the process down that it shared has one of its own from then on; it is the later one.
+        """
+        children = children_of(self.roles[name].service.pid)
+        if not children:
             return None
-        os.kill(presence.child_pid, signal.SIGKILL)
-        return presence.child_pid
+        os.kill(children[-1], signal.SIGKILL)
+        return children[-1]
 
     def froze_child_in_a_pass(self, name: str) -> bool:
-        """Freeze a worker's child if it is in a pass that was recorded, so that what is done next is done mid-pass."""
+        """Freeze a worker's children if a pass of it was recorded, so that what is done next is done mid-pass."""
         presence = self._cluster.presence_of(self.roles[name].service)
-        if presence is None or presence.child_pid is None or not self._runs(presence.id):
+        children = children_of(self.roles[name].service.pid)
+        if presence is None or not children or not self._runs(presence.id):
             return False
-        os.kill(presence.child_pid, signal.SIGSTOP)
-        # What it had said before may still be on its way to the records.
+        self._frozen.update(children)
+        for child in children:
+            os.kill(child, signal.SIGSTOP)
+        # What they had said before may still be on its way to the records.
         time.sleep(_SETTLE_S)
         if self._runs(presence.id):
-            self._frozen.add(presence.child_pid)
             return True
-        os.kill(presence.child_pid, signal.SIGCONT)
+        self.let_children_go_on()
         return False
 
     def _runs(self, worker: str) -> bool:
@@ -120,7 +125,7 @@ class Fleet:
         return any(job is not None and job.worker == worker and job.status is JobStatus.RUNNING for job in jobs)
 
     def let_children_go_on(self) -> None:
-        """What was frozen in a pass goes on."""
+        """Who was frozen in a pass goes on."""
         while self._frozen:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._frozen.pop(), signal.SIGCONT)

@@ -71,7 +71,7 @@ def _kill_a_worker(rig: Rig) -> None:
 
 
 def _kill_a_child(rig: Rig) -> None:
-    """Have another child load the model. What is known of a worker may be a moment old, so that a kill meets nobody."""
+    """Have another child load the model; a kill may meet nobody."""
     killed_at = -math.inf
 
     def loads() -> bool:
