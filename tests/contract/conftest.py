@@ -51,6 +51,9 @@ class Greeter(Model, max_batch=8):
         return [f"hello {item.text}" for item in batch]
 '''
 
+#: What the worker says of each of its passes.
+PASS_MS = 5
+
 
 class HandWorker:
     """Claims and ends jobs when a test says so."""
@@ -86,7 +89,7 @@ class HandWorker:
     def success_of(self, job: ClaimedJob) -> Sequence[Argument]:
         """The command that ends a job with a result, for tests that send it themselves."""
         outcome = Outcome(job.lease, JobStatus.SUCCEEDED, None, b"1")
-        return self._store.commit([outcome], ran_ms=5, result_ttl_s=60).fallback
+        return self._store.commit([outcome], ran_ms=PASS_MS, result_ttl_s=60).fallback
 
     def fail(self, job: ClaimedJob, detail: str = "it broke") -> CommitAnswer:
         """End a job without one."""
@@ -99,7 +102,7 @@ class HandWorker:
         return self._commit(Outcome(job.lease, JobStatus.FAILED, Cause.INPUT, body))
 
     def _commit(self, outcome: Outcome) -> CommitAnswer:
-        return self._run(self._store.commit([outcome], ran_ms=5, result_ttl_s=60))[0]
+        return self._run(self._store.commit([outcome], ran_ms=PASS_MS, result_ttl_s=60))[0]
 
 
 class Contract:
@@ -235,7 +238,10 @@ def serving(worker: HandWorker) -> Iterator[None]:
 
     def serve() -> None:
         while not over.wait(0.005):
-            for job in worker.claim():
+            jobs = worker.claim()
+            # A pass lasts no shorter than the worker says.
+            time.sleep(1.2 * PASS_MS / 1000 if jobs else 0)
+            for job in jobs:
                 text = orjson.loads(job.input)["text"]
                 worker.fail(job) if text == "boom" else worker.succeed(job, orjson.dumps(text))
 
