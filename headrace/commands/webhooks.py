@@ -138,23 +138,23 @@ def send_test(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -
 @app.command()
 def enable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Tell a receiver again, whatever stopped it."""
-    with Client(url or None, patience=LOOKING) as client:
-        changed = client.change_webhook(endpoint_id, enabled=True)
-    if as_json:
-        print_json([changed])
-    else:
-        typer.echo(f"{endpoint_id} is told again, at {changed['url']}", err=True)
+    _switch(endpoint_id, is_on=True, as_json=as_json, url=url)
 
 
 @app.command()
 def disable(endpoint_id: EndpointId, as_json: AsJson = False, url: Url = "") -> None:
     """Tell a receiver nothing more; what is due to it has failed, and can be replayed."""
+    _switch(endpoint_id, is_on=False, as_json=as_json, url=url)
+
+
+def _switch(endpoint_id: str, *, is_on: bool, as_json: bool, url: str) -> None:
     with Client(url or None, patience=LOOKING) as client:
-        changed = client.change_webhook(endpoint_id, enabled=False)
+        changed = client.change_webhook(endpoint_id, enabled=is_on)
+    becomes = f"again, at {changed['url']}" if is_on else "nothing more; `headrace webhooks enable` changes that"
     if as_json:
         print_json([changed])
     else:
-        typer.echo(f"{endpoint_id} is told nothing more; `headrace webhooks enable` changes that", err=True)
+        typer.echo(f"{endpoint_id} is told {becomes}", err=True)
 
 
 @app.command()

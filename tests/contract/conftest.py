@@ -26,6 +26,7 @@ from headrace.job_errors import error_document
 from headrace.jobs import Cause, JobStatus, Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
+from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.redis_op import Argument
 from headrace.settings import Settings
 from headrace.store import JobStore
@@ -53,6 +54,8 @@ class Greeter(Model, max_batch=8):
 
 #: What the worker says of each of its passes.
 PASS_MS = 5
+#: What the slow worker says of each job.
+SLOW_JOB_S = 1.0
 
 
 class HandWorker:
@@ -250,6 +253,24 @@ def serving(worker: HandWorker) -> Iterator[None]:
     yield
     over.set()
     thread.join()
+
+
+@pytest.fixture
+def slow_worker(connection: SyncRedis, keys: Keys) -> None:
+    """Says that it takes a second for each job, and takes none."""
+    presence = WorkerPresence(
+        id="w1",
+        worker_class="on-demand",
+        host="h",
+        pid=1,
+        device="cpu",
+        tiers=tuple(Tier),
+        state=WorkerState.READY,
+        models={"greeter@1": ModelPresence(state=ModelState.READY, job_s=SLOW_JOB_S)},
+        started_ms=0,
+    )
+    connection.client.set(keys.worker("w1"), presence.to_bytes())
+    connection.client.zadd(keys.workers, {"w1": 1})
 
 
 @pytest.fixture

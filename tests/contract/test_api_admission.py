@@ -9,35 +9,17 @@ import pytest
 from headrace.job_errors import error_document
 from headrace.jobs import Cause, JobStatus
 from headrace.keys import Keys
-from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.store import JobStore
 from headrace.store_work import Outcome
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
 
+pytestmark = pytest.mark.usefixtures("slow_worker")
+
 BODY = {"model": "greeter", "input": {"text": "world"}}
-#: Of the one worker; jobs of five seconds are let in by a limit of four.
-JOB_S = 1.0
+#: Jobs of five seconds are let in by a limit of four.
 LIMITS = {"wait_limits_s": {Tier.STANDARD: 4.0, Tier.SPOT: 4.0}}
-
-
-@pytest.fixture(autouse=True)
-def slow_worker(connection: SyncRedis, keys: Keys) -> None:
-    """Says that it takes a second for each job, and takes none."""
-    presence = WorkerPresence(
-        id="w1",
-        worker_class="on-demand",
-        host="h",
-        pid=1,
-        device="cpu",
-        tiers=tuple(Tier),
-        state=WorkerState.READY,
-        models={"greeter@1": ModelPresence(state=ModelState.READY, job_s=JOB_S)},
-        started_ms=0,
-    )
-    connection.client.set(keys.worker("w1"), presence.to_bytes())
-    connection.client.zadd(keys.workers, {"w1": 1})
 
 
 async def submit(api: httpx2.AsyncClient, *, tier: Tier = Tier.STANDARD, **options: Any) -> httpx2.Response:

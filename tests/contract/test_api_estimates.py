@@ -7,31 +7,14 @@ import httpx2
 import pytest
 
 from headrace.keys import Keys
-from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.sync_redis import SyncRedis
 from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
 
+pytestmark = pytest.mark.usefixtures("slow_worker")
+
 LATER = {"not_before": 600}
-
-
-@pytest.fixture(autouse=True)
-def one_worker(connection: SyncRedis, keys: Keys) -> None:
-    """Says that it takes a second for each job, and takes none."""
-    presence = WorkerPresence(
-        id="w1",
-        worker_class="on-demand",
-        host="h",
-        pid=1,
-        device="cpu",
-        tiers=tuple(Tier),
-        state=WorkerState.READY,
-        models={"greeter@1": ModelPresence(state=ModelState.READY, job_s=1.0)},
-        started_ms=0,
-    )
-    connection.client.set(keys.worker("w1"), presence.to_bytes())
-    connection.client.zadd(keys.workers, {"w1": 1})
 
 
 @pytest.fixture
