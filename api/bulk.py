@@ -5,7 +5,7 @@ piece is checked while Redis stores the one before. All or none takes one script
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -96,8 +96,8 @@ class BulkDesk:
         """
         now_ms, items, stores = await self._desk.jobs.now_ms(), [Item()] * len(documents), []
         for first in range(0, len(documents), _PIECE):
-            piece = enumerate(documents[first : first + _PIECE], first)
-            jobs = await self._checked(piece, now_ms, items, idempotency_key)
+            piece = documents[first : first + _PIECE]
+            jobs = await self._checked(piece, first, now_ms, items, idempotency_key)
             stores.append(asyncio.ensure_future(self._store(jobs, items)))
             await asyncio.sleep(0)  # sends them on their way, and lets others in between
         await asyncio.gather(*stores)
@@ -115,7 +115,7 @@ class BulkDesk:
             Unavailable: if they could not be checked or stored.
         """
         items = [Item()] * len(documents)
-        jobs = await self._checked(enumerate(documents), await self._desk.jobs.now_ms(), items, idempotency_key)
+        jobs = await self._checked(documents, 0, await self._desk.jobs.now_ms(), items, idempotency_key)
         if len(jobs) == len(documents):
             answers = await self._desk.enqueue_many(list(jobs.values()), is_whole=True)
             self._note(jobs, answers, items)
@@ -125,27 +125,29 @@ class BulkDesk:
         return items
 
     async def _checked(
-        self, piece: Iterable[tuple[int, Any]], now_ms: int, items: list[Item], key: str
+        self, piece: Sequence[Any], first: int, now_ms: int, items: list[Item], key: str
     ) -> dict[int, NewJob]:
-        """The jobs that these bodies ask for by their number; what is wrong with the others is noted."""
+        """The jobs that these bodies ask for by their number, from `first`; what is wrong with the others is noted."""
         jobs = {}
-        for number, document in piece:
+        ids = await self._desk.new_ids(len(piece))
+        for number, (document, job_id) in enumerate(zip(piece, ids, strict=True), first):
             try:
-                jobs[number] = await self._job_of(document, now_ms, f"{_KEY}{key}\0{number}" if key else "")
+                job = await self._job_of(document, now_ms, job_id)
+                if key:
+                    job = job._replace(idempotency_key=f"{_KEY}{key}\0{number}", request_hash=fingerprint_of(document))
+                await self._desk.admit(job)
+                jobs[number] = job
             except HeadraceError as error:
                 items[number] = Item(error=error)
         return jobs
 
-    async def _job_of(self, document: Any, now_ms: int, key: str) -> NewJob:
+    async def _job_of(self, document: Any, now_ms: int, job_id: str) -> NewJob:
         if isinstance(document, HeadraceError):
             raise document
-        job = await self._desk.make_job(read_shape(document, SubmitBody), now_ms=now_ms)
+        job = await self._desk.make_job(read_shape(document, SubmitBody), now_ms=now_ms, job_id=job_id)
         if len(job.input) > self._most_bytes:
             problem = f"is longer than {self._most_bytes} bytes"
             raise BodyTooLarge(f"/input {problem}", fields=[FieldError("/input", problem)])
-        if key:
-            job = job._replace(idempotency_key=key, request_hash=fingerprint_of(document))
-        await self._desk.admit(job)
         return job
 
     async def _store(self, jobs: dict[int, NewJob], items: list[Item]) -> None:
@@ -163,9 +165,11 @@ class BulkDesk:
     @staticmethod
     def _note(jobs: dict[int, NewJob], answers: Sequence[Submitted], items: list[Item]) -> None:
         for (number, job), answer in zip(jobs.items(), answers, strict=True):
-            was_known = answer.outcome is not SubmitOutcome.ACCEPTED
-            error = refusal_of(job, answer) if was_known else None
-            items[number] = Item("" if error else answer.member.partition("/")[2], was_known, error)
+            if answer.outcome is SubmitOutcome.ACCEPTED:
+                items[number] = Item(job.id)
+                continue
+            error = refusal_of(job, answer)
+            items[number] = Item("" if error else answer.member.partition("/")[2], was_known=True, error=error)
 
 
 def _refusal_of_all(refused: Sequence[tuple[int, HeadraceError]]) -> HeadraceError:

@@ -56,6 +56,11 @@ class Catalog:
         """A model as it was when this process last looked."""
         return self._models.get(name)
 
+    def picked(self, name: str, job_id: str) -> ServedVersion | None:
+        """The version that a job gets which asks for just this name; None if it is no name that is known."""
+        model = self._models.get(name)
+        return None if model is None else model.pick(job_id)
+
     async def find(self, name: str) -> ServedModel:
         """A model by its name.
 

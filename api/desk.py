@@ -75,7 +75,10 @@ class JobDesk:
         Raises:
             HeadraceError: saying what is wrong; nothing was stored then.
         """
-        job = await self.make_job(parse_submission(raw), now_ms=await self.jobs.now_ms(), chosen_id=chosen_id)
+        body, now_ms = parse_submission(raw), await self.jobs.now_ms()
+        job = await self.make_job(body, now_ms=now_ms, job_id=chosen_id or await self.new_id())
+        if chosen_id:
+            job = job._replace(is_named=True)
         if traceparent:
             job = job._replace(traceparent=traceparent)
         if idempotency_key or chosen_id:
@@ -94,17 +97,27 @@ class JobDesk:
         waiting = waiting._replace(now_ms=submitted.now_ms)
         return Seen(accepted, waiting, delivery=delivery, metadata=job.metadata or None)
 
-    async def make_job(self, body: SubmitBody, *, now_ms: int, chosen_id: str = "") -> NewJob:
+    async def new_id(self) -> str:
+        """An id for a new job; raises as `new_ids`."""
+        return (await self.new_ids(1))[0]
+
+    async def new_ids(self, count: int) -> list[str]:
+        """Ids for jobs that came together, in their order.
+
+        Raises:
+            RedisUnavailable: if the secret behind ids is not known yet and cannot be read.
+        """
+        return await self._drafting.new_ids(count)
+
+    async def make_job(self, body: SubmitBody, *, now_ms: int, job_id: str) -> NewJob:
         """The job that a body asks for which came at `now_ms`; not stored yet.
 
         Raises:
             HeadraceError: saying what is wrong with it.
         """
-        job = await self._drafting.draft(body, now_ms=now_ms, chosen_id=chosen_id)
+        job = await self._drafting.draft(body, now_ms=now_ms, job_id=job_id)
         if body.options.admission == "strict":
             await self._require_in_time(job)
-        if chosen_id:
-            job = job._replace(is_named=True)
         if body.webhook is None:
             return job
         letters = letters_of(await self._told_to(body.webhook))
@@ -170,7 +183,7 @@ class JobDesk:
         """
         body = parse_submission(raw)
         as_it_comes = body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)})
-        job = await self.make_job(as_it_comes, now_ms=await self.jobs.now_ms())
+        job = await self.make_job(as_it_comes, now_ms=await self.jobs.now_ms(), job_id=await self.new_id())
         waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
         waiting = waiting._replace(now_ms=self._clock.now_ms())
         late = unattainable(job, waiting, now_ms=waiting.now_ms)

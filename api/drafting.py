@@ -34,15 +34,21 @@ class Drafting:
         self._tenant = tenant
         self._blank = lru_cache(_MOST_KINDS)(self._make_blank)
 
-    async def draft(self, body: SubmitBody, *, now_ms: int, chosen_id: str = "") -> NewJob:
+    async def new_ids(self, count: int) -> list[str]:
+        """Ids for jobs that came together, in their order.
+
+        Raises:
+            RedisUnavailable: if the secret behind ids is not known yet and cannot be read.
+        """
+        return await self._seal.new_ids(self._tenant, count)
+
+    async def draft(self, body: SubmitBody, *, now_ms: int, job_id: str) -> NewJob:
         """The job that a body asks for which came at `now_ms`, Unix milliseconds by Redis's clock.
 
         Raises:
             ModelNotFound, InvalidInput: saying what is wrong with it.
-            RedisUnavailable: if the secret behind ids is not known yet and cannot be read.
         """
-        job_id = chosen_id or await self._seal.new_id(self._tenant)
-        version = await self._catalog.version_for(body.model, job_id)
+        version = self._catalog.picked(body.model, job_id) or await self._catalog.version_for(body.model, job_id)
         version.check(body.input)
         options = body.options
         return filled(self._blank(version, options, now_ms if options.names_times else 0), body, job_id=job_id)

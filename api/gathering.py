@@ -14,6 +14,7 @@ import redis
 from headrace.jobs import NewJob
 from headrace.store_submissions import Submitted
 
+_NO_MARKS: frozenset[str] = frozenset()
 #: So many leave without waiting for the end of the turn.
 _ENOUGH = 8
 
@@ -56,8 +57,8 @@ class Gathering:
         return submitted
 
     def _with_others(self, job: NewJob) -> asyncio.Future[Submitted]:
-        marks = _marks_of(job)
-        if marks & self._marks:
+        marks = _marks_of(job) if job.idempotency_key or job.is_named else _NO_MARKS
+        if not marks.isdisjoint(self._marks):
             self._leave()
         loop = asyncio.get_running_loop()
         if not self._waiting:

@@ -159,10 +159,11 @@ class Prospects:
         return await self._run(self._store.place(tenant, group, score, others))
 
     async def _others_before(self, roster: Roster, job: Job, score: float) -> int:
-        key, now = (job.tenant, group_of(job.ref, job.tier)), self._monotonic()
+        group, now = group_of(job.ref, job.tier), self._monotonic()
+        key = job.tenant, group
         read_at, others = self._others.get(key, (float("-inf"), 0))
         if now - read_at > _FRESH_S:
-            place = await self._place(roster, job.tenant, group_of(job.ref, job.tier), score)
+            place = await self._place(roster, job.tenant, group, score)
             others = place.ahead - place.own
             self._others[key] = (now, others)
         return others

@@ -23,15 +23,19 @@ class TenantCaps:
         self._run = mux.run
         self._store = store
         self._now = now
-        self._caps: Mapping[str, Caps] = {}
+        self._set: Mapping[str, Caps] = {}
+        #: Of those that were asked for since they were read.
+        self._known: dict[str, Caps] = {}
         self._until = float("-inf")
 
     async def of(self, tenant: str) -> Caps:
         """What holds for a tenant."""
         if self._now() >= self._until:
-            self._caps = await self._run(self._store.caps())
+            self._set, self._known = await self._run(self._store.caps()), {}
             self._until = self._now() + _KNOWN_FOR_S
-        return caps_of(tenant, self._caps)
+        if tenant not in self._known:
+            self._known[tenant] = caps_of(tenant, self._set)
+        return self._known[tenant]
 
     async def reached(self, tenant: str) -> int | None:
         """How many of its jobs workers may hold, if they hold as many; None while they may hold more."""

@@ -20,6 +20,8 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LETTER_OF = (_ALPHABET * 8).encode()
 #: Of a UUID; the last of them are there by chance.
 _UUID_LETTERS, _CHANCE_LETTERS = 26, 12
+#: Of a millisecond, as an id tells them apart.
+_FRACTIONS = 4096
 _SEAL_LETTERS = 6
 _ID = re.compile(rf"^[a-z][a-z0-9]{{0,7}}-[{_ALPHABET}]{{{_UUID_LETTERS + _SEAL_LETTERS}}}$")
 
@@ -36,18 +38,30 @@ CELL_PATTERN = r"^[a-z][a-z0-9]{0,7}$"
 
 
 def new_job_id(*, cell: str, tenant: str, key: bytes, now_ns: int | None = None) -> str:
-    """Make an id for a job of `tenant` that is stored in `cell`; `key` is the installation's secret.
+    """Make an id for a job of `tenant` that is stored in `cell`; `key` is the installation's secret."""
+    return new_job_ids(1, cell=cell, tenant=tenant, key=key, now_ns=now_ns)[0]
+
+
+def new_job_ids(count: int, *, cell: str, tenant: str, key: bytes, now_ns: int | None = None) -> list[str]:
+    """Make ids for jobs that came together, in this order.
 
     What a UUIDv7 may fill by chance holds the fraction of the millisecond here, in 1/4096 (RFC 9562, section 6.2,
-    method 3): jobs that arrive in one millisecond are served in the order of their ids.
+    method 3): jobs that arrive in one millisecond are served in the order of their ids. Each of these is one 4096th
+    later than the one before.
     """
-    now_ms, rest_ns = divmod(time.time_ns() if now_ns is None else now_ns, 1_000_000)
-    chance = os.urandom(1 + _CHANCE_LETTERS)
-    # The version, the fraction, the variant, and two bits by chance.
-    middle = 7 << 16 | (rest_ns * 4096 // 1_000_000) << 4 | 2 << 2 | chance[0] & 3
-    letters = chance[1:].translate(_LETTER_OF).decode()
-    stem = f"{cell}-{_millisecond(now_ms)}{_PAIRS[middle >> 10]}{_PAIRS[middle & 1023]}{letters}"
-    return stem + _seal(stem, tenant, key)
+    began = (time.time_ns() if now_ns is None else now_ns) * _FRACTIONS // 1_000_000
+    chance, size, keyed = os.urandom(count * (_CHANCE_LETTERS + 1)), _CHANCE_LETTERS + 1, _keyed(tenant, key)
+    letters = chance.translate(_LETTER_OF).decode()
+    ids = []
+    for number in range(count):
+        now_ms, fraction = divmod(began + number, _FRACTIONS)
+        first = number * size
+        # The version, the fraction, the variant, and two bits by chance.
+        middle = 7 << 16 | fraction << 4 | 2 << 2 | chance[first] & 3
+        time_letters = f"{_millisecond(now_ms)}{_PAIRS[middle >> 10]}{_PAIRS[middle & 1023]}"
+        stem = f"{cell}-{time_letters}{letters[first + 1 : first + size]}"
+        ids.append(stem + _seal(stem, keyed))
+    return ids
 
 
 def has_form(text: str) -> bool:
@@ -76,13 +90,13 @@ def is_authentic(job_id: str, *, tenant: str, key: bytes) -> bool:
     if not has_form(job_id):
         return False
     stem, seal = job_id[:-_SEAL_LETTERS], job_id[-_SEAL_LETTERS:]
-    return hmac.compare_digest(seal, _seal(stem, tenant, key))
+    return hmac.compare_digest(seal, _seal(stem, _keyed(tenant, key)))
 
 
-def _seal(stem: str, tenant: str, key: bytes) -> str:
-    keyed = _keyed(tenant, key).copy()
-    keyed.update(stem.encode())
-    number = int.from_bytes(keyed.digest())
+def _seal(stem: str, keyed: hashlib.blake2s) -> str:
+    seal = keyed.copy()
+    seal.update(stem.encode())
+    number = int.from_bytes(seal.digest())
     return _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
 
 

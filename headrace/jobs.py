@@ -213,7 +213,7 @@ class NewJob(NamedTuple):
 
     def of_its_kind(self, job_id: str, value: bytes) -> "NewJob":
         """Another job of this kind, without key and metadata."""
-        return NewJob(job_id, value, *self[2:-3])
+        return NewJob._make((job_id, value, *self[2:-3], "", "", b""))
 
 
 class Job(NamedTuple):

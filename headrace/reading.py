@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, get_args
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
@@ -75,10 +75,11 @@ def read_shape(document: Any, shape: type[Shape], where: str = "") -> Shape:
         InvalidInput: naming each field that is missing, unknown or wrong.
     """
     try:
-        return cast("Shape", _validate(shape)(document))
+        shaped: Shape = _validate(shape)(document)
     except ValidationError as error:
         problems = error.errors(include_url=False)[:_PROBLEMS_SHOWN]
         raise invalid_fields([_field_error(problem, shape, where) for problem in problems]) from error
+    return shaped
 
 
 @cache

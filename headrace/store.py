@@ -87,11 +87,15 @@ class JobStore:
         kinds: dict[tuple[object, ...], int] = {}
         heads: list[Argument] = []
         rows: list[Argument] = []
+        last: tuple[object, ...] = ()
+        number = 0
         for job in jobs:
-            known = len(kinds)
-            number = kinds.setdefault(job.kind, known + 1)
-            if number > known:
-                heads += _kind_row(job)
+            # Most jobs are of the kind of the one before, and comparing is cheaper than looking it up.
+            if (kind := job.kind) != last:
+                known, last = len(kinds), kind
+                number = kinds.setdefault(kind, known + 1)
+                if number > known:
+                    heads += _kind_row(job)
             key = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
             rows += (job.member, number, job.input, key, job.request_hash, job.metadata)
         return [len(kinds), *heads, *rows]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.answers import json_answer
 from api.body import read_json_body
 from api.caching import partial, with_tag
-from api.desk import desk_of
+from api.desk import JobDesk, desk_of
 from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, json_answers
 from api.hangup import submit_attended
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
@@ -48,7 +48,7 @@ async def submit(request: Request) -> Response:
     key, trace = read_idempotency_key(fields), read_traceparent(fields.get(TRACEPARENT, ""))
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
     failpoint("api.body_read")
-    seen = await _hand_in(request, raw, preference, idempotency_key=key, traceparent=trace)
+    seen = await _hand_in(request, desk, raw, preference, idempotency_key=key, traceparent=trace)
     return _submitted(seen, preference)
 
 
@@ -72,7 +72,7 @@ async def put(
     preference = read_preference(fields, max_wait_s=desk.settings.max_wait_s, is_submission=True)
     trace = read_traceparent(fields.get(TRACEPARENT, ""))
     raw = await read_json_body(request, fields, max_bytes=desk.settings.max_body_bytes)
-    seen = await _hand_in(request, raw, preference, chosen_id=chosen_id, traceparent=trace)
+    seen = await _hand_in(request, desk, raw, preference, chosen_id=chosen_id, traceparent=trace)
     return _submitted(seen, preference)
 
 
@@ -83,8 +83,7 @@ def _chosen(job_id: str) -> str:
         raise invalid_fields([FieldError("/path/job_id", str(error), "impossible_id")]) from error
 
 
-async def _hand_in(request: Request, raw: bytes, preference: Preference, **known_by: str) -> Seen:
-    desk = desk_of(request)
+async def _hand_in(request: Request, desk: JobDesk, raw: bytes, preference: Preference, **known_by: str) -> Seen:
     if preference.is_attended:
         return await submit_attended(request, desk, raw, wait_s=preference.wait_s, **known_by)
     return await desk.submit(raw, wait_s=preference.wait_s, **known_by)

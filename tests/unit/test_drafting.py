@@ -47,7 +47,7 @@ async def drafting(registry: Registry) -> Drafting:
 
 async def draft(drafting: Drafting, *, now_ms: int = NOW_MS, job_id: str = ID, **fields: Any) -> NewJob:
     body = SubmitBody.model_validate({"model": "echo@1", "input": "hello", **fields})
-    return await drafting.draft(body, now_ms=now_ms, chosen_id=job_id)
+    return await drafting.draft(body, now_ms=now_ms, job_id=job_id)
 
 
 async def test_a_job_is_the_same_whether_others_of_its_kind_came_before(drafting: Drafting) -> None:

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from headrace.ids import is_authentic, new_job_id
+from headrace.ids import is_authentic, new_job_id, new_job_ids
 
 KEY = b"secret of this installation"
 
@@ -53,6 +53,14 @@ def test_ids_of_one_millisecond_sort_by_time_too() -> None:
 
 def test_ids_of_one_millisecond_differ() -> None:
     assert len({make(now_ns=1_700_000_000_000_000_000) for _ in range(1000)}) == 1000
+
+
+def test_ids_that_are_made_together_are_in_order_over_the_end_of_a_millisecond() -> None:
+    ids = new_job_ids(1000, cell="c1", tenant="acme", key=KEY, now_ns=1_700_000_000_000_900_000)
+
+    assert sorted(set(ids)) == ids
+    assert all(is_authentic(job_id, tenant="acme", key=KEY) for job_id in ids)
+    assert make(now_ns=1_700_000_000_002_000_000) > ids[-1]
 
 
 def test_the_middle_of_an_id_is_a_uuid_of_version_7() -> None:
