@@ -19,7 +19,7 @@
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- A row is a table of what is found out about the job whose arguments begin at `at`.
-local KIND_WIDTH, WIDTH, ARGV = 18, 6, ARGV
+local KIND_WIDTH, WIDTH, ARGV, call = 18, 6, ARGV, redis.call
 local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
@@ -37,7 +37,8 @@ local function kind_at(at)
     more[#more + 1] = name
     more[#more + 1] = value
   end
-  kind.is_later, kind.more = kind.not_before > now, more
+  kind.is_later, kind.more, kind.alike = kind.not_before > now, more, {}
+  kind.expiry = expiry_of(kind.deadline > 0 and kind.deadline, kind.start_by > 0 and kind.start_by)
   if kind.deadline > 0 then set('d', kind.deadline) end
   if kind.start_by > 0 then set('y', kind.start_by) end
   if kind.is_later then
@@ -110,15 +111,11 @@ end
 local tenants_room, tenants_depth = waiting_room()
 
 -- Submissions are seldom sent again after their answer was lost: one look tells that none of these was.
-local function is_any_known()
-  local keys = {}
-  for at = jobs_at, #ARGV, WIDTH do keys[#keys + 1] = JOB .. ARGV[at] end
-  for k = 1, #keys, 2000 do
-    if redis.call('EXISTS', unpack(keys, k, math.min(k + 1999, #keys))) > 0 then return true end
-  end
-  return false
+local keys, are_known = {}, false
+for at = jobs_at, #ARGV, WIDTH do keys[#keys + 1] = JOB .. ARGV[at] end
+for k = 1, #keys, 2000 do
+  are_known = are_known or call('EXISTS', unpack(keys, k, math.min(k + 1999, #keys))) > 0
 end
-local are_known = is_any_known()
 
 local function decide(row, at)
   local member, kind, outcome, known = row.member, row.kind, nil, nil
@@ -126,7 +123,7 @@ local function decide(row, at)
   if not outcome and kind.is_named then outcome, known = namesake_of(member, ARGV[at + REQUEST]) end
   if outcome then return outcome, known end
   -- The same submission, sent again after its answer was lost.
-  row.again = are_known and redis.call('EXISTS', JOB .. member) == 1
+  row.again = are_known and call('EXISTS', row.key) == 1
   if row.again then return 'accepted', member end
   if kind.twin ~= '' then outcome, known = twin_of(kind.twin, kind.scope) end
   if outcome then return outcome, known end
@@ -166,7 +163,7 @@ for at = jobs_at, #ARGV, WIDTH do
     end
     depths[group], was_empty[group] = depth, depth == 0
   end
-  local row = {at = at, member = ARGV[at], kind = kind, depth = depth, outcome = '', known = '', again = false, score = 0}
+  local row = {at = at, key = keys[#rows + 1], member = ARGV[at], kind = kind, depth = depth, outcome = '', known = '', again = false, score = 0}
   row.outcome, row.known = decide(row, at)
   is_refused = is_refused or row.outcome == 'full' or row.outcome == 'tenant_full' or row.outcome == 'mismatch' or row.outcome == 'gone'
   rows[#rows + 1] = row
@@ -177,31 +174,46 @@ for i, row in ipairs(rows) do
 end
 if ARGV[5] == 'look' then return reply end
 
-local function keep(row)
-  local at, kind, more = row.at, row.kind, row.kind.more
-  if ARGV[at + NOTES] ~= '' or kind.is_named then
-    more = {unpack(more)}
-    if ARGV[at + NOTES] ~= '' then more[#more + 1], more[#more + 2] = 'x', 1 end
-    if kind.is_named then more[#more + 1], more[#more + 2] = 'i', ARGV[at + REQUEST] end
-  end
-  redis.call('HSET', JOB .. row.member, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', kind.attempts,
-    'm', kind.ref, 't', kind.tier, 'z', row.score, 'q', now, unpack(more))
+local now_text = string.format('%.0f', now)
+local function keep(key, kind, score, more)
+  call('HSET', key, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', kind.attempts, 'm', kind.ref, 't', kind.tier,
+    'z', score, 'q', now_text, unpack(more))
 end
 
-local fresh, index, inputs, entered = {}, {}, {}, {}
+local function keep_own(row)
+  local at, kind, more = row.at, row.kind, {unpack(row.kind.more)}
+  if ARGV[at + NOTES] ~= '' then more[#more + 1], more[#more + 2] = 'x', 1 end
+  if kind.is_named then more[#more + 1], more[#more + 2] = 'i', ARGV[at + REQUEST] end
+  keep(row.key, kind, row.score, more)
+end
+
+-- Most jobs of a kind differ in their scores alone, so the record of the last is the mould of the others before it takes its
+-- own score: a copy is one write, as HSET is, and costs a third.
+local function keep_alike(kind)
+  local alike = kind.alike
+  local mould = alike[#alike]
+  keep(mould.key, kind, alike[1].score, kind.more)
+  for k = 2, #alike do
+    call('COPY', mould.key, alike[k - 1].key)
+    call('HSET', mould.key, 'z', alike[k].score)
+  end
+end
+
+local fresh, index, inputs, entered, count = {}, {}, {}, {}, 0
 for number, row in ipairs(rows) do
   if row.outcome == 'accepted' and not row.again then
     local at, member, kind = row.at, row.member, row.kind
     local group = kind.group
-    fresh[#fresh + 1] = row
+    count = count + 1
+    fresh[count] = row
     -- Jobs of one call keep their order: each has a microsecond of its own.
-    local came = now_us / 1000 + number * 0.001
+    local came = (now_us + number) / 1000
     local arrival = math.max(came, kind.not_before)
     local score = arrival + kind.offset
     -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
     if kind.deadline > 0 then score = math.min(score, math.max(kind.deadline, arrival + kind.floor)) end
     row.score = string.format('%.3f', score)
-    local n = 2 * #fresh
+    local n = 2 * count
     index[n - 1], index[n] = came, member
     inputs[n - 1], inputs[n] = INPUT .. member, ARGV[at + INPUT_AT]
     local entries = entered[group]
@@ -215,26 +227,27 @@ for number, row in ipairs(rows) do
       local k = #entries
       entries[k + 1], entries[k + 2] = row.score, member
     end
+    row.is_own = kind.is_named or ARGV[at + NOTES] ~= ''
+    if not row.is_own then kind.alike[#kind.alike + 1] = row end
   end
 end
 
-if #fresh > 0 then
+if count > 0 then
   for group, entries in pairs(entered) do
     if was_empty[group] then
-      redis.call('SADD', TENANTS, tenant)
-      redis.call('ZADD', GROUPS, now, group)
+      call('SADD', TENANTS, tenant)
+      call('ZADD', GROUPS, now, group)
     end
     redis.pcall('HINCRBY', QUEUE .. group, 'arrived', entries.arrived)
   end
   call_in_pieces('ZADD', INDEX .. tenant, index)
-  for k = 1, #inputs, 2000 do redis.call('MSET', unpack(inputs, k, math.min(k + 1999, #inputs))) end
+  for k = 1, #inputs, 2000 do call('MSET', unpack(inputs, k, math.min(k + 1999, #inputs))) end
   for _, row in ipairs(fresh) do
-    local at, member, kind = row.at, row.member, row.kind
-    if kind.hook ~= '' then redis.call('SET', HOOK .. member, kind.hook) end
-    if ARGV[at + NOTES] ~= '' then redis.call('SET', META .. member, ARGV[at + NOTES]) end
-    local expiry = expiry_of(kind.deadline > 0 and kind.deadline, kind.start_by > 0 and kind.start_by)
-    if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
-    if kind.is_later then redis.call('ZADD', DELAYED, kind.not_before, member) end
+    local member, kind = row.member, row.kind
+    if kind.hook ~= '' then call('SET', HOOK .. member, kind.hook) end
+    if ARGV[row.at + NOTES] ~= '' then call('SET', META .. member, ARGV[row.at + NOTES]) end
+    if kind.expiry then call('ZADD', DEADLINES, kind.expiry, member) end
+    if kind.is_later then call('ZADD', DELAYED, kind.not_before, member) end
   end
   for group, entries in pairs(entered) do
     if entries[1] then
@@ -242,7 +255,12 @@ if #fresh > 0 then
       if entries[3] then call_in_pieces('ZADD', READY .. group .. ':' .. tenant, entries) end
     end
   end
-  for _, row in ipairs(fresh) do keep(row) end
+  for _, kind in ipairs(kinds) do
+    if kind.alike[1] then keep_alike(kind) end
+  end
+  for _, row in ipairs(fresh) do
+    if row.is_own then keep_own(row) end
+  end
   for group, entries in pairs(entered) do
     note_usage(tenant, group, 'accepted', entries.arrived)
     note_usage(tenant, group, 'in_bytes', entries.bytes)
@@ -251,9 +269,9 @@ end
 for _, row in ipairs(rows) do
   if row.outcome == 'accepted' then
     local at, member, kind, request = row.at, row.member, row.kind, ARGV[row.at + REQUEST]
-    if kind.is_named then redis.call('SET', NAMED .. member, request, 'EX', name_ttl) end
-    if kind.twin ~= '' then redis.call('SET', DEDUPE .. tenant .. ':' .. kind.twin, member, 'EX', kind.twin_s) end
-    if ARGV[at + IDEM_AT] ~= '' then redis.call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
+    if kind.is_named then call('SET', NAMED .. member, request, 'EX', name_ttl) end
+    if kind.twin ~= '' then call('SET', DEDUPE .. tenant .. ':' .. kind.twin, member, 'EX', kind.twin_s) end
+    if ARGV[at + IDEM_AT] ~= '' then call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
   end
 end
 count_usage(now)
