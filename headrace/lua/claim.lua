@@ -15,7 +15,9 @@
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local read = reader('s', 'f', 'a', 'n', 'p', 'k', 'd', 'L', 'C')
+local read = reader('s', 'f', 'a', 'n', 'p', 'd', 'L')
+-- What only those have that were claimed before, and of whose passes something was kept.
+local read_past = reader('s', 'k', 'C')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -76,7 +78,7 @@ local lane = math.floor(limit / ARGV[6])
 local function open_queue(group, tenant, vtime)
   local heads = redis.pcall('ZRANGE', READY .. group .. ':' .. tenant, 0, math.max(0, limit - 1), 'WITHSCORES')
   local broken = heads.err ~= nil
-  return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, taken = {}}
+  return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, unread = 1, taken = {}}
 end
 
 -- What each tenant is charged for a job until `commit` knows better: what its jobs took lately, else those of the group.
@@ -140,6 +142,17 @@ local function next_job(count)
   return first_of(sources)
 end
 
+-- Inputs are read a few at a time, since they may be more bytes than there is room for. What is no string is none.
+local INPUTS_AT_ONCE = 8
+local function input_at(queue, at)
+  if at >= queue.unread then
+    local names = {}
+    for k = at, math.min(at + 2 * INPUTS_AT_ONCE, #queue.heads) - 1, 2 do names[#names + 1] = INPUT .. queue.heads[k] end
+    queue.inputs, queue.first, queue.unread = redis.call('MGET', unpack(names)), at, at + 2 * #names
+  end
+  return queue.inputs[(at - queue.first) / 2 + 1]
+end
+
 -- A job that changed its tier half-way stands in two queues: here it is met once.
 local chosen, listed, met, traces, rescues, dues, limits, kept, bytes = {}, {}, {}, {}, {}, {}, {}, {}, 0
 while #chosen < limit do
@@ -150,9 +163,9 @@ while #chosen < limit do
   if not met[member] then fields, broken = read(member) end
   met[member] = true
   local waits = fields and fields[1] == 'queued'
-  local input = waits and redis.pcall('GET', INPUT .. member)
-  if type(input) == 'table' then input = false end -- an error: not a string
-  local state = input and fields[9] and redis.pcall('GET', CHECKPOINT .. member)
+  local input = waits and input_at(queue, queue.at)
+  local past = input and fields[2] ~= '0' and read_past(member)
+  local state = past and past[3] and redis.pcall('GET', CHECKPOINT .. member)
   if type(state) ~= 'string' then state = '' end
   if input and #chosen > 0 and bytes + #input + #state > room then break end
   queue.at = queue.at + 2
@@ -170,17 +183,17 @@ while #chosen < limit do
       traces[#traces + 1] = #chosen
       traces[#traces + 1] = fields[5]
     end
-    if fields[6] then
+    if past and past[2] then
       rescues[#rescues + 1] = #chosen
-      rescues[#rescues + 1] = tonumber(fields[6])
+      rescues[#rescues + 1] = tonumber(past[2])
+    end
+    if fields[6] then
+      dues[#dues + 1] = #chosen
+      dues[#dues + 1] = fields[6] - now
     end
     if fields[7] then
-      dues[#dues + 1] = #chosen
-      dues[#dues + 1] = fields[7] - now
-    end
-    if fields[8] then
       limits[#limits + 1] = #chosen
-      limits[#limits + 1] = fields[8]
+      limits[#limits + 1] = fields[7]
     end
     if state ~= '' then
       kept[#kept + 1] = #chosen

@@ -89,8 +89,10 @@ local function end_as(member, state, hook, kept, ...)
   let_go_later(member, state, hook, kept)
 end
 
-local equal_ms = ran_ms / size
-local equal_text = string.format('%.2f', equal_ms)
+-- What many jobs of a batch have alike is made text once: their parts, and when a pass began that was not told apart.
+local equal_ms, spent_ms, spent = ran_ms / size, nil, nil
+local began = math.floor(now - ran_ms)
+local began_text, size_text = string.format('%.0f', began), string.format('%.0f', size)
 
 for i = 4, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
@@ -99,9 +101,8 @@ for i = 4, #ARGV, 5 do
   local ttl = fields and fields[12] or ARGV[1]
   local kept = fields and fields[10] and (fields[12] and kept_s(ttl, true) or told_ttl) or ttl
   local answer = '0'
-  local part_ms = parts[(i + 1) / 5]
-  local spent = part_ms and string.format('%.2f', part_ms) or equal_text
-  part_ms = part_ms or equal_ms
+  local part_ms = parts[(i + 1) / 5] or equal_ms
+  if part_ms ~= spent_ms then spent_ms, spent = part_ms, string.format('%.2f', part_ms) end
   if broken then
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
@@ -110,8 +111,8 @@ for i = 4, #ARGV, 5 do
     local begun, why = tonumber(fields[9] or 0), cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
-      begun = math.floor(now - ran_ms)
-      end_as(member, state, fields[10], kept, 'M', spent, 'a', fields[3] + 1, 'b', begun, 'g', size, unpack(why))
+      begun = began
+      end_as(member, state, fields[10], kept, 'M', spent, 'a', fields[3] + 1, 'b', began_text, 'g', size_text, unpack(why))
     else
       end_as(member, state, fields[10], kept, 'M', spent, unpack(why))
     end

@@ -3,8 +3,8 @@
 -- memory than that. A job is held while a worker's name is in its field w.
 --
 -- A script may stop between any two writes, and nothing is rolled back. So a job enters the set it goes to before it leaves
--- the one it comes from, and each change of a record is one HSET: an entry that the record does not bear out is dropped by
--- whoever meets it, while a job that nothing leads to would have to wait for `sweep`.
+-- the one it comes from, and each change of a record is one HSET, or the COPY that makes it: an entry that the record does
+-- not bear out is dropped by whoever meets it, while a job that nothing leads to would have to wait for `sweep`.
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -46,6 +46,13 @@ local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = 
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
   i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true}
 
+-- Whether a text is a number that a field may hold, looked at once: jobs of a batch have most of theirs in common.
+local IS_NUMBER = setmetatable({}, {__index = function(known, text)
+  local is_number = (tonumber(text) or math.huge) < 1e16
+  known[text] = is_number
+  return is_number
+end})
+
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
 local function reader(...)
@@ -61,7 +68,7 @@ local function reader(...)
       local value = fields[i]
       if value and value ~= '' then
         found = true
-        sound = sound and (not number[i] or (tonumber(value) or math.huge) < 1e16)
+        sound = sound and (not number[i] or IS_NUMBER[value])
       else
         fields[i] = false
         sound = sound and optional[i]

@@ -194,7 +194,8 @@ local function keep_alike(kind)
   local mould = alike[#alike]
   keep(mould.key, kind, alike[1].score, kind.more)
   for k = 2, #alike do
-    call('COPY', mould.key, alike[k - 1].key)
+    -- Unless the same job came twice in one call.
+    if alike[k - 1].key ~= mould.key then call('COPY', mould.key, alike[k - 1].key) end
     call('HSET', mould.key, 'z', alike[k].score)
   end
 end

@@ -78,7 +78,8 @@ MISTAKES = {
     "submit writes the record before what leads to it": Mutation(
         "submit",
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(fresh) do keep(row) end\n  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        "  for _, row in ipairs(fresh) do keep(row.key, row.kind, row.score, row.kind.more) end\n"
+        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
     "submit remembers a name before there is a job": Mutation(
         "submit",

@@ -305,3 +305,23 @@ def test_all_or_none_means_none_if_one_is_refused(cell: Cell) -> None:
 
     assert [SubmitOutcome.WITHHELD, SubmitOutcome.WITHHELD, SubmitOutcome.FULL] == outcomes
     assert list(cell.redis.scan_iter(f"{cell.keys.prefix}*")) == []
+
+
+def test_each_of_many_alike_has_a_record_of_its_own_with_the_score_it_waits_under(cell: Cell) -> None:
+    urgent = new_job("j4", tier=Tier.PRIORITY)
+    submit_many(cell, new_job("j1"), new_job("j2", metadata=b"{}"), new_job("j3"), urgent, new_job("j5"))
+
+    records = {f"j{i}": cell.redis.hgetall(cell.keys.job(f"default/j{i}")) for i in range(1, 6)}
+    queues = [cell.keys.ready(group, "default") for group in GROUPS]
+    waiting = {member: score for key in queues for member, score in cell.redis.zrange(key, 0, -1, withscores=True)}
+
+    assert {f"default/{job_id}".encode(): float(record[b"z"]) for job_id, record in records.items()} == waiting
+    assert ["j2"] == [job_id for job_id, record in records.items() if b"x" in record]
+    assert ["j4"] == [job_id for job_id, record in records.items() if record[b"t"] == b"priority"]
+
+
+def test_a_job_that_comes_twice_in_one_call_is_one_job(cell: Cell) -> None:
+    outcomes = submit_many(cell, new_job("j1"), new_job("j1"))
+
+    assert [SubmitOutcome.ACCEPTED, SubmitOutcome.ACCEPTED] == outcomes
+    assert (JobStatus.QUEUED, ["default/j1"]) == (cell.job("default/j1").status, cell.ready())
