@@ -4,11 +4,12 @@
 
 With AHEAD, names of modules with commas between, it was started before anybody needs it: it imports these and waits.
 
-Four threads. The reader takes messages from the parent at all times (`inbox`), so that the parent's writes never wait
-for a forward pass. The main thread loads models, forms each batch when it becomes free, from everything that has
-arrived, and runs it. Beside a pass that is long enough to be worth it, and of a model that gains by it (`overlap`), the
-`preparer` stages the inputs of the next one and the `finisher` turns the rows of the one before into results. Otherwise
-the main thread does both itself: an idle child hands nothing from thread to thread.
+Four threads. The main thread loads models, forms each batch when it becomes free, from everything that has arrived, and
+runs it. While it does nothing it reads what the parent says; while it is at something long the reader does (`intake`),
+so that the parent's writes never wait for a forward pass. Beside a pass that is long enough to be worth it, and of a
+model that gains by it (`overlap`), the `preparer` stages the inputs of the next one and the `finisher` turns the rows
+of the one before into results. Otherwise the main thread does both itself: an idle child hands nothing from thread to
+thread.
 """
 
 import ctypes
@@ -32,10 +33,11 @@ from headrace.errors import HeadraceError
 from headrace.failpoints import failpoint
 from headrace.logs import LogStyle
 from registry.registry import Registry
-from workers.batcher import Batch
+from workers.batcher import Batch, Wait
 from workers.finisher import Ended, Finisher
 from workers.frames import Frame, Message, PassReport, encode
-from workers.inbox import Inbox, Load, Park, Unload, Wanted
+from workers.inbox import Inbox, Load, Park, Task, Unload, Wanted
+from workers.intake import Intake
 from workers.loaded_models import LoadedModels, not_loaded
 from workers.memory_meter import MemoryMeter
 from workers.overlap import Overlap
@@ -45,7 +47,6 @@ from workers.reporter import Reporter
 from workers.residency import Footprint
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import StageMarks
-from workers.vital_thread import start_vital
 
 log = logging.getLogger("headrace.child")
 
@@ -71,13 +72,16 @@ class _Turn(NamedTuple):
 class Child:
     """Loads model versions and runs batches of them, one pass at a time."""
 
-    def __init__(self, *, up: BinaryIO, models: LoadedModels, marks: StageMarks, memory: MemoryMeter) -> None:
+    def __init__(
+        self, *, down: int, up: BinaryIO, models: LoadedModels, marks: StageMarks, memory: MemoryMeter
+    ) -> None:
+        self._intake = Intake(fd=down, hear=self._hear)
         self._up = up
         self._models = models
         self._memory = memory
         self._parking = Parking(models=models, memory=memory, host=MemoryMeter("cpu"))
-        self.inbox = Inbox()
-        self._preparer = Preparer(inbox=self.inbox, models=models, marks=marks)
+        self._inbox = Inbox()
+        self._preparer = Preparer(inbox=self._inbox, models=models, marks=marks)
         self._finisher = Finisher(up=up, marks=marks)
         self._reporter = Reporter(up=up)
         #: A pass whose rows are finished beside the next one.
@@ -89,19 +93,20 @@ class Child:
 
     def serve(self) -> None:
         """Work until the parent ends this process."""
+        self._intake.start()
         self._preparer.start()
         self._finisher.start()
         self._say(Frame.HELLO, os.getpid())
         while True:
-            limits = self._models.limits
-            task = self.inbox.take(limits)
+            self._intake.look()
+            task = self._inbox.take(self._models.limits)
             # Inputs that are wanted before a batch can be chosen are staged between two passes: that is the turn's own.
             if not isinstance(task, Batch | Wanted):
                 self._finish()
                 self._turn = None
             if task is None:
                 self._up.flush()
-                task = self.inbox.wait(limits)
+                task = self._intake.idle(self._next)
             match task:
                 case Load():
                     self._load(task)
@@ -114,8 +119,18 @@ class Child:
                 case Batch():
                     self._run(task)
 
-    def checkpoint(self) -> None:
-        """Tell how far the running batch is; called by the reader, beside the pass."""
+    def _next(self) -> Task | Wait | None:
+        return self._inbox.next(self._models.limits)
+
+    def _hear(self, message: Message) -> None:
+        """Take a message of the parent; called by the reader if something runs."""
+        if message[0] == Frame.CHECKPOINT:
+            self._checkpoint()
+        else:
+            self._inbox.put(message)
+
+    def _checkpoint(self) -> None:
+        """Tell how far the running batch is, beside the pass."""
         runtime, slots = self._in_pass or (None, [])
         states = [] if runtime is None else runtime.checkpoint()
         self._say(Frame.CHECKPOINTED, slots if states else [], states)
@@ -194,7 +209,7 @@ class Child:
 
     def _run(self, batch: Batch) -> None:
         slots = [job.slot for job in batch.jobs]
-        is_alone = self.inbox.runs_alone(batch)
+        is_alone = self._inbox.runs_alone(batch)
         if is_alone:
             self._finish()
             self._finisher.wait()
@@ -211,9 +226,9 @@ class Child:
         self._in_pass = None
         self._reporter.forget()
         failpoint("child.after_forward")
-        staged_s = self.inbox.staged_s(self._models.limits)
+        staged_s = self._inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
-        is_long = ended.took_s > _LONG_PASS_S and self.inbox.has_more and not is_alone
+        is_long = ended.took_s > _LONG_PASS_S and self._inbox.has_more and not is_alone
         self._unfinished = ended
         if not (is_long and runtime.overlap.is_on and runtime.finishing.is_worth_a_thread(len(slots))):
             self._finish()
@@ -260,36 +275,17 @@ class Child:
         self._up.write(encode(kind, *fields))
 
 
-def _read_message(down: BinaryIO) -> Message | None:
-    """The next message, None once the parent has closed the pipe."""
-    if len(head := down.read(4)) < 4:
-        return None
-    (length,) = struct.unpack(">I", head)
-    body = down.read(length)
-    return None if len(body) < length else msgpack.unpackb(body)
-
-
-def _read_forever(down: BinaryIO, child: Child) -> None:
-    """Feed the inbox until the parent closes the pipe, then end the process: nobody is left to work for."""
-    while (message := _read_message(down)) is not None:
-        if message[0] == Frame.CHECKPOINT:
-            child.checkpoint()
-        else:
-            child.inbox.put(message)
-    os._exit(0)
-
-
-def _wait_ahead(modules: str, down: BinaryIO) -> None:
+def _wait_ahead(modules: str, down: int) -> None:
     """Import what will be needed, and wait for the word to begin; nothing may have touched a device until then."""
     for name in filter(None, modules.split(",")):
         try:
             importlib.import_module(name)
         except ImportError as error:
             log.info("%s is not imported ahead: %s", name, error)
-    message = _read_message(down)
-    if message is None:
+    # Written at once, so read at once; and nothing beyond it, which the intake will read.
+    if not (head := os.read(down, 4)):
         sys.exit(0)
-    _, devices = message
+    _, devices = msgpack.unpackb(os.read(down, *struct.unpack(">I", head)))
     if devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices
 
@@ -305,9 +301,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
     logs.configure(LogStyle(level, form), service="model")
-    pipe = os.fdopen(down, "rb")
     for modules in arguments[12:]:
-        _wait_ahead(modules, pipe)
+        _wait_ahead(modules, down)
     registry = Registry(url=registry_url, signers=tuple(filter(None, signers.split(","))))
     models = LoadedModels(
         registry=registry,
@@ -317,10 +312,8 @@ def main(arguments: list[str]) -> None:
         load_bytes=int(load_bytes),
     )
     memory = MemoryMeter(device, slots=int(slots))
-    child = Child(up=os.fdopen(up, "wb", _BUFFER_BYTES), models=models, marks=StageMarks(marks), memory=memory)
-    # A model's load may leave no memory for anything else: without its reader this process would be deaf for ever.
-    start_vital("reader", partial(_read_forever, pipe, child))
-    child.serve()
+    told = os.fdopen(up, "wb", _BUFFER_BYTES)
+    Child(down=down, up=told, models=models, marks=StageMarks(marks), memory=memory).serve()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from workers.backoff import Backoff
 from workers.child_listener import ChildListener
 from workers.child_process import ChildProcess, start_child
-from workers.frames import Decoder, Frame, Message, PassReport, encode
+from workers.frames import Frame, FrameReader, Message, PassReport, encode
 from workers.hang_watch import HangWatch
 from workers.loop import Loop
 from workers.outbox import Outbox
@@ -24,7 +24,6 @@ log = logging.getLogger("headrace.executor")
 #: A job as the child is told of it: slot, input, tier, deadline in monotonic seconds, leads, how far a pass before was.
 ChildJob: TypeAlias = tuple[int, bytes, int, float, bool, bytes]
 
-_READ_BYTES = 1 << 20
 #: A child that lived shorter than this counts as failing to start.
 _SETTLED_S = 10.0
 
@@ -96,7 +95,7 @@ class Executor:
         self._process, self._down, self._up, self._marks = child.process, child.down, child.up, child.marks
         self._pidfd = os.pidfd_open(self._process.pid)
         self._outbox = Outbox(self._down)
-        self._decoder = Decoder()
+        self._frames = FrameReader(self._up)
         self._spawned_at = time.monotonic()
         self._forget_child()
         if self._loop is not None:
@@ -219,14 +218,14 @@ class Executor:
 
     def _on_readable(self) -> bool:
         try:
-            data = os.read(self._up, _READ_BYTES)
+            messages = self._frames.read()
         except BlockingIOError:
             return False
-        if not data:
+        if messages is None:
             if self._loop is not None:
                 self._loop.remove_reader(self._up)
             return False
-        for message in self._decoder.feed(data):
+        for message in messages:
             try:
                 self._hear(message)
             except Exception:

@@ -27,6 +27,7 @@ The results of one pass may come after the next one has begun. Deadlines are mon
 Inputs and results stay bytes throughout; nothing is ever pickled.
 """
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
@@ -37,6 +38,7 @@ import msgpack
 Message: TypeAlias = list[Any]
 
 _LENGTH = struct.Struct(">I")
+_READ_BYTES = 1 << 20
 
 
 class Frame(IntEnum):
@@ -97,24 +99,55 @@ class Decoder:
     """Turns bytes as they come into messages."""
 
     def __init__(self) -> None:
+        #: The beginning of a message that is not complete.
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Message]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Message]:
         """Yield the messages that `data` completes."""
-        self._buffer += data
+        source: bytes | memoryview | bytearray = data
+        if self._buffer:
+            self._buffer += data
+            source = self._buffer
         at = 0
         try:
-            while (end := self._end_of_message(at)) is not None:
-                with memoryview(self._buffer) as view:
+            while (end := _end_of_message(source, at)) is not None:
+                with memoryview(source) as view:
                     message: Message = msgpack.unpackb(view[at + _LENGTH.size : end])
                 at = end
                 yield message
         finally:
-            # Once a read, not once a message: each deletion moves the rest.
-            del self._buffer[:at]
+            if source is self._buffer:
+                # Once a read, not once a message: each deletion moves the rest.
+                del self._buffer[:at]
+            elif at < len(source):
+                self._buffer += source[at:]
 
-    def _end_of_message(self, at: int) -> int | None:
-        if len(self._buffer) < at + _LENGTH.size:
-            return None
-        end = at + _LENGTH.size + int(_LENGTH.unpack_from(self._buffer, at)[0])
-        return end if len(self._buffer) >= end else None
+
+def _end_of_message(source: bytes | memoryview | bytearray, at: int) -> int | None:
+    begin = at + _LENGTH.size
+    if len(source) < begin:
+        return None
+    end = begin + int(_LENGTH.unpack_from(source, at)[0])
+    return end if len(source) >= end else None
+
+
+class FrameReader:
+    """Reads messages from a descriptor, into memory that is kept: asking for it at each read costs more than the read.
+
+    Args:
+        fd: one end of the pipe.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._decoder = Decoder()
+        self._memory = memoryview(bytearray(_READ_BYTES))
+
+    def read(self) -> list[Message] | None:
+        """The messages that one read completes, None at the end of the pipe.
+
+        Raises:
+            BlockingIOError: if nothing is there and the descriptor does not block.
+        """
+        count = os.readv(self._fd, [self._memory])
+        return list(self._decoder.feed(self._memory[:count])) if count else None

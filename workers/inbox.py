@@ -1,4 +1,4 @@
-"""Inbox: what the parent has sent and the child has not begun. The reader fills it, the main thread empties it.
+"""Inbox: what the parent has sent and the child has not begun. The intake fills it, the main thread empties it.
 
 The preparer looks into it for what to make ready while a pass runs.
 """
@@ -50,9 +50,8 @@ class Inbox:
     """Shared by the threads of the child."""
 
     def __init__(self) -> None:
-        lock = threading.Lock()
-        self._to_do = threading.Condition(lock)
-        self._to_prepare = threading.Condition(lock)
+        self._lock = threading.Lock()
+        self._to_prepare = threading.Condition(self._lock)
         self._loads: deque[Load | Unload | Park] = deque()
         self._batcher = Batcher()
         self._staged: dict[int, Staged | ItemResult] = {}
@@ -62,11 +61,11 @@ class Inbox:
         #: Number of the running pass if jobs may be prepared beside it, else 0.
         self.beside = 0
 
-    # --- for the reader
+    # --- for the intake
 
     def put(self, message: Message) -> None:
         """Take a message of the parent."""
-        with self._to_do:
+        with self._lock:
             match message:
                 case [Frame.JOBS, ref, alone, rows] if not self._finishing:
                     self._add(ref, list(map(WaitingJob._make, rows)), alone=alone)
@@ -81,7 +80,6 @@ class Inbox:
                 case [Frame.FINISH]:
                     self._finishing = True
                     self._batcher.clear()
-            self._to_do.notify()
             if self.beside:
                 self._to_prepare.notify()
 
@@ -100,23 +98,17 @@ class Inbox:
 
     def take(self, limits: Mapping[str, Limits]) -> Task | None:
         """Something to do now, None if there is nothing."""
-        with self._to_do:
-            task = self._next(limits)
-            return None if isinstance(task, Wait) else task
+        task = self.next(limits)
+        return None if isinstance(task, Wait) else task
 
-    def wait(self, limits: Mapping[str, Limits]) -> Task:
-        """Wait for something to do."""
-        with self._to_do:
-            while (task := self._next(limits)) is None or isinstance(task, Wait):
-                self._to_do.wait(None if task is None else max(task.until_s - time.monotonic(), 0.0))
-            return task
-
-    def _next(self, limits: Mapping[str, Limits]) -> Task | Wait | None:
-        if self._loads:
-            return self._loads.popleft()
-        if (wanted := self._batcher.wanted(limits)) is not None:
-            return Wanted(*wanted)
-        return self._batcher.next_batch(time.monotonic(), limits)
+    def next(self, limits: Mapping[str, Limits]) -> Task | Wait | None:
+        """The same, or until when nothing should be done though something is here."""
+        with self._lock:
+            if self._loads:
+                return self._loads.popleft()
+            if (wanted := self._batcher.wanted(limits)) is not None:
+                return Wanted(*wanted)
+            return self._batcher.next_batch(time.monotonic(), limits)
 
     @property
     def has_more(self) -> bool:
@@ -125,7 +117,7 @@ class Inbox:
 
     def staged_s(self, limits: Mapping[str, Limits]) -> float:
         """Seconds of work that wait here, by the cost models."""
-        with self._to_do:
+        with self._lock:
             return self._batcher.staged_s(limits)
 
     def runs_alone(self, batch: Batch) -> bool:
@@ -137,7 +129,7 @@ class Inbox:
 
     def open_beside(self) -> None:
         """A pass begins, and the preparer may work beside it."""
-        with self._to_do:
+        with self._lock:
             self._passes += 1
             self.beside = self._passes
             self._to_prepare.notify()
@@ -164,7 +156,7 @@ class Inbox:
 
         One that was refused gets its result with its batch.
         """
-        with self._to_do:
+        with self._lock:
             for slot, staged in prepared:
                 if self._batcher.prepared(slot, staged.cost if type(staged) is Staged else 0.0):
                     self._staged[slot] = staged

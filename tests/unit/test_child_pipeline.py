@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -225,17 +224,6 @@ def test_a_load_comes_before_everything_and_nothing_comes_after_the_end(rig: Rig
     assert not rig.inbox.has_more
 
 
-def test_an_idle_child_is_woken_by_a_job(rig: Rig) -> None:
-    tasks: list[object] = []
-    waiter = threading.Thread(target=lambda: tasks.append(rig.inbox.wait(rig.models.limits)), daemon=True)
-    waiter.start()
-
-    rig.put("a")
-
-    waiter.join(60)
-    assert [Wanted(REF, [WaitingJob(0, b'"a"')])] == tasks
-
-
 def test_what_was_learned_of_a_version_is_told_at_times_and_believed_elsewhere(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +271,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child = Child(up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
+    child = Child(down=0, up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
     beside: list[object] = []
     load = rig.models.load
 
@@ -304,7 +292,7 @@ def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
 def test_a_version_that_cannot_be_loaded_anew_is_gone_and_the_parent_is_told_what_is_in_use(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child = Child(up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
+    child = Child(down=0, up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
     monkeypatch.setattr(Runtime, "load", classmethod(lambda *_, **__: 1 / 0))
 
     child._load(Load(REF, b""))

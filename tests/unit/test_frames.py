@@ -1,11 +1,13 @@
 """The language of the pipe."""
 
+import os
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.frames import Decoder, Frame, Message, encode
+from workers.frames import Decoder, Frame, FrameReader, Message, encode
 
 
 def test_a_message_comes_out_as_it_went_in() -> None:
@@ -38,3 +40,21 @@ def test_a_reader_that_stops_halfway_loses_nothing_of_what_follows() -> None:
 
     assert first == [Frame.LOAD, "a@1"]
     assert list(decoder.feed(b"")) == [[Frame.LOAD, "b@1"]]
+
+
+def test_a_descriptor_is_read_until_its_end_and_what_was_read_before_stays_as_it_was() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    frames = FrameReader(read_end)
+    first, second = encode(Frame.JOBS, b"first"), encode(Frame.JOBS, b"second")
+
+    os.write(write_end, first + second[:3])
+    begun = frames.read()
+    os.write(write_end, second[3:])
+    rest = frames.read()
+    with pytest.raises(BlockingIOError):
+        frames.read()
+    os.close(write_end)
+
+    assert ([[Frame.JOBS, b"first"]], [[Frame.JOBS, b"second"]], None) == (begun, rest, frames.read())
+    os.close(read_end)
