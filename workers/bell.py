@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply
 from workers.wire import Wire
 
 log = logging.getLogger("headrace.bell")
+
+T = TypeVar("T")
 
 #: A bell that was missed costs at most this, and a peer that fell silent is noticed so much later.
 LONGEST_WAIT_MS = 2_000
@@ -30,6 +33,15 @@ class Bell:
         self._on_ring = on_ring
         self._seen: dict[str, str] = {}
         self.is_parked = False
+        #: True while something that was sent behind the wait has no answer.
+        self.is_followed = False
+        #: False after a wait that the server refused: what follows such a wait would be carried out at once.
+        self._is_sound = True
+
+    @property
+    def may_be_followed(self) -> bool:
+        """Tell whether `follow` is in place."""
+        return self.is_parked and self._is_sound and not self.is_followed
 
     def park(self, groups: Sequence[str], *, come_back_ms: int) -> None:
         """Wait at the bells of these groups, or until `come_back_ms` if that is not 0."""
@@ -42,6 +54,20 @@ class Bell:
         op = RedisOp(self._note, ("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", *streams, *last_seen))
         self._wire.send(op, self._rung, self._failed)
 
+    def follow(self, op: RedisOp[T], callback: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
+        """Have the server carry something out the moment the wait ends, before anything of it is known here."""
+        self.is_followed = True
+
+        def answered(answer: T) -> None:
+            self.is_followed = False
+            callback(answer)
+
+        def failed(error: Exception) -> None:
+            self.is_followed = False
+            on_error(error)
+
+        self._wire.send(op, answered, failed)
+
     def _note(self, reply: Reply) -> None:
         if not reply:
             # A bell that was made anew begins with lower entries than the one before had.
@@ -50,17 +76,17 @@ class Bell:
             self._seen[stream.decode()] = entries[-1][0].decode()
 
     def _rung(self, _: None) -> None:
-        self.is_parked = False
+        self.is_parked, self._is_sound = False, True
         self._on_ring()
 
     def _failed(self, error: Exception) -> None:
         # Somebody wrote something else at a bell's key. The tick looks again.
         log.error("the bell cannot be read: %s", error)
-        self.is_parked = False
+        self.is_parked = self._is_sound = False
 
     def lost(self) -> None:
-        """The connection is gone, and the wait with it."""
-        self.is_parked = False
+        """The connection is gone, and the wait with it; of what followed it, leases will run out."""
+        self.is_parked = self.is_followed = False
 
     def wake_op(self) -> RedisOp[None]:
         """The operation, for another connection, that ends the wait of this worker alone."""

@@ -52,6 +52,8 @@ class ClaimPlan(NamedTuple):
     is_urgent: bool = False
     #: The pass during which it was made, None if nothing ran.
     number: int | None = None
+    #: True if the worker has nothing at all: then it holds until something comes.
+    is_idle: bool = False
 
 
 NOTHING = ClaimPlan(ClaimSize(0, 0, 0))
@@ -112,7 +114,8 @@ class ClaimPolicy:
         least = window.batch - waiting
         is_full = room <= 0 or room_bytes <= 0
         if running is None or until is None:
-            return NOTHING if is_full or least <= 0 else ClaimPlan(ClaimSize(least, room, room_bytes))
+            size = ClaimSize(least, room, room_bytes)
+            return NOTHING if is_full or least <= 0 else ClaimPlan(size, is_idle=not staged.jobs)
         if not is_full and (least > 0 or self._filled != running.number):
             wait_s = self._wait_s(until, now, early_s=self._head_start_s)
             size = ClaimSize(max(least, 0), room, room_bytes, ahead=max(-least, 0))

@@ -1,4 +1,8 @@
-"""Claimer: takes jobs when the policy says so, and parks at the bell when there are none."""
+"""Claimer: takes jobs when the policy says so, and parks at the bell when there are none.
+
+While the worker has nothing at all, its next claim lies ready at the server, behind the wait at the bell: whoever rings
+sets it off, and the jobs come with the ring instead of a round trip after it.
+"""
 
 import logging
 import time
@@ -8,6 +12,7 @@ from typing import NamedTuple
 
 from headrace.failpoints import failpoint
 from headrace.groups import split_group
+from headrace.redis_op import RedisOp
 from headrace.store import JobStore
 from headrace.store_work import Claimed, ClaimedJob
 from headrace.tiers import Tier
@@ -36,6 +41,8 @@ class Sent(NamedTuple):
     plan: ClaimPlan
     planned_at: float
     at: float
+    #: True if it lay ready until somebody rang; its times are those of its answer.
+    is_ahead: bool = False
 
 
 class Claimer:
@@ -71,7 +78,7 @@ class Claimer:
         self._urgent: tuple[str, ...] = ()
         self._spare: tuple[str, ...] = ()
         self._stopped = False
-        self.is_claiming = False
+        self._is_under_way = False
         self.claims = 0
 
     def attach(self, loop: Loop) -> None:
@@ -84,34 +91,58 @@ class Claimer:
         if (groups, spare) != (self._groups, self._spare):
             self._groups, self._spare = groups, spare
             self._urgent = tuple(group for group in groups if split_group(group)[1] is Tier.PRIORITY)
-            if self._bell.is_parked and self._wire.is_open:
-                self._wire.send(self._bell.wake_op(), lambda _: None, self._claim_failed)
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        if self._bell.is_parked and self._wire.is_open:
+            self._wire.send(self._bell.wake_op(), lambda _: None, self._claim_failed)
 
     def stop(self) -> None:
-        """Claim no more."""
+        """Claim no more; what lies ready is set off, and its jobs come before `is_claiming` is False."""
         self._stopped = True
+        if self._bell.is_followed:
+            self._end_wait()
 
     def lost(self) -> None:
         """The connection is gone, and the claim under way with it: its lease will run out."""
-        self.is_claiming = False
+        self._is_under_way = False
+
+    @property
+    def is_claiming(self) -> bool:
+        """True while jobs may come that nobody here knows of yet."""
+        return self._is_under_way or self._bell.is_followed
 
     @property
     def _may_claim(self) -> bool:
-        idle = not (self._stopped or self.is_claiming or self._bell.is_parked)
-        return idle and self._wire.is_open and bool(self._groups or self._spare)
+        return not (self._stopped or self.is_claiming) and self._wire.is_open and bool(self._groups or self._spare)
 
     def look(self) -> None:
-        """Claim now, later or not, as the plan says."""
+        """Claim now, later or not, as the plan says; at the bell, see to it that the next claim lies ready."""
         if not self._may_claim:
-            return
+            return None
+        if self._bell.is_parked:
+            return self._lay_ready()
         plan = self._plan()
         groups = self._urgent if plan.is_urgent else self._groups or self._spare
         if plan.size.most <= 0 or not groups:
-            return
+            return None
         if plan.wait_s <= 0:
-            self._claim(plan, groups)
-        else:
-            self._wait(plan.wait_s)
+            return self._claim(plan, groups)
+        return self._wait(plan.wait_s)
+
+    def _lay_ready(self) -> None:
+        if not self._bell.may_be_followed:
+            return
+        plan, groups = self._plan(), self._groups or self._spare
+        if plan.is_idle:
+            op = self._op(plan, groups)
+            failpoint("worker.before_claim")
+            self._bell.follow(op, lambda claimed: self._rung(claimed, groups, plan), self._claim_failed)
+
+    def _rung(self, claimed: Claimed, groups: tuple[str, ...], plan: ClaimPlan) -> None:
+        now = time.monotonic()
+        self.claims += 1
+        self._claimed(claimed, groups, Sent(plan, now, now, is_ahead=True))
 
     def _wait(self, wait_s: float) -> None:
         now = time.monotonic()
@@ -135,15 +166,19 @@ class Claimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.is_claiming = True
+        self._is_under_way = True
         self.claims += 1
-        op = self._store.claim(worker=self._terms.worker, groups=groups, size=plan.size, lease_ms=self._terms.lease_ms)
         failpoint("worker.before_claim")
+        op = self._op(plan, groups)
         self._wire.send(op, lambda claimed: self._claimed(claimed, groups, sent), self._claim_failed)
+
+    def _op(self, plan: ClaimPlan, groups: tuple[str, ...]) -> RedisOp[Claimed]:
+        terms = self._terms
+        return self._store.claim(worker=terms.worker, groups=groups, size=plan.size, lease_ms=terms.lease_ms)
 
     def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent: Sent) -> None:
         failpoint("worker.claimed")
-        self.is_claiming = False
+        self._is_under_way = False
         if self._goes_on(claimed, groups, sent):
             self._claim(sent.plan, self._spare)
             return
@@ -165,4 +200,4 @@ class Claimer:
 
     def _claim_failed(self, error: Exception) -> None:
         log.error("a claim failed: %s", error)
-        self.is_claiming = False
+        self._is_under_way = False

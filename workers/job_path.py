@@ -124,7 +124,8 @@ class JobPath:
             self._send(self._unsuspected(held))
             self.trial.proceed()
             failpoint("worker.sent")
-            self._policy.trip_took(time.monotonic() - sent.at)
+            if not sent.is_ahead:
+                self._policy.trip_took(time.monotonic() - sent.at)
             self._view.received(held)
             # Their version may have made way for another since the claim was sent.
             cold = {ref for ref in {job.ref for job in held} if self.models.is_cold(ref)}

@@ -15,6 +15,7 @@ from workers.wire import Wire
 
 ALL = ClaimPlan(ClaimSize(10, 10, 10**6))
 URGENT = ALL._replace(is_urgent=True)
+IDLE = ALL._replace(is_idle=True)
 
 
 class Rig:
@@ -105,6 +106,69 @@ def test_a_claim_says_when_it_was_planned_if_that_was_before_it_was_sent(rig: Ri
 
     [(members, sent)] = rig.answers
     assert (["default/j1"], True) == (members, sent.planned_at < sent.at)
+
+
+# --- a claim that lies ready -------------------------------------------------------------------------------------
+
+
+def park_with_a_claim_ready(rig: Rig) -> None:
+    rig.carry_out(ALL)
+    rig.plans = [IDLE]
+    rig.claimer.look()
+    assert (True, True) == (rig.bell.is_parked, rig.claimer.is_claiming)
+    rig.answers.clear()
+
+
+def test_while_the_worker_has_nothing_a_claim_lies_ready_and_whoever_rings_sets_it_off(rig: Rig, cell: Cell) -> None:
+    park_with_a_claim_ready(rig)
+
+    cell.submit("late")
+    assert rig.loop.run_until(lambda: bool(rig.answers), limit_s=50)
+
+    [(members, sent)] = rig.answers
+    assert (["default/late"], True) == (members, sent.is_ahead)
+    assert (True, False) == (rig.bell.is_parked, rig.claimer.is_claiming)
+
+
+def test_no_claim_lies_ready_while_the_worker_has_something(rig: Rig) -> None:
+    rig.carry_out(ALL)
+
+    rig.plans = [ALL]
+    rig.claimer.look()
+
+    assert (True, False) == (rig.bell.is_parked, rig.claimer.is_claiming)
+
+
+def test_what_lies_ready_when_the_worker_stops_is_answered_before_the_stop_is_over(rig: Rig) -> None:
+    park_with_a_claim_ready(rig)
+
+    rig.claimer.stop()
+    assert rig.loop.run_until(lambda: not rig.claimer.is_claiming, limit_s=50)
+
+    assert ([], False) == (rig.answers[0][0], rig.bell.is_parked)
+
+
+def test_what_lay_ready_goes_with_the_connection_and_is_laid_anew(rig: Rig, cell: Cell) -> None:
+    park_with_a_claim_ready(rig)
+
+    rig.wires[1].close()
+    rig.bell.lost()
+    rig.wires[1].connect()
+    cell.submit("late")
+
+    assert [["default/late"]] == rig.carry_out(ALL)
+
+
+def test_a_bell_that_cannot_be_read_is_followed_by_nothing(rig: Rig, cell: Cell) -> None:
+    rig.carry_out(ALL)
+    rig.plans = [IDLE] * 9
+    cell.redis.set(cell.keys.bell(GROUPS[0]), "noise")
+
+    rig.claimer.look()
+    cell.run(rig.bell.wake_op())
+    is_endless = rig.loop.run_until(lambda: not rig.plans, limit_s=0.5)
+
+    assert (False, False) == (is_endless, rig.bell.is_parked)
 
 
 # --- what is for spare time ----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def make_policy() -> ClaimPolicy:
 def test_an_idle_worker_claims_a_batch_at_once_and_a_share_of_what_it_may_choose_from() -> None:
     plan = make_policy().plan(staged=IDLE, window=WIDE, running=None, now=10.0)
 
-    assert ClaimPlan(ClaimSize(64, 512, ROOM)) == plan
+    assert ClaimPlan(ClaimSize(64, 512, ROOM), is_idle=True) == plan
 
 
 def test_a_busy_worker_claims_a_lead_before_its_pass_ends() -> None:
