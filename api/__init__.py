@@ -5,7 +5,8 @@ takes them in and changes them (`drafting` makes jobs of bodies; `bulk`: many at
 what comes together; `calling_off`: many canceled at once; `hangup`: those that end with their caller), `tenant_jobs`
 shows how they are (`listing`: page by page), `dead_letters` are those that were given up, and `resubmission` sends
 ended ones again. `intake` refuses what would wait too long, `prospects` says how long a job will wait, `waiters`
-holds those who wait for its end and `event_feed` wakes them. `durability` is what a 202 waits for.
+holds those who wait for its end and `event_feed` wakes them, with the end (`ends`) if it was told. `durability` is
+what a 202 waits for.
 
 A request comes over a `connection` (`connection_book`: how long each may stay, `reception`: how many there are),
 through `edge`, which wraps it, and `gate` (`callers`: who asks, `scopes`: what for, `key_ring`, `rates`, `openings`:

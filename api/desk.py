@@ -215,11 +215,11 @@ class JobDesk:
         if not wait_s:
             return await self.enqueue(job), None
         # Watched from before it is stored, its end cannot be missed, and nobody need ask whether it has come already.
-        with self.jobs.watching(job.member) as signal:
-            submitted = await self.enqueue(job)
+        with self.jobs.watching(job.member) as watch:
+            submitted = await self.enqueue(job._replace(is_awaited=True))
             if submitted.outcome is not SubmitOutcome.ACCEPTED:
                 return submitted, None
-            return submitted, await self.jobs.ended(job.member, signal, wait_s, with_result=True)
+            return submitted, await self.jobs.ended(job.member, watch, wait_s, with_result=True)
 
     async def enqueue(self, job: NewJob) -> Submitted:
         """Store a job; returns when it is as safe as the durability that is set demands.

@@ -1,9 +1,12 @@
-"""Reads the stream of job events and wakes those who wait, so that a wait costs Redis nothing while it lasts."""
+"""Reads the stream of job events and wakes those who wait, so that a wait costs Redis nothing while it lasts.
+
+Of a job whose submitter waits the event tells the end itself, which is handed to who waits here for just that job.
+"""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from api.waiters import Waiters
@@ -25,8 +28,8 @@ _TERMINAL = frozenset(str(status).encode() for status in JobStatus if status.is_
 
 class _Entry(NamedTuple):
     id: bytes
-    #: "member state member state …"
-    jobs: bytes
+    #: `jobs`, "member state member state …", then members and their ends, of those that were told (`ends.read_end`).
+    fields: Sequence[bytes]
 
 
 class EventFeed:
@@ -87,7 +90,7 @@ class EventFeed:
         command = ("XREAD", "COUNT", _COUNT, "BLOCK", _BLOCK_MS, "STREAMS", self._stream, last)
         entries = await self._mux.run(RedisOp(_streams, command))
         for entry in entries:
-            self._wake(entry.jobs)
+            self._wake(entry.fields)
         if len(entries) == _COUNT and await self._was_trimmed_past(last):
             self._waiters.wake_all()
         return entries[-1].id if entries else last
@@ -97,18 +100,19 @@ class EventFeed:
         oldest = await self._mux.run(RedisOp(_entries, command))
         return bool(oldest) and _order(oldest[0].id) > _order(last)
 
-    def _wake(self, jobs: bytes) -> None:
-        words = jobs.split(b" ")
+    def _wake(self, fields: Sequence[bytes]) -> None:
+        words = fields[1].split(b" ")
+        ends = dict(zip(fields[2::2], fields[3::2], strict=True))
         for member, state in zip(words[::2], words[1::2], strict=False):
             if state in _TERMINAL:
                 name = member.decode(errors="replace")
                 self._on_end(name, state.decode())
-                self._waiters.wake(name)
+                self._waiters.wake(name, ends.get(member, b""))
 
 
 def _entries(reply: Reply) -> list[_Entry]:
     # An entry deleted between two readings comes as None; one that is not ours has other fields.
-    return [_Entry(identity, fields[1] if fields else b"") for identity, fields in reply or ()]
+    return [_Entry(identity, fields or (b"jobs", b"")) for identity, fields in reply or ()]
 
 
 def _streams(reply: Reply) -> list[_Entry]:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from api.ends import read_end
 from api.estimates import Waiting, retry_after_s
 from api.records import job_document
 from api.services import Services
+from api.waiters import Watch
 from headrace.errors import HeadraceError, JobExpired, JobNotFound
 from headrace.jobs import Job, JobStatus
 from headrace.model_moves import ModelMove, read_moves
@@ -95,10 +97,10 @@ class TenantJobs:
         if not wait_s:
             return await self.described(job_id, await self._read(member, with_result=with_result))
         # Watch first, then read, then sleep until woken: an end between the two cannot be missed.
-        with self.watching(member) as signal:
+        with self.watching(member) as watch:
             found = await self._read(member, with_result=with_result)
             if found.job is not None and not found.job.status.is_terminal:
-                found = await self.ended(member, signal, wait_s, with_result=with_result)
+                found = await self.ended(member, watch, wait_s, with_result=with_result)
         return await self.described(job_id, found)
 
     def require_wait(self) -> None:
@@ -111,31 +113,35 @@ class TenantJobs:
             pass
 
     @contextmanager
-    def watching(self, member: str) -> Iterator[asyncio.Event]:
+    def watching(self, member: str) -> Iterator[Watch]:
         """Be woken when a job ends, by one of the waits that the tenant may have open.
 
         Raises:
             TooManyOpenWaits: if as many others are open as may be.
         """
-        with self._services.openings.waiting(self._tenant), self._services.waiters.watching(member) as signal:
-            yield signal
+        with self._services.openings.waiting(self._tenant), self._services.waiters.watching(member) as watch:
+            yield watch
 
-    async def ended(self, member: str, signal: asyncio.Event, wait_s: float, *, with_result: bool) -> Found:
-        """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping."""
+    async def ended(self, member: str, watch: Watch, wait_s: float, *, with_result: bool) -> Found:
+        """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping.
+
+        It is read unless its end was told.
+        """
         waiters, is_over = self._services.waiters, False
 
         def ring() -> None:
             nonlocal is_over
             is_over = True
-            signal.set()
+            watch.ring()
 
         # Half of what `asyncio.timeout` costs. It may ring a moment before the clock says so: only the ring counts.
         alarm = asyncio.get_running_loop().call_later(wait_s, ring)
         try:
             while True:
                 if not waiters.is_closed:
-                    await signal.wait()
-                    signal.clear()
+                    await watch.rung()
+                if watch.end and (end := read_end(member, watch.end)):
+                    return Found(end[0], end[1] if with_result else None)
                 is_last = waiters.is_closed or is_over
                 found = await self._read(member, with_result=with_result)
                 if is_last or found.job is None or found.job.status.is_terminal:

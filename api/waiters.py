@@ -5,38 +5,59 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Waiters:
-    """Signals by job member. A wake-up means: read the record again."""
+class Watch:
+    """Wakes one who waits. That means: read the record again, unless the end was told."""
 
     def __init__(self) -> None:
-        self._signals: dict[str, set[asyncio.Event]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._bell: asyncio.Future[None] = self._loop.create_future()
+        #: How the job has ended (`ends.read_end`), empty as long as that was not told.
+        self.end = b""
+
+    def ring(self, end: bytes = b"") -> None:
+        """Wake who waits, now or when it begins to."""
+        self.end = end or self.end
+        if not self._bell.done():
+            self._bell.set_result(None)
+
+    async def rung(self) -> None:
+        """Return once it has rung since the last time."""
+        await self._bell
+        self._bell = self._loop.create_future()
+
+
+class Waiters:
+    """Watches by job member."""
+
+    def __init__(self) -> None:
+        self._watches: dict[str, set[Watch]] = {}
         #: True once the process is stopping: nobody should wait any longer.
         self.is_closed = False
 
     def __len__(self) -> int:
-        return len(self._signals)
+        return len(self._watches)
 
     @contextmanager
-    def watching(self, member: str) -> Iterator[asyncio.Event]:
-        """A signal that is set whenever something happens to the job, from now until the block ends."""
-        signal = asyncio.Event()
-        self._signals.setdefault(member, set()).add(signal)
+    def watching(self, member: str) -> Iterator[Watch]:
+        """A watch that rings whenever something happens to the job, from now until the block ends."""
+        watch = Watch()
+        self._watches.setdefault(member, set()).add(watch)
         try:
-            yield signal
+            yield watch
         finally:
-            signals = self._signals[member]
-            signals.discard(signal)
-            if not signals:
-                del self._signals[member]
+            watches = self._watches[member]
+            watches.discard(watch)
+            if not watches:
+                del self._watches[member]
 
-    def wake(self, member: str) -> None:
-        """Something happened to this job."""
-        for signal in self._signals.get(member, ()):
-            signal.set()
+    def wake(self, member: str, end: bytes = b"") -> None:
+        """Something happened to this job; with `end`, that it ended so."""
+        for watch in self._watches.get(member, ()):
+            watch.ring(end)
 
     def wake_all(self) -> None:
         """Anything may have happened to any job."""
-        for member in self._signals:
+        for member in self._watches:
             self.wake(member)
 
     def close(self) -> None:

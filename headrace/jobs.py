@@ -136,6 +136,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "P": "how far its pass is, as its model says: a fraction of 1",
         "A": "ms, said how far",
         "N": "what its model said with it",
+        "W": "1 if its submitter waits for its end",
     }
 )
 
@@ -195,6 +196,8 @@ class NewJob(NamedTuple):
     run_timeout_s: float | None = None
     #: Seconds that record and result are kept after its end; None for as long as others.
     result_ttl_s: int | None = None
+    #: The submitter waits for its end, which is then told with the event.
+    is_awaited: bool = False
     idempotency_key: str = ""
     #: Fingerprint of the request, compared when an idempotency key comes again.
     request_hash: str = ""
@@ -208,7 +211,7 @@ class NewJob(NamedTuple):
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What jobs of one request mostly have in common: tenant to result_ttl_s."""
+        """What jobs of one request mostly have in common: tenant to is_awaited."""
         return self[2:-3]
 
     def of_its_kind(self, job_id: str, value: bytes) -> "NewJob":

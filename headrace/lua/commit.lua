@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- commit: finish a batch. Each job only if its lease is still ours; a job whose cancellation was asked for ends canceled.
 -- touches  OUTPUT<m> string (set, time to live), JOB<m> (state, end, time to live), INPUT<m> (deleted, or kept for a
---          failed job), LEASES, DEADLINES, EVENTS (one entry), STATS, QUEUE<group> hash (what was done), OUTBOX with
+--          failed job), LEASES, DEADLINES, EVENTS (one entry, with the ends that are waited for), STATS, QUEUE<group> hash (what was done), OUTBOX with
 --          COURIERS, DEAD<tenant> zset of jobs given up, TURN<group> or PAID<group> (what the tenants are charged),
 --          USAGE<tenant>:<day> hash with USAGE_DAYS zset (what they had)
 -- ARGV     ttl s, ms that the forward pass took, each job's part of them with commas between or '' (equal parts), (member, fence, succeeded | failed, cause or '', body)*
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T', 'B')
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T', 'B', 'W')
 local ARGV = ARGV
 local ran_ms, parts = tonumber(ARGV[2]), {}
 for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
@@ -89,6 +89,19 @@ local function end_as(member, state, hook, kept, ...)
   let_go_later(member, state, hook, kept)
 end
 
+-- Whoever handed in a job and waits for it gets its end with the event: its record as it is now, and its output. So many
+-- bytes an entry; what goes beyond is read by those who wait, as are ends that come another way.
+local ends, room = {}, 32768
+local function tell_end(member, body)
+  if #body > room then return end
+  local record = redis.call('HGETALL', JOB .. member)
+  record[#record + 1] = body
+  local told = cmsgpack.pack(record)
+  room = room - #told
+  if room < 0 then return end
+  ends[#ends + 1], ends[#ends + 2] = member, told
+end
+
 -- What many jobs of a batch have alike is made text once: their parts, and when a pass began that was not told apart.
 local equal_ms, spent_ms, spent = ran_ms / size, nil, nil
 local began = math.floor(now - ran_ms)
@@ -120,6 +133,7 @@ for i = 4, #ARGV, 5 do
       begun, cause, part_ms, fields[11])
     share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + in_us(spent)
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
+    if fields[14] then tell_end(member, body) end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
     end_as(member, 'canceled', fields[10], kept, 'M', spent)
@@ -149,7 +163,7 @@ end
 for k = 1, #fading, 2 do redis.call('EXPIRE', fading[k], fading[k + 1]) end
 if redis.call('TYPE', DEADLINES).ok == 'zset' then call_in_pieces('ZREM', DEADLINES, members) end
 call_in_pieces('ZREM', LEASES, leases)
-say(words)
+say(words, ends)
 if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end
 for group, sum in pairs(served) do
   count_served(counted_in(group), sum)

@@ -44,7 +44,7 @@ local ENDED = {queued = false, running = false, canceling = false,
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
   k = true, j = true, L = true, T = true, g = true, B = true, P = true, A = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true}
+  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true, W = true}
 
 -- Whether a text is a number that a field may hold, looked at once: jobs of a batch have most of theirs in common.
 local IS_NUMBER = setmetatable({}, {__index = function(known, text)
@@ -163,9 +163,10 @@ local function held_by(tenant)
   return count, gone
 end
 
-local function say(words)
+-- With `ends`, members and how their jobs have ended, for those who wait for them.
+local function say(words, ends)
   if #words > 0 then
-    tell(EVENTS, '~', 1000, '*', 'jobs', table.concat(words, ' '))
+    tell(EVENTS, '~', 1000, '*', 'jobs', table.concat(words, ' '), unpack(ends or {}))
   end
 end
 

@@ -13,7 +13,9 @@ from api.services import Services
 from headrace.errors import FieldError
 from headrace.mux import Mux
 from headrace.redis_op import RedisOp
-from tests.contract.conftest import HandWorker
+from headrace.settings import Settings
+from headrace.sync_redis import SyncRedis
+from tests.contract.conftest import HandWorker, calling, started
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
 
@@ -61,6 +63,11 @@ async def waiting(api: httpx2.AsyncClient, services: Services, job_id: str) -> a
     return task
 
 
+def waited_for(api: httpx2.AsyncClient) -> asyncio.Task[httpx2.Response]:
+    """Submit and wait for the end."""
+    return asyncio.create_task(api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=30"}))
+
+
 async def claimed_by(worker: Any) -> list[Any]:
     """What the worker can claim, as soon as there is something."""
     claimed: list[Any] = []
@@ -101,18 +108,95 @@ async def test_a_wait_sends_no_command_while_it_lasts(
     assert commands == 2 * ["HGETALL", "GET"]
 
 
-async def test_a_submission_that_waits_costs_one_round_trip_more(
-    commands: list[str], api: httpx2.AsyncClient, worker: Any
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_a_submission_that_waits_is_told_the_end_and_reads_nothing(
+    commands: list[str], api: httpx2.AsyncClient, worker: HandWorker, is_broken: bool
 ) -> None:
     await submitted(api)
     worker.claim()
     commands.clear()
 
-    answer = asyncio.create_task(api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=30"}))
-    worker.succeed((await claimed_by(worker))[0])
-    await answer
+    answer = waited_for(api)
+    job = (await claimed_by(worker))[0]
+    worker.fail(job) if is_broken else worker.succeed(job, b'{"text":"hell\xc3\xb6"}')
+    told = await answer
 
+    assert commands == ["submit"]
+    read = await api.get(told.headers["location"], headers={"Prefer": "wait=1"})
+    assert told.content == read.content
+
+
+async def test_the_end_is_told_though_its_record_is_gone_by_then(
+    api: httpx2.AsyncClient, services: Services, worker: HandWorker, connection: Any
+) -> None:
+    answer = waited_for(api)
+    job = (await claimed_by(worker))[0]
+    pipeline = connection.client.pipeline(transaction=True)
+    pipeline.execute_command(*worker.success_of(job))
+    pipeline.delete(services.store.keys.job(job.member), services.store.keys.output(job.member))
+    pipeline.execute()
+
+    assert (200, 1) == ((await answer).status_code, (await answer).json()["result"])
+
+
+async def test_a_result_that_is_too_large_to_be_told_is_read(
+    commands: list[str], api: httpx2.AsyncClient, worker: HandWorker
+) -> None:
+    result = b'"' + 40_000 * b"x" + b'"'
+    await submitted(api)
+    worker.claim()
+    commands.clear()
+
+    answer = waited_for(api)
+    worker.succeed((await claimed_by(worker))[0], result)
+
+    assert 40_000 == len((await answer).json()["result"])
     assert commands == ["submit", "HGETALL", "GET"]
+
+
+async def test_an_end_that_an_older_worker_does_not_tell_is_read(
+    commands: list[str], api: httpx2.AsyncClient, services: Services, worker: HandWorker, connection: SyncRedis
+) -> None:
+    await submitted(api)
+    worker.claim()
+    commands.clear()
+
+    answer = waited_for(api)
+    job = (await claimed_by(worker))[0]
+    connection.client.hdel(services.store.keys.job(job.member), "W")  # it knows of no such thing
+    worker.succeed(job)
+
+    assert (await answer).json()["result"] == "done"
+    assert commands == ["submit", "HGETALL", "GET"]
+
+
+async def test_what_somebody_else_tells_as_an_end_is_none(
+    api: httpx2.AsyncClient, services: Services, worker: HandWorker, connection: SyncRedis
+) -> None:
+    answer = waited_for(api)
+    job = (await claimed_by(worker))[0]
+    for nonsense in (b"\xc1", b"\x05", b"\x92\xa1v\xa11"):
+        fields: Any = {"jobs": f"{job.member} succeeded", job.member: nonsense}
+        connection.client.xadd(services.store.keys.events, fields)
+    worker.succeed(job)
+
+    assert (await answer).json()["result"] == "done"
+
+
+async def test_whoever_else_waits_is_told_the_same_by_every_process(
+    settings: Settings, api: httpx2.AsyncClient, worker: HandWorker
+) -> None:
+    async with started(settings) as other, calling(other) as elsewhere:
+        answer = waited_for(api)
+        job = (await claimed_by(worker))[0]
+        look = await waiting(elsewhere, other.state.services, job.member.partition("/")[2])
+        worker.succeed(job)
+
+        told, looked = await answer, await look
+
+    read = await api.get(told.headers["location"], headers={"Prefer": "wait=1"})
+    assert told.content == read.content == looked.content
+    assert read.headers["etag"] == looked.headers["etag"]
 
 
 async def test_a_wait_for_a_job_that_ended_is_answered_at_once(api: httpx2.AsyncClient, worker: Any) -> None:
@@ -198,10 +282,11 @@ async def test_a_wait_ends_when_the_job_is_canceled(api: httpx2.AsyncClient, ser
 async def test_an_event_that_was_missed_is_made_up_for(
     api: httpx2.AsyncClient, services: Services, worker: Any, monkeypatch: pytest.MonkeyPatch, connection: Any
 ) -> None:
-    answer = await waiting(api, services, await submitted(api))
+    answer = waited_for(api)
+    job = (await claimed_by(worker))[0]
     with monkeypatch.context() as deaf:
         deaf.setattr(services.feed, "_wake", lambda _: None)
-        worker.succeed(worker.claim()[0])
+        worker.succeed(job)
         await until(lambda: connection.client.xlen(services.store.keys.events) > 0)
         await asyncio.sleep(0.05)  # the feed has read the event by now, or reads it on its new connection
     assert services.feed._mux._pipe is not None

@@ -36,6 +36,13 @@ NAMED = (
         f"{_RUNNING}::test_a_late_result_cannot_replace_the_successors",
     ),
     Mutation(
+        "an end told without its result",
+        "headrace/lua/commit.lua",
+        "record[#record + 1] = body",
+        "record[#record + 1] = ''",
+        f"{_RUNNING}::test_the_end_that_a_submitter_waits_for_is_told_as_it_would_be_read",
+    ),
+    Mutation(
         "no state check",
         "headrace/lua/commit.lua",
         "elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then",

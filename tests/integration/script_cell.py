@@ -228,6 +228,11 @@ class Cell:
         """What the event stream says, one string an entry."""
         return [fields[b"jobs"].decode() for _, fields in self.redis.xrange(self.keys.events)]
 
+    def told_ends(self) -> dict[str, bytes]:
+        """The ends that the event stream tells those who wait, by member."""
+        entries = [fields for _, fields in self.redis.xrange(self.keys.events)]
+        return {name.decode(): end for fields in entries for name, end in fields.items() if name != b"jobs"}
+
     def usage(self) -> list[Usage]:
         """What all tenants had on all days."""
         store = UsageStore(self.keys)

@@ -163,8 +163,8 @@ def renewing(ledger: Ledger) -> Act:
 
 def committing(ledger: Ledger) -> Act:
     ledger.submit("a", deadline_ms=ledger.cell.now_ms() + 60_000)
-    ledger.submit("b")
-    ledger.submit("canceled")
+    ledger.submit("b", is_awaited=True)
+    ledger.submit("canceled", is_awaited=True)
     ledger.submit("unstarted", max_attempts=1)
     leases = ledger.take(jobs=3, start=True) + ledger.take()
     ledger.cancel("default/canceled")

@@ -37,6 +37,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         dedupe_key="k" * 255,
         run_timeout_s=86_399.5,
         result_ttl_s=2_592_000,
+        is_awaited=True,
         is_named=True,
         request_hash=fingerprint(b"{}"),
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.ends import read_end
 from headrace.jobs import Cause, JobStatus, Lease, Reason
 from headrace.store_work import CommitAnswer, Outcome
 from tests.integration.script_cell import STANDARD, TTL_S, Cell
@@ -174,6 +175,49 @@ def test_a_batch_is_one_event(cell: Cell) -> None:
     cell.run(cell.store.commit(outcomes, ran_ms=1, result_ttl_s=TTL_S))
 
     assert cell.events() == ["default/j1 succeeded default/j2 failed"]
+
+
+@pytest.mark.parametrize("cause", [None, Cause.MODEL])
+@pytest.mark.parametrize("is_started", [True, False])
+def test_the_end_that_a_submitter_waits_for_is_told_as_it_would_be_read(
+    cell: Cell, cause: Cause | None, is_started: bool
+) -> None:
+    cell.submit("j1", is_awaited=True)
+    cell.submit("j2")
+
+    cell.commit(cell.take_and_start() if is_started else cell.take(), body=b'"\xc3\xa4"', cause=cause)
+
+    told = cell.told_ends()
+    assert ["default/j1"] == list(told)
+    assert (cell.job("default/j1"), cell.output("default/j1")) == read_end("default/j1", told["default/j1"])
+
+
+def test_an_event_tells_ends_of_32_kib_at_most(cell: Cell) -> None:
+    for job_id in ("j1", "j2", "j3"):
+        cell.submit(job_id, is_awaited=True)
+    outcomes = [
+        Outcome(lease, JobStatus.SUCCEEDED, None, b"x" * size)
+        for lease, size in zip(cell.take_and_start(), (20_000, 20_000, 10), strict=True)
+    ]
+
+    cell.run(cell.store.commit(outcomes, ran_ms=1, result_ttl_s=TTL_S))
+
+    assert ["default/j1 succeeded default/j2 succeeded default/j3 succeeded"] == cell.events()
+    assert {"default/j1", "default/j3"} == set(cell.told_ends())
+
+
+def test_only_a_commit_that_ends_a_job_tells_its_end(cell: Cell) -> None:
+    cell.submit("canceled", is_awaited=True)
+    cell.submit("lost", is_awaited=True)
+    leases = cell.take_and_start()
+    cell.cancel("default/canceled")
+    cell.lapse_leases()
+    cell.commit(leases[:1])
+    cell.reap()
+
+    cell.commit(leases)
+
+    assert {} == cell.told_ends()
 
 
 def test_a_result_that_comes_after_the_lease_was_taken_is_refused_and_counted(cell: Cell) -> None:
