@@ -36,13 +36,6 @@ NAMED = (
         f"{_RUNNING}::test_a_late_result_cannot_replace_the_successors",
     ),
     Mutation(
-        "an end told without its result",
-        "headrace/lua/commit.lua",
-        "record[#record + 1] = body",
-        "record[#record + 1] = ''",
-        f"{_RUNNING}::test_the_end_that_a_submitter_waits_for_is_told_as_it_would_be_read",
-    ),
-    Mutation(
         "no state check",
         "headrace/lua/commit.lua",
         "elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then",
@@ -139,6 +132,13 @@ NAMED = (
 
 #: Further ones, most of them in what workers do with the answers.
 FURTHER = (
+    Mutation(
+        "an end told without its result",
+        "headrace/lua/commit.lua",
+        "record[#record + 1] = body",
+        "record[#record + 1] = ''",
+        f"{_RUNNING}::test_the_end_that_a_submitter_waits_for_is_told_as_it_would_be_read",
+    ),
     Mutation(
         "leases are not renewed",
         "workers/keeper.py",
