@@ -172,15 +172,16 @@ class JobPath:
         self._progress.note(now)
 
     def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
-        """A forward pass ended: commit it."""
+        """A forward pass ended: commit it, and only then take note of it."""
+        jobs, outcomes, too_large = self._outcomes(slots, results, report)
+        if jobs:
+            self._committer.commit(outcomes, took_s=report.took_s)
         untold = self._starts.ended(slots[0])
         idle = self.clock.ended(slots[0], took_s=report.took_s)
-        jobs, outcomes, too_large = self._outcomes(slots, results, report)
         if too_large:
             self._passing_on.pass_on(too_large)
             self._view.dropped([held for held, _ in too_large])
         if jobs:
-            self._committer.commit(outcomes, took_s=report.took_s)
             self._learn(idle)
             self._note_pass(jobs[0].ref, outcomes, report)
             self._view.ran(untold)
