@@ -55,7 +55,9 @@ for i = 9, #ARGV do
   local full, turns = 0, redis.pcall('ZRANGE', TURN .. ARGV[i], 0, has_caps and 999 or most - 1, 'WITHSCORES')
   if has_caps and turns[1] then turns, full = within_caps(turns) end
   is_held_back = is_held_back or full > 0
-  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 9, turns = turns, full = full, queues = {}} end
+  -- One tenant waits, and there was room to see a second.
+  local is_alone = full == 0 and #turns == 2 and most > 1
+  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 9, turns = turns, full = full, is_alone = is_alone, queues = {}} end
 end
 
 if most > limit then
@@ -226,15 +228,18 @@ for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
     local ready = READY .. source.group .. ':' .. queue.tenant
     if #queue.taken > 0 then call_in_pieces('ZREM', ready, queue.taken) end
-    local is_empty = queue.broken or redis.call('EXISTS', ready) == 0
+    -- If fewer heads were there than were asked for, and all were taken, nothing is left.
+    local is_drained = #queue.heads < 2 * limit and not queue.heads[queue.at]
+    local is_empty = queue.broken or is_drained or redis.call('EXISTS', ready) == 0
     if not is_empty and rooms[queue.tenant] == 0 then source.full, is_held_back = source.full + 1, true end
     if is_empty then
-      leave_turn(source.group, queue.tenant, queue.vtime)
+      leave_turn(source.group, queue.tenant, queue.vtime, source.is_alone)
+      source.is_over = source.is_alone
     elseif #queue.taken > 0 then
       redis.call('ZADD', TURN .. source.group, 'XX', queue.vtime, queue.tenant)
     end
   end
-  if redis.call('ZCARD', TURN .. source.group) > source.full then reply[1] = reply[1] + 1 end
+  if not source.is_over and redis.call('ZCARD', TURN .. source.group) > source.full then reply[1] = reply[1] + 1 end
 end
 if #chosen == 0 then
   local due = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')

@@ -46,13 +46,6 @@ local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = 
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
   i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true, W = true}
 
--- Whether a text is a number that a field may hold, looked at once: jobs of a batch have most of theirs in common.
-local IS_NUMBER = setmetatable({}, {__index = function(known, text)
-  local is_number = (tonumber(text) or math.huge) < 1e16
-  known[text] = is_number
-  return is_number
-end})
-
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
 local function reader(...)
@@ -68,7 +61,7 @@ local function reader(...)
       local value = fields[i]
       if value and value ~= '' then
         found = true
-        sound = sound and (not number[i] or IS_NUMBER[value])
+        sound = sound and (not number[i] or (tonumber(value) or math.huge) < 1e16)
       else
         fields[i] = false
         sound = sound and optional[i]
@@ -116,10 +109,11 @@ local function charge(group, tenant, amount)
   end
 end
 
--- A tenant waits for nothing more in a group. Once nobody does, what each has had is forgotten.
-local function leave_turn(group, tenant, had)
+-- A tenant waits for nothing more in a group. Once nobody does, what each has had is forgotten. Who knows that it `is_last`
+-- need not look.
+local function leave_turn(group, tenant, had, is_last)
   redis.call('ZREM', TURN .. group, tenant)
-  if redis.call('EXISTS', TURN .. group) == 0 then
+  if is_last or redis.call('EXISTS', TURN .. group) == 0 then
     redis.call('DEL', PAID .. group)
   elseif had and type(redis.pcall('HSET', PAID .. group, tenant, had)) == 'number' then
     redis.call('EXPIRE', PAID .. group, 86400)
@@ -131,8 +125,9 @@ end
 -- The bell comes first: whoever comes for nothing clears the tenant's turn away, and the next job rings again.
 local function enter_ready(group, member, score)
   local tenant = tenant_of(member)
-  if not redis.call('ZSCORE', TURN .. group, tenant) then
-    local first = redis.call('ZRANGE', TURN .. group, 0, 0, 'WITHSCORES')
+  -- Mostly nobody has a turn, or this tenant alone: one look tells.
+  local first = redis.call('ZRANGE', TURN .. group, 0, 0, 'WITHSCORES')
+  if first[1] ~= tenant and not (first[1] and redis.call('ZSCORE', TURN .. group, tenant)) then
     local had = first[2] and redis.pcall('HGET', PAID .. group, tenant)
     tell(BELL .. group, 1, '*', 'r', 1)
     -- A moment before the least served, who would otherwise come first by its name.
