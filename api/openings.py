@@ -1,8 +1,6 @@
 """What each tenant has open in one process at once: requests, and those among them that wait. Pure bookkeeping."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from headrace.errors import FieldError, TooManyOpenRequests, TooManyOpenWaits
 
@@ -37,22 +35,21 @@ class Openings:
         """A request has ended."""
         _take_one(self._requests, tenant)
 
-    @contextmanager
-    def waiting(self, tenant: str) -> Iterator[None]:
-        """While a request waits.
+    def begin_wait(self, tenant: str) -> None:
+        """A request begins to wait; `end_wait` must follow.
 
         Raises:
-            TooManyOpenWaits: if it is one too many.
+            TooManyOpenWaits: if it is one too many; it does not wait then.
         """
         if self._waits[tenant] >= self._most_waits:
             problem = f"{self._most_waits} requests of the tenant {tenant} wait already, as many as may"
             way_out = "let some end first, or leave it out and ask again later"
             raise TooManyOpenWaits(f"{problem}; {way_out}", fields=[FieldError("/header/Prefer", way_out)])
         self._waits[tenant] += 1
-        try:
-            yield
-        finally:
-            _take_one(self._waits, tenant)
+
+    def end_wait(self, tenant: str) -> None:
+        """A request waits no longer."""
+        _take_one(self._waits, tenant)
 
 
 def _take_one(counts: Counter[str], tenant: str) -> None:

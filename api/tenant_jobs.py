@@ -109,8 +109,8 @@ class TenantJobs:
         Raises:
             TooManyOpenWaits: if so.
         """
-        with self._services.openings.waiting(self._tenant):
-            pass
+        self._services.openings.begin_wait(self._tenant)
+        self._services.openings.end_wait(self._tenant)
 
     @contextmanager
     def watching(self, member: str) -> Iterator[Watch]:
@@ -119,8 +119,14 @@ class TenantJobs:
         Raises:
             TooManyOpenWaits: if as many others are open as may be.
         """
-        with self._services.openings.waiting(self._tenant), self._services.waiters.watching(member) as watch:
+        openings, waiters = self._services.openings, self._services.waiters
+        openings.begin_wait(self._tenant)
+        watch = waiters.watch(member)
+        try:
             yield watch
+        finally:
+            waiters.leave(member, watch)
+            openings.end_wait(self._tenant)
 
     async def ended(self, member: str, watch: Watch, wait_s: float, *, with_result: bool) -> Found:
         """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping.
@@ -166,7 +172,7 @@ class TenantJobs:
 
     async def describe(self, job: Job, *, output: bytes | None = None, notes: bytes | None = None) -> Seen:
         """Add to a record, and its output and metadata if those were read too, what else there is to say of it."""
-        delivery, metadata = await self._delivery(job), notes
+        delivery, metadata = await self._delivery(job) if job.has_webhook else None, notes
         if job.has_metadata and notes is None:
             metadata = await self._run(self._store.metadata(job.member))
         if job.status is JobStatus.QUEUED:
@@ -182,8 +188,6 @@ class TenantJobs:
         return await asyncio.gather(*(self.describe(row.job, notes=row.metadata) for row in found if row.job))
 
     async def _delivery(self, job: Job) -> Delivery | None:
-        if not job.has_webhook:
-            return None
         found = await self._run(self._services.deliveries.read([delivery_id_of(job.member, job.next_seq)]))
         return found[0] if found else None
 

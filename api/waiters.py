@@ -1,8 +1,6 @@
 """Who waits for which job to end. Pure bookkeeping; `event_feed` says what happened."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Watch:
@@ -37,18 +35,18 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._watches)
 
-    @contextmanager
-    def watching(self, member: str) -> Iterator[Watch]:
-        """A watch that rings whenever something happens to the job, from now until the block ends."""
+    def watch(self, member: str) -> Watch:
+        """A watch that rings whenever something happens to the job, from now until it is put away (`leave`)."""
         watch = Watch()
         self._watches.setdefault(member, set()).add(watch)
-        try:
-            yield watch
-        finally:
-            watches = self._watches[member]
-            watches.discard(watch)
-            if not watches:
-                del self._watches[member]
+        return watch
+
+    def leave(self, member: str, watch: Watch) -> None:
+        """Put a watch away."""
+        watches = self._watches[member]
+        watches.discard(watch)
+        if not watches:
+            del self._watches[member]
 
     def wake(self, member: str, end: bytes = b"") -> None:
         """Something happened to this job; with `end`, that it ended so."""

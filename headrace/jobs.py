@@ -59,6 +59,11 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 )
 
 
+#: By their words: records are read too often to have the classes look each up.
+_STATES = {status.value: status for status in JobStatus}
+_TIERS = {tier.value: tier for tier in Tier}
+
+
 class Reason(StrEnum):
     """Why a job is where it is."""
 
@@ -283,15 +288,17 @@ class Job(NamedTuple):
         hook = record.get("h") or ""
         letters = hook.lstrip("0123456789")
 
+        get = record.get
+
         def optional(field: str) -> int | None:
-            return int(record[field]) if record.get(field) else None
+            return int(value) if (value := get(field)) else None
 
         return cls(
             id=job_id,
             tenant=tenant,
             ref=ModelRef.parse(record["m"]),
-            tier=Tier(record["t"]),
-            status=JobStatus(record["s"]),
+            tier=_TIERS[record["t"]],
+            status=_STATES[record["s"]],
             fence=int(record["f"]),
             attempts=int(record["a"]),
             max_attempts=int(record["n"]),

@@ -123,11 +123,11 @@ async def test_nothing_stays_counted_of_what_has_ended_however_it_ended(settings
         await api.post("/v1/jobs", json=JOB, headers=WAITING)
 
         services.openings.enter("default")
-        with services.openings.waiting("default"):
-            with pytest.raises(TooManyOpenRequests):
-                services.openings.enter("default")
-            with pytest.raises(TooManyOpenWaits), services.openings.waiting("default"):
-                pass
+        services.openings.begin_wait("default")
+        with pytest.raises(TooManyOpenRequests):
+            services.openings.enter("default")
+        with pytest.raises(TooManyOpenWaits):
+            services.openings.begin_wait("default")
 
 
 # --- what waits for workers ------------------------------------------------------------------------------------------
