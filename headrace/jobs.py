@@ -108,7 +108,8 @@ FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "v": "layout version",
         "s": "state",
-        "f": "fence: changes whenever the job changes hands; a write with another fence is refused",
+        "f": "fence: changes whenever the job changes hands; a write with another fence is refused; "
+        "00 until it is claimed if it has none of o, h and T",
         "a": "attempts charged: forward passes begun",
         "n": "attempts allowed",
         "m": "model@version",
@@ -131,7 +132,8 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "x": "1 if its submitter noted something beside it",
         "u": "digest of its dedupe key",
         "i": "fingerprint of its request, if its submitter chose the id",
-        "j": "virtual ms that its tenant was charged when it was claimed",
+        "j": "virtual ms that its tenant was charged when it was claimed; "
+        "with a + if it had none of o, h, T, B and C then",
         "B": "bytes of memory that it has outgrown: only workers with more claim it",
         "M": "ms of its worker's time that its last pass took for it",
         "C": "1 if how far its pass was is kept for the next worker",

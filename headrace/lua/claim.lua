@@ -16,7 +16,7 @@
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
 local read = reader('s', 'f', 'a', 'n', 'p', 'd', 'L')
--- What only those have that were claimed before, and of whose passes something was kept.
+-- What only those have that were claimed before, and of whose passes something was kept: no plain one (`submit`).
 local read_past = reader('s', 'k', 'C')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -96,6 +96,7 @@ local function set_prices(group, queues)
   for k, queue in ipairs(queues) do
     queue.price = virtual_ms(tonumber(counts[k + 2] or nil) or mean_ms, weights[k])
     queue.price_text = tostring(queue.price)
+    queue.plain_text = '+' .. queue.price_text
   end
 end
 
@@ -166,7 +167,8 @@ while #chosen < limit do
   met[member] = true
   local waits = fields and fields[1] == 'queued'
   local input = waits and input_at(queue, queue.at)
-  local past = input and fields[2] ~= '0' and read_past(member)
+  local is_plain, past = fields and fields[2] == '00', nil
+  if input and not is_plain then past = read_past(member) end
   local state = past and past[3] and redis.pcall('GET', CHECKPOINT .. member)
   if type(state) ~= 'string' then state = '' end
   if input and #chosen > 0 and bytes + #input + #state > room then break end
@@ -175,7 +177,7 @@ while #chosen < limit do
   if input then
     queue.vtime = queue.vtime + queue.price
     bytes = bytes + #input + #state
-    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, queue.price_text}
+    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, is_plain and queue.plain_text or queue.price_text}
     if rooms[queue.tenant] then
       rooms[queue.tenant] = rooms[queue.tenant] - 1
       listed[queue.tenant] = listed[queue.tenant] or {}

@@ -8,7 +8,18 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'o', 'b', 'h', 'j', 'T', 'B', 'W')
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'b', 'j', 'W')
+-- What few have. Of a plain job (`submit`) its claim says, by a + before what was charged, that it has none of these and no
+-- checkpoint.
+local read_rest = reader('s', 'o', 'h', 'T', 'B')
+local PLAIN = {false, false, false, false, false}
+local function read_all(member)
+  local fields, broken = read(member)
+  if not fields then return nil, PLAIN, broken end
+  if fields[9] and string.byte(fields[9]) == 43 then return fields, PLAIN end
+  local rest, rest_broken = read_rest(member)
+  return rest and fields, rest or PLAIN, rest_broken
+end
 local ARGV = ARGV
 local ran_ms, parts = tonumber(ARGV[2]), {}
 for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
@@ -68,14 +79,14 @@ end
 -- Inputs that are of no more use go together with those of the other jobs, and records get their time to live after that. One
 -- whose end is to be told gets it when that is done (`settle_deliveries`), which mostly is a moment later; `sweep` looks after
 -- those that nobody comes for.
-local function let_go_later(member, state, hook, kept)
+local function let_go_later(member, state, rest, kept)
   if state == 'succeeded' then
-    local n = #spent_inputs
-    spent_inputs[n + 1], spent_inputs[n + 2] = INPUT .. member, CHECKPOINT .. member
+    spent_inputs[#spent_inputs + 1] = INPUT .. member
+    if rest ~= PLAIN then spent_inputs[#spent_inputs + 1] = CHECKPOINT .. member end
   else
     drop_input(member, state, kept)
   end
-  if not hook then
+  if not rest[3] then
     local n = #fading
     fading[n + 1], fading[n + 2] = JOB .. member, kept
   end
@@ -83,10 +94,11 @@ end
 
 -- As `finish` does, with numbers that are made text once a batch.
 local told_ttl, at = string.format('%.0f', kept_s(ARGV[1], true)), string.format('%.0f', now)
-local function end_as(member, state, hook, kept, ...)
+local function end_as(member, state, rest, kept, ...)
+  local hook = rest[3]
   if hook then post(end_of(member, hook), at) end
   redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)
-  let_go_later(member, state, hook, kept)
+  let_go_later(member, state, rest, kept)
 end
 
 -- Whoever handed in a job and waits for it gets its end with the event: its record as it is now, and its output. So many
@@ -109,10 +121,10 @@ local began_text, size_text = string.format('%.0f', began), string.format('%.0f'
 
 for i = 4, #ARGV, 5 do
   local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local fields, broken = read(member)
+  local fields, rest, broken = read_all(member)
   local ours = fields and fields[2] == fence and fields[4]
-  local ttl = fields and fields[12] or ARGV[1]
-  local kept = fields and fields[10] and (fields[12] and kept_s(ttl, true) or told_ttl) or ttl
+  local ttl = rest[4] or ARGV[1]
+  local kept = rest[3] and (rest[4] and kept_s(ttl, true) or told_ttl) or ttl
   local answer = '0'
   local part_ms = parts[(i + 1) / 5] or equal_ms
   if part_ms ~= spent_ms then spent_ms, spent = part_ms, string.format('%.2f', part_ms) end
@@ -121,22 +133,22 @@ for i = 4, #ARGV, 5 do
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept)
     if GIVEN_UP[cause] then bury(member, now_us) end
-    local begun, why = tonumber(fields[9] or 0), cause ~= '' and {'c', cause} or NOTHING
+    local begun, why = tonumber(fields[8] or 0), cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = began
-      end_as(member, state, fields[10], kept, 'M', spent, 'a', fields[3] + 1, 'b', began_text, 'g', size_text, unpack(why))
+      end_as(member, state, rest, kept, 'M', spent, 'a', fields[3] + 1, 'b', began_text, 'g', size_text, unpack(why))
     else
-      end_as(member, state, fields[10], kept, 'M', spent, unpack(why))
+      end_as(member, state, rest, kept, 'M', spent, unpack(why))
     end
-    local share = note_served(group_of(fields[5], fields[6], fields[13]), tenant_of(member), tonumber(fields[8] or fields[7]),
-      begun, cause, part_ms, fields[11])
+    local share = note_served(group_of(fields[5], fields[6], rest[5]), tenant_of(member), tonumber(rest[2] or fields[7]),
+      begun, cause, part_ms, fields[9])
     share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + in_us(spent)
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
-    if fields[14] then tell_end(member, body) end
+    if fields[10] then tell_end(member, body) end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
-    end_as(member, 'canceled', fields[10], kept, 'M', spent)
+    end_as(member, 'canceled', rest, kept, 'M', spent)
     note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'canceled', 1)
     note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'gpu_us', in_us(spent))
     state = 'canceled'

@@ -52,6 +52,8 @@ local function kind_at(at)
   if ARGV[at + 16] ~= '' then set('L', ARGV[at + 16]) end
   if ARGV[at + 17] ~= '' then set('T', ARGV[at + 17]) end
   if ARGV[at + 18] == '1' then set('W', 1) end
+  -- A plain job has none of the fields that few have and `commit` would look for; its fence says so until it is claimed.
+  kind.fence = (kind.is_later or kind.hook ~= '' or ARGV[at + 17] ~= '') and '0' or '00'
   return kind
 end
 local kinds, jobs_at = {}, 7
@@ -177,7 +179,7 @@ if ARGV[5] == 'look' then return reply end
 
 local now_text = string.format('%.0f', now)
 local function keep(key, kind, score, more)
-  call('HSET', key, 'v', '1', 's', 'queued', 'f', '0', 'a', '0', 'n', kind.attempts, 'm', kind.ref, 't', kind.tier,
+  call('HSET', key, 'v', '1', 's', 'queued', 'f', kind.fence, 'a', '0', 'n', kind.attempts, 'm', kind.ref, 't', kind.tier,
     'z', score, 'q', now_text, unpack(more))
 end
 

@@ -219,7 +219,7 @@ FURTHER = (
     Mutation(
         "what larger workers ran is set right in the turn of others",
         "headrace/lua/commit.lua",
-        "note_served(group_of(fields[5], fields[6], fields[13]),",
+        "note_served(group_of(fields[5], fields[6], rest[5]),",
         "note_served(group_of(fields[5], fields[6]),",
         f"{_OUTGROWN}::test_what_was_charged_ahead_is_set_right_where_it_was_charged",
     ),
@@ -472,8 +472,15 @@ FURTHER = (
     Mutation(
         "every job is kept as long as others",
         "headrace/lua/commit.lua",
-        "local ttl = fields and fields[12] or ARGV[1]",
+        "local ttl = rest[4] or ARGV[1]",
         "local ttl = ARGV[1]",
+        f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded]",
+    ),
+    Mutation(
+        "every job is taken for one that has nothing of its own",
+        "headrace/lua/claim.lua",
+        "fields and fields[2] == '00', nil",
+        "true, nil",
         f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded]",
     ),
     Mutation(
