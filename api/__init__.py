@@ -8,7 +8,8 @@ ended ones again. `intake` refuses what would wait too long, `prospects` says ho
 holds those who wait for its end and `event_feed` wakes them, with the end (`ends`) if it was told. `durability` is
 what a 202 waits for.
 
-A request comes over a `connection` (`connection_book`: how long each may stay, `reception`: how many there are),
+A request comes over a `connection` (`connection_book`: how long each may stay, `reception`: how many there are,
+`outgoing`: what it sends),
 through `edge`, which wraps it, and `gate` (`callers`: who asks, `scopes`: what for, `key_ring`, `rates`, `openings`:
 how often and how much at once), by `express` or FastAPI to its route. `headers`, `queries` and `body` read it;
 `answers`, `records`, `estimates` and `problems` write what comes back, `caching` leaves out what the caller has.

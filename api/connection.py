@@ -14,6 +14,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.connection_book import Phase
+from api.outgoing import Outgoing
 from api.problems import MEDIA_TYPE, problem_document, retry_headers
 from headrace.errors import HeadersTooLarge, HeadraceError, MalformedRequest, RequestTimeout, TooManyConnections
 
@@ -66,6 +67,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take a place, if need be that of one that makes no use of it."""
         super().connection_made(transport)
+        self._outgoing = Outgoing(transport)
         has_place, displaced = self._book.enter(self, self._reception.now())
         if displaced is not None:
             self._reception.dropped["displaced"] += 1
@@ -139,10 +141,12 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
+        self._outgoing.begin(cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """Go on with what comes next."""
+        self._outgoing.flush()
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._book.stall(self, self._reception.now())

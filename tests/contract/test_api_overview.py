@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from api.outgoing import Outgoing
 from api.tenant_jobs import TenantJobs
 from headrace.errors import HeadraceError
 from headrace.keys import Keys
@@ -351,3 +352,23 @@ async def test_at_an_address_that_others_reach_keys_are_demanded_even_before_the
         answer = await api.get("/v1/jobs")
 
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+def test_an_answer_leaves_in_one_piece(live_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+
+    class Noted:
+        def __init__(self, transport: Any) -> None:
+            self._transport = transport
+            self.is_closing, self.close = transport.is_closing, transport.close
+
+        def write(self, data: bytes) -> None:
+            sent.append(data)
+            self._transport.write(data)
+
+    monkeypatch.setattr("api.connection.Outgoing", lambda transport: Outgoing(Noted(transport)))
+    answer = httpx2.get(f"{live_url}/livez")
+
+    assert 1 == len(sent)
+    assert sent[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert sent[0].endswith(b"\r\n\r\n" + answer.content)
