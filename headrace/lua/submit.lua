@@ -166,7 +166,7 @@ for at = jobs_at, #ARGV, WIDTH do
     end
     depths[group], was_empty[group] = depth, depth == 0
   end
-  local row = {at = at, key = keys[#rows + 1], member = ARGV[at], kind = kind, depth = depth, outcome = '', known = '', again = false, score = 0}
+  local row = {at = at, key = keys[#rows + 1], member = ARGV[at], kind = kind, depth = depth, outcome = '', known = ''}
   row.outcome, row.known = decide(row, at)
   is_refused = is_refused or row.outcome == 'full' or row.outcome == 'tenant_full' or row.outcome == 'mismatch' or row.outcome == 'gone'
   rows[#rows + 1] = row
@@ -203,36 +203,35 @@ local function keep_alike(kind)
   end
 end
 
-local fresh, index, inputs, entered, count = {}, {}, {}, {}, 0
+local fresh, owns, index, inputs, entered, count = {}, {}, {}, {}, {}, 0
 for number, row in ipairs(rows) do
   if row.outcome == 'accepted' and not row.again then
-    local at, member, kind = row.at, row.member, row.kind
-    local group = kind.group
+    local member, kind, input, is_own = row.member, row.kind, ARGV[row.at + INPUT_AT], ARGV[row.at + NOTES] ~= ''
     count = count + 1
     fresh[count] = row
     -- Jobs of one call keep their order: each has a microsecond of its own.
     local came = (now_us + number) / 1000
-    local arrival = math.max(came, kind.not_before)
+    local arrival = kind.is_later and math.max(came, kind.not_before) or came
     local score = arrival + kind.offset
     -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
     if kind.deadline > 0 then score = math.min(score, math.max(kind.deadline, arrival + kind.floor)) end
     row.score = string.format('%.3f', score)
     local n = 2 * count
     index[n - 1], index[n] = came, member
-    inputs[n - 1], inputs[n] = INPUT .. member, ARGV[at + INPUT_AT]
-    local entries = entered[group]
+    inputs[n - 1], inputs[n] = INPUT .. member, input
+    local entries = entered[kind.group]
     if not entries then
       entries = {arrived = 0, bytes = 0}
-      entered[group] = entries
+      entered[kind.group] = entries
     end
     entries.arrived = entries.arrived + 1
-    entries.bytes = entries.bytes + #ARGV[at + INPUT_AT]
+    entries.bytes = entries.bytes + #input
     if not kind.is_later then
       local k = #entries
       entries[k + 1], entries[k + 2] = row.score, member
     end
-    row.is_own = kind.is_named or ARGV[at + NOTES] ~= ''
-    if not row.is_own then kind.alike[#kind.alike + 1] = row end
+    local likes = (is_own or kind.is_named) and owns or kind.alike
+    likes[#likes + 1] = row
   end
 end
 
@@ -262,9 +261,7 @@ if count > 0 then
   for _, kind in ipairs(kinds) do
     if kind.alike[1] then keep_alike(kind) end
   end
-  for _, row in ipairs(fresh) do
-    if row.is_own then keep_own(row) end
-  end
+  for _, row in ipairs(owns) do keep_own(row) end
   for group, entries in pairs(entered) do
     note_usage(tenant, group, 'accepted', entries.arrived)
     note_usage(tenant, group, 'in_bytes', entries.bytes)
