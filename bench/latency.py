@@ -1,8 +1,9 @@
 """`latency`: what one job costs when nothing else is to be done, in round trips and in empty requests.
 
-A no-op model, one client, an idle worker. *Store*: submit, wait for the end on the event stream, read the result,
-over a PING of the same connection. *HTTP*: POST with `Prefer: wait` over a POST to a route of the same application
-that does nothing, on the same kept-alive connection. The two of a pair take turns, so both see the same machine.
+A no-op model, one client, an idle worker. *Store*: submit, and wait on the event stream for the end, which brings the
+result, over a PING of the same connection. *HTTP*: POST with `Prefer: wait` over a POST to a route of the same
+application that does nothing, on the same kept-alive connection. The two of a pair take turns, so both see the same
+machine.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from api.ends import read_end
 from bench.drain import running_server
 from bench.headrace_side import HeadraceSide
 from bench.report import Report, summarize
@@ -102,20 +104,21 @@ class StorePath:
         """From submit to result."""
         store, ref = self._side.store, self._side.ref
         job_id = new_job_id(cell=store.keys.cell, tenant=_TENANT, key=b"bench")
-        job = NewJob(id=job_id, tenant=_TENANT, ref=ref, tier=Tier.STANDARD, input=_INPUT)
+        job = NewJob(id=job_id, tenant=_TENANT, ref=ref, tier=Tier.STANDARD, input=_INPUT, is_awaited=True)
         self._run(store.submit(job, cap=1_000_000))
-        self._await_end(job.member.encode())
-        if self._run(store.output(job.member)) != _INPUT:
-            raise ValueError(f"{job.member} has another result than its input")
+        end = read_end(job.member, self._end_of(job.member.encode()))
+        if end is None or end[1] != _INPUT:
+            raise ValueError(f"{job.member} has another result than its input: {end}")
 
-    def _await_end(self, member: bytes) -> None:
+    def _end_of(self, member: bytes) -> bytes:
         events = self._side.store.keys.events
         while True:
             command = ("XREAD", "BLOCK", _WAIT_MS, "STREAMS", events, self._last)
             [[_, entries]] = self._run(RedisOp(_as_is, command))
             self._last = entries[-1][0]
-            if any(member in fields[1] for _, fields in entries):
-                return
+            for _, [_, _, *ends] in entries:
+                if member in ends:
+                    return bytes(ends[ends.index(member) + 1])
 
 
 class HttpPath:
