@@ -91,6 +91,7 @@ class Crew:
         """The workers stand still meanwhile, so that jobs pile up."""
         for worker in self._workers:
             os.kill(worker.pid, signal.SIGSTOP)
+        self.side.ring()
         try:
             yield
         finally:

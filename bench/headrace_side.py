@@ -124,6 +124,13 @@ class HeadraceSide:
     def pause(self) -> None:
         """Stop the worker where it is, so that jobs pile up."""
         os.kill(self._worker.pid, signal.SIGSTOP)
+        self.ring()
+
+    def ring(self) -> None:
+        """Set off the claims that idle workers have left at the server: no other follows while they stand still."""
+        for tier in Tier:
+            bell = self.store.keys.bell(group_of(self.ref, tier))
+            self.redis.client.xadd(bell, {"r": 1}, maxlen=1, approximate=False)
 
     def resume(self) -> None:
         """Let the worker go on."""

@@ -136,7 +136,6 @@ class Claimer:
         plan, groups = self._plan(), self._groups or self._spare
         if plan.is_idle:
             op = self._op(plan, groups)
-            failpoint("worker.before_claim")
             self._bell.follow(op, lambda claimed: self._rung(claimed, groups, plan), self._claim_failed)
 
     def _rung(self, claimed: Claimed, groups: tuple[str, ...], plan: ClaimPlan) -> None:
@@ -168,13 +167,13 @@ class Claimer:
             self._timer = None
         self._is_under_way = True
         self.claims += 1
-        failpoint("worker.before_claim")
         op = self._op(plan, groups)
         self._wire.send(op, lambda claimed: self._claimed(claimed, groups, sent), self._claim_failed)
 
     def _op(self, plan: ClaimPlan, groups: tuple[str, ...]) -> RedisOp[Claimed]:
-        terms = self._terms
-        return self._store.claim(worker=terms.worker, groups=groups, size=plan.size, lease_ms=terms.lease_ms)
+        op = self._store.claim(worker=self._terms.worker, groups=groups, size=plan.size, lease_ms=self._terms.lease_ms)
+        failpoint("worker.before_claim")
+        return op
 
     def _claimed(self, claimed: Claimed, groups: tuple[str, ...], sent: Sent) -> None:
         failpoint("worker.claimed")
