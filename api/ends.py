@@ -2,6 +2,7 @@
 
 import msgpack
 
+from headrace.errors import InvalidInput
 from headrace.jobs import Job
 
 
@@ -17,5 +18,5 @@ def read_end(member: str, told: bytes) -> tuple[Job, bytes] | None:
         *record, output = msgpack.unpackb(told)
         job = Job.from_record(member, dict(zip(record[::2], record[1::2], strict=True)))
         return (job, output.encode()) if job.status.is_terminal else None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, InvalidInput, KeyError, TypeError, ValueError):
         return None

@@ -290,10 +290,8 @@ class Job(NamedTuple):
         hook = record.get("h") or ""
         letters = hook.lstrip("0123456789")
 
-        get = record.get
-
         def optional(field: str) -> int | None:
-            return int(value) if (value := get(field)) else None
+            return int(value) if (value := record.get(field)) else None
 
         return cls(
             id=job_id,

@@ -68,6 +68,16 @@ def waited_for(api: httpx2.AsyncClient) -> asyncio.Task[httpx2.Response]:
     return asyncio.create_task(api.post("/v1/jobs", json=BODY, headers={"Prefer": "wait=30"}))
 
 
+async def waited_for_next(
+    api: httpx2.AsyncClient, worker: HandWorker, commands: list[str]
+) -> asyncio.Task[httpx2.Response]:
+    """The same, for a job that is not the first: `commands` are those of this one alone."""
+    await submitted(api)
+    worker.claim()
+    commands.clear()
+    return waited_for(api)
+
+
 async def claimed_by(worker: Any) -> list[Any]:
     """What the worker can claim, as soon as there is something."""
     claimed: list[Any] = []
@@ -112,11 +122,7 @@ async def test_a_wait_sends_no_command_while_it_lasts(
 async def test_a_submission_that_waits_is_told_the_end_and_reads_nothing(
     commands: list[str], api: httpx2.AsyncClient, worker: HandWorker, is_broken: bool
 ) -> None:
-    await submitted(api)
-    worker.claim()
-    commands.clear()
-
-    answer = waited_for(api)
+    answer = await waited_for_next(api, worker, commands)
     job = (await claimed_by(worker))[0]
     worker.fail(job) if is_broken else worker.succeed(job, b'{"text":"hell\xc3\xb6"}')
     told = await answer
@@ -143,11 +149,7 @@ async def test_a_result_that_is_too_large_to_be_told_is_read(
     commands: list[str], api: httpx2.AsyncClient, worker: HandWorker
 ) -> None:
     result = b'"' + 40_000 * b"x" + b'"'
-    await submitted(api)
-    worker.claim()
-    commands.clear()
-
-    answer = waited_for(api)
+    answer = await waited_for_next(api, worker, commands)
     worker.succeed((await claimed_by(worker))[0], result)
 
     assert 40_000 == len((await answer).json()["result"])
@@ -157,11 +159,7 @@ async def test_a_result_that_is_too_large_to_be_told_is_read(
 async def test_an_end_that_an_older_worker_does_not_tell_is_read(
     commands: list[str], api: httpx2.AsyncClient, services: Services, worker: HandWorker, connection: SyncRedis
 ) -> None:
-    await submitted(api)
-    worker.claim()
-    commands.clear()
-
-    answer = waited_for(api)
+    answer = await waited_for_next(api, worker, commands)
     job = (await claimed_by(worker))[0]
     connection.client.hdel(services.store.keys.job(job.member), "W")  # it knows of no such thing
     worker.succeed(job)
