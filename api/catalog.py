@@ -7,14 +7,19 @@ is not known makes it look again, so that a model can be used the moment it was 
 import asyncio
 import contextlib
 import logging
+import re
 import time
 
+from headrace.model_ref import ModelRef
+from registry.manifest import Manifest
+from registry.published import Publications, read_published
 from registry.registry import Registry
 from registry.served import ServedModel, ServedVersion, read_served, unknown_model, unknown_version
 
 log = logging.getLogger("headrace.api")
 
 _FORCED_REFRESH_S = 1.0
+_NUMBER = re.compile("[1-9][0-9]{0,7}")
 
 
 class Catalog:
@@ -32,6 +37,8 @@ class Catalog:
         self._looked_at = float("-inf")
         self._forced_at = float("-inf")
         self._lock = asyncio.Lock()
+        #: What callers ask the object store for takes one thread, however many ask.
+        self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         #: Why the last look failed; empty when it did not.
         self.problem = "the registry was not read yet"
@@ -89,6 +96,34 @@ class Catalog:
         if (served := model.find(version)) is None:
             raise unknown_version(text, model)
         return served
+
+    async def versions(self, model: ServedModel, *, before: int | None, limit: int) -> Publications:
+        """Versions of a model, released or not, the newest first: at most so many, below number `before`.
+
+        Raises:
+            StoreUnavailable: if the object store does not answer.
+        """
+        async with self._reading:
+            return await asyncio.to_thread(
+                read_published, self._registry, model.release.model, before=before, limit=limit
+            )
+
+    async def manifest(self, name: str, version: str | None) -> Manifest:
+        """What a version is, by its number or an alias; the one that gets most jobs if none is named.
+
+        Raises:
+            ModelNotFound: if there is no such model or version.
+            StoreUnavailable: if it is not released, and the object store does not answer.
+        """
+        model = await self.find(name)
+        if version is None:
+            return model.current.manifest
+        if (served := model.find(version)) is not None:
+            return served.manifest
+        if not _NUMBER.fullmatch(version):
+            raise unknown_version(f"{name}@{version}", model)
+        async with self._reading:
+            return await asyncio.to_thread(self._registry.manifest, ModelRef(name, int(version)))
 
     # --- refreshing ------------------------------------------------------------------------------------------
 

@@ -16,7 +16,11 @@ from headrace.store_views import PastAttempt
 from headrace.tenant_store import Rate
 from headrace.timestamps import rfc3339
 from headrace.webhooks import Delivery, event_id_of
+from registry.manifest import Manifest
+from registry.published import Publications, PublishedVersion, share_of, state_of
+from registry.release import Release
 from registry.served import ServedModel
+from registry.traffic import WHOLE
 
 #: When (Unix milliseconds), what, and a sentence about it if there is one.
 _Step: TypeAlias = tuple[int, str, str | None]
@@ -233,6 +237,7 @@ def key_document(key: ApiKey, rate: Rate | None, *, now_ms: int) -> dict[str, An
 def model_document(model: ServedModel, *, workers: int) -> dict[str, Any]:
     """A released model; `workers` are ready to run its current version."""
     manifest = model.current.manifest
+    path = f"/v1/models/{manifest.name}"
     return {
         "name": manifest.name,
         "version": manifest.version,
@@ -245,7 +250,42 @@ def model_document(model: ServedModel, *, workers: int) -> dict[str, Any]:
         "examples": manifest.examples,
         "input_schema": manifest.input_schema,
         "output_schema": manifest.output_schema,
-        "links": {"self": f"/v1/models/{manifest.name}", "submit": "/v1/jobs"},
+        "links": {"self": path, "submit": "/v1/jobs", "versions": f"{path}/versions", "schema": f"{path}/schema"},
+    }
+
+
+def versions_document(release: Release, found: Publications) -> dict[str, Any]:
+    """Versions of a model, as its release sees them."""
+    return {
+        "model": release.model,
+        "versions": [_version(release, version) for version in found.versions],
+        "next": found.next,
+    }
+
+
+def _version(release: Release, found: PublishedVersion) -> dict[str, Any]:
+    number, manifest, problem = found
+    return {
+        "version": number,
+        "state": state_of(release, number),
+        "share": share_of(release, number),
+        "shadow_share": release.shadows.get(number, 0) / WHOLE,
+        "aliases": sorted(alias for alias, meant in release.aliases.items() if meant == number),
+        "digest": manifest and manifest.digest,
+        "created": manifest and manifest.created,
+        "problem": problem or None,
+        "links": {"schema": f"/v1/models/{release.model}/schema?version={number}"},
+    }
+
+
+def schema_document(manifest: Manifest) -> dict[str, Any]:
+    """What a version takes and gives."""
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "input_schema": manifest.input_schema,
+        "output_schema": manifest.output_schema,
     }
 
 

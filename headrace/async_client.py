@@ -221,6 +221,14 @@ class AsyncClient:
         """The released models."""
         return await self._call(operator_calls.listing("models"))
 
+    async def model_versions(self, model: str, *, limit: int = 50, before: int | None = None) -> dict[str, Any]:
+        """Versions of a model, released or not, the newest first; `next` is `before` of the next page."""
+        return await self._call(operator_calls.model_versions(model, limit=limit, before=before))
+
+    async def model_schema(self, model: str) -> dict[str, Any]:
+        """Input and output JSON Schema of `name`, `name@3` or `name@alias`."""
+        return await self._call(operator_calls.model_schema(model))
+
     async def warm(self, model: str, *, for_s: int = 600) -> dict[str, Any]:
         """Have workers load a model before its jobs come, and keep it for so long."""
         return await self._call(operator_calls.warm(model, for_s=for_s))

@@ -78,7 +78,7 @@ def headrace(
 #: Those of the registry, of workers, and of the API, in the order in which they are first needed.
 MODEL_COMMANDS = (
     *("scaffold", "check", "tune", "push", "import", "ls", "show", "log", "canary", "shadow", "promote", "withdraw"),
-    *("rollback", "alias", "warm", "where", "keygen", "sign"),
+    *("rollback", "alias", "versions", "schema", "warm", "where", "keygen", "sign"),
 )
 _PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
@@ -111,7 +111,7 @@ def models(
 ) -> None:
     """Publish models and send traffic to them: scaffold | check | push | ls | show | where | …, see --help."""
     words = words or ["--help"]
-    if words[0] in ("warm", "where"):
+    if words[0] in ("versions", "schema", "warm", "where"):
         about_models.app(words, prog_name="headrace models", standalone_mode=False)
         return
     if words[0] in ("check", "tune"):

@@ -260,6 +260,14 @@ class Client:
         """The released models."""
         return self._call(operator_calls.listing("models"))
 
+    def model_versions(self, model: str, *, limit: int = 50, before: int | None = None) -> dict[str, Any]:
+        """Versions of a model, released or not, the newest first; `next` is `before` of the next page."""
+        return self._call(operator_calls.model_versions(model, limit=limit, before=before))
+
+    def model_schema(self, model: str) -> dict[str, Any]:
+        """Input and output JSON Schema of `name`, `name@3` or `name@alias`."""
+        return self._call(operator_calls.model_schema(model))
+
     def warm(self, model: str, *, for_s: int = 600) -> dict[str, Any]:
         """Have workers load a model before its jobs come, and keep it for so long."""
         return self._call(operator_calls.warm(model, for_s=for_s))

@@ -17,6 +17,20 @@ def warm(model: str, *, for_s: int) -> HttpCall[dict[str, Any]]:
     return HttpCall(method="POST", path=with_query(f"{at('models', model)}/warm", {"for_s": for_s}), read=read_document)
 
 
+def model_versions(model: str, *, limit: int, before: int | None) -> HttpCall[dict[str, Any]]:
+    """Versions of a model, the newest first."""
+    path = with_query(f"{at('models', model)}/versions", {"limit": limit, "before": before})
+    return HttpCall(method="GET", path=path, read=read_document)
+
+
+def model_schema(model: str) -> HttpCall[dict[str, Any]]:
+    """What a version takes and gives."""
+    name, _, version = model.partition("@")
+    return HttpCall(
+        method="GET", path=with_query(f"{at('models', name)}/schema", {"version": version or None}), read=read_document
+    )
+
+
 def document(name: str) -> HttpCall[dict[str, Any]]:
     """What `/v1/limits` or `/v1/scaling` says."""
     return HttpCall(method="GET", path=f"/v1/{name}", read=read_document)

@@ -31,8 +31,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 _HELP = (
     "Models: publish versions and see what serves. Exit code 1: it cannot be done, 2: wrong usage.\n\n"
-    "Four more have a --help of their own: `check DIR` tries whether a model batches correctly, `tune NAME|DIR` which"
-    " batch size and wait are best, `warm NAME` has workers load one before its jobs come, `where` shows who has it."
+    "Six more have a --help of their own: `check DIR` tries whether a model batches correctly, `tune NAME|DIR` which"
+    " batch size and wait are best, `warm NAME` has workers load one before its jobs come, `where` shows who has it,"
+    " `versions NAME` and `schema NAME[@VERSION]` ask the API for those."
 )
 
 

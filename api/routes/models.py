@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import json_answer
 from api.documentation import json_answers
-from api.records import model_document
-from api.schemas.models import ModelList, ModelRecord, WarmModel
+from api.records import model_document, schema_document, versions_document
+from api.schemas.models import ModelList, ModelRecord, ModelSchema, VersionList, WarmModel
 from api.services import services_of
 from headrace.presence import ModelState
 from headrace.timestamps import rfc3339
@@ -39,6 +39,41 @@ async def read_model(request: Request, name: str) -> Response:
     model = await services_of(request).catalog.find(name)
     document = await _document(request, model)
     return json_answer(document)
+
+
+@router.get(
+    "/{name}/versions",
+    summary="List the versions of a model",
+    responses=json_answers({200: "The newest first"}, VersionList, problems=(404, 422, 503)),
+)
+async def list_versions(
+    request: Request,
+    name: str,
+    limit: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 50,
+    before: Annotated[int | None, Query(ge=1, le=100_000_000, description="`next` of the page before.")] = None,
+) -> Response:
+    """List all versions of a released model, also those that get no jobs: state, part of new jobs, digest, age."""
+    catalog = services_of(request).catalog
+    model = await catalog.find(name)
+    found = await catalog.versions(model, before=before, limit=limit)
+    return json_answer(versions_document(model.release, found))
+
+
+@router.get(
+    "/{name}/schema",
+    summary="Look at what a version takes and gives",
+    responses=json_answers({200: "JSON Schemas of its input and output"}, ModelSchema, problems=(404, 422, 503)),
+)
+async def read_schema(
+    request: Request,
+    name: str,
+    version: Annotated[
+        str | None,
+        Query(min_length=1, max_length=64, description="Its number or an alias; else the one that gets most jobs."),
+    ] = None,
+) -> Response:
+    """Show the input and output schema of one version, released or not."""
+    return json_answer(schema_document(await services_of(request).catalog.manifest(name, version)))
 
 
 @router.post(

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import orjson
 import typer
 
 from headrace.client import Client
 from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table, whereabouts
 
 _HEAD = ("MODEL", "WORKER", "CLASS", "WHERE", "HOST MEMORY", "JOBS", "WHY NOT")
+_VERSION_HEAD = ("VERSION", "STATE", "OF NEW JOBS", "ALIASES", "DIGEST", "CREATED", "PROBLEM")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -36,6 +38,34 @@ def warm(
 
 
 @app.command()
+def versions(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """List a model's versions, the newest first: which get jobs, and how large a part of them."""
+    with Client(url or None, patience=LOOKING) as client:
+        found = client.model_versions(name, limit=limit)["versions"]
+    if as_json:
+        print_json(found)
+    else:
+        print_table(_VERSION_HEAD, [_version_row(version) for version in found])
+
+
+@app.command()
+def schema(
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", show_default=False)],
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Print the JSON Schemas of what a version takes and gives; --json prints them on one line."""
+    with Client(url or None, patience=LOOKING) as client:
+        found = client.model_schema(model)
+    typer.echo(orjson.dumps(found, option=0 if as_json else orjson.OPT_INDENT_2))
+
+
+@app.command()
 def where(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Of this model only.", show_default=False)] = "",
     as_json: AsJson = False,
@@ -52,6 +82,20 @@ def where(
         print_json({"model": ref, "worker": worker["id"], **model} for ref, worker, model in found)
     else:
         print_table(_HEAD, [_row(*row) for row in found])
+
+
+def _version_row(version: Mapping[str, Any]) -> tuple[object, ...]:
+    digest, aliases = (version["digest"] or "")[:12], ", ".join(version["aliases"])
+    share = f"{version['share']:.0%}" if version["share"] else ""
+    return (
+        version["version"],
+        version["state"],
+        share,
+        aliases,
+        digest,
+        version["created"] or "",
+        version["problem"] or "",
+    )
 
 
 def _is_of(ref: str, name: str) -> bool:

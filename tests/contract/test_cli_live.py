@@ -203,6 +203,17 @@ def test_where_models_are_is_shown_by_worker(run: Run, connection: SyncRedis, st
     assert "n@1 (parked)" in run("workers").stdout
 
 
+def test_versions_of_a_model_and_what_one_takes_are_shown(run: Run) -> None:
+    head, row = (line.split() for line in run("models", "versions", "greeter").stdout.splitlines())
+    [version] = run("models", "versions", "greeter", "--json").stdout.splitlines()
+    schema = json.loads(run("models", "schema", "greeter@1").stdout)
+
+    assert (head[:2], row[:3]) == (["VERSION", "STATE"], ["1", "serving", "100%"])
+    assert json.loads(version)["digest"].startswith(row[3])
+    assert schema["input_schema"]["required"] == ["text"]
+    assert code(run("models", "schema", "greeter@7")) == 2
+
+
 def test_a_model_that_is_not_known_cannot_be_warmed(run: Run) -> None:
     assert code(run("models", "warm", "nobody")) == 2
 

@@ -242,3 +242,19 @@ async def test_the_async_client_changes_jobs_too(live_url: str) -> None:
         assert (await client.limits())["tenant"] == "default"
         assert (await client.timeline(again.id))["id"] == again.id != job.id
         assert await client.erase(job.id) is None
+
+
+def test_versions_of_a_model_and_what_one_takes_are_told(live_url: str) -> None:
+    async def alike() -> list[dict[str, object]]:
+        async with AsyncClient(live_url) as client:
+            return [await client.model_versions("greeter"), await client.model_schema("greeter@1")]
+
+    with Client(live_url) as client:
+        versions, schema = client.model_versions("greeter"), client.model_schema("greeter")
+
+        assert ([(1, "serving")], None) == (
+            [(version["version"], version["state"]) for version in versions["versions"]],
+            versions["next"],
+        )
+        assert schema["output_schema"] == {"type": "string"}
+        assert [versions, schema] == asyncio.run(alike())
