@@ -138,6 +138,11 @@ class Prospects:
             del self._noted[next(iter(self._noted))]
         self._noted[job.member] = _Noted(str(job.ref), self._monotonic(), estimate)
 
+    @property
+    def has_noted(self) -> bool:
+        """True while there are estimates to learn from, once their jobs have ended."""
+        return bool(self._noted)
+
     def ended(self, member: str, state: str) -> None:
         """A job has ended: if it was estimated here, that is learned from."""
         noted = self._noted.pop(member, None)

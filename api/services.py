@@ -115,7 +115,13 @@ def make_services(settings: Settings) -> Services:
         caps=caps,
         usage=UsageReports(mux=mux, store=UsageStore(keys)),
         waiters=waiters,
-        feed=EventFeed(url=settings.redis_url, keys=keys, waiters=waiters, on_end=prospects.ended),
+        feed=EventFeed(
+            url=settings.redis_url,
+            keys=keys,
+            waiters=waiters,
+            on_end=prospects.ended,
+            is_concerned=lambda: prospects.has_noted,
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Who waits for which job to end. Pure bookkeeping; `event_feed` says what happened."""
 
 import asyncio
+import contextlib
 
 
 class Watch:
@@ -29,6 +30,8 @@ class Waiters:
 
     def __init__(self) -> None:
         self._watches: dict[str, set[Watch]] = {}
+        #: Set as long as there is one.
+        self._has_some = asyncio.Event()
         #: True once the process is stopping: nobody should wait any longer.
         self.is_closed = False
 
@@ -39,6 +42,7 @@ class Waiters:
         """A watch that rings whenever something happens to the job, from now until it is put away (`leave`)."""
         watch = Watch()
         self._watches.setdefault(member, set()).add(watch)
+        self._has_some.set()
         return watch
 
     def leave(self, member: str, watch: Watch) -> None:
@@ -47,6 +51,14 @@ class Waiters:
         watches.discard(watch)
         if not watches:
             del self._watches[member]
+            if not self._watches:
+                self._has_some.clear()
+
+    async def somebody(self, limit_s: float) -> None:
+        """Return as soon as somebody waits for any job, at the latest after `limit_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._has_some.wait()
 
     def wake(self, member: str, end: bytes = b"") -> None:
         """Something happened to this job; with `end`, that it ended so."""

@@ -277,6 +277,45 @@ async def test_a_wait_ends_when_the_job_is_canceled(api: httpx2.AsyncClient, ser
     assert (await answer).json()["status"] == "canceled"
 
 
+async def test_ends_that_concern_nobody_are_passed_over_many_at_a_time(
+    services: Services, connection: SyncRedis
+) -> None:
+    async def readings() -> int:
+        told = await asyncio.to_thread(connection.client.info, "commandstats")
+        return int(told.get("cmdstat_xread", {"calls": 0})["calls"])
+
+    before, began = await readings(), asyncio.get_running_loop().time()
+    for _ in range(200):
+        connection.client.xadd(services.store.keys.events, {"jobs": "default/other succeeded"})
+        await asyncio.sleep(0)
+    took_s = asyncio.get_running_loop().time() - began
+
+    assert await readings() - before <= 3 + took_s / 0.02
+
+
+async def test_whoever_begins_to_wait_while_ends_are_passed_over_hears_of_his_at_once(
+    api: httpx2.AsyncClient, services: Services, worker: Any, monkeypatch: pytest.MonkeyPatch, connection: SyncRedis
+) -> None:
+    monkeypatch.setattr("api.event_feed._QUIET_S", 3600.0)
+    passes_over, somebody = asyncio.Event(), services.waiters.somebody
+
+    async def noting(limit_s: float) -> None:
+        passes_over.set()
+        await somebody(limit_s)
+
+    monkeypatch.setattr(services.waiters, "somebody", noting)
+    connection.client.xadd(services.store.keys.events, {"jobs": "default/other succeeded"})
+    async with asyncio.timeout(10):
+        await passes_over.wait()
+
+    answer = waited_for(api)
+    worker.succeed((await claimed_by(worker))[0])
+
+    # A record is read again when a wait is over, which would be later.
+    async with asyncio.timeout(15):
+        assert (await answer).json()["status"] == "succeeded"
+
+
 async def test_an_event_that_was_missed_is_made_up_for(
     api: httpx2.AsyncClient, services: Services, worker: Any, monkeypatch: pytest.MonkeyPatch, connection: Any
 ) -> None:
