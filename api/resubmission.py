@@ -48,6 +48,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
         max_attempts=job.max_attempts,
         run_timeout_s=job.run_timeout_s,
         result_ttl_s=job.result_ttl_s,
+        retry_on=job.retry_on,
         idempotency_key=key,
         webhook_url=hook.decode() if hook else "",
         webhook_letters=job.webhook_letters,

@@ -5,7 +5,7 @@ value at most 64 bytes), with the input and the result in keys of their own. `FI
 mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -103,13 +103,27 @@ class Cause(StrEnum):
     INTERNAL = "internal"
 
 
+#: Causes for which an attempt may be repeated: nobody's last word, so not the input's fault, and not said by the model.
+REPEATABLE = (Cause.WORKER_LOST, Cause.OOM, Cause.TIMEOUT, Cause.INTERNAL)
+
+
+def write_causes(causes: Iterable[Cause]) -> str:
+    """Causes as a record has them: each between commas, so that a script finds one by its word."""
+    return "".join([",", *(f"{cause}," for cause in causes)])
+
+
+def read_causes(text: str) -> tuple[Cause, ...]:
+    """What a record says that an attempt may be repeated for."""
+    return tuple(cause for cause in REPEATABLE if f",{cause}," in text)
+
+
 #: Meaning of the record's fields.
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "v": "layout version",
         "s": "state",
         "f": "fence: changes whenever the job changes hands; a write with another fence is refused; "
-        "00 until it is claimed if it has none of o, h and T",
+        "00 until it is claimed if it has none of o, h, T and R",
         "a": "attempts charged: forward passes begun",
         "n": "attempts allowed",
         "m": "model@version",
@@ -140,6 +154,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "H": "ms, moved to another tier since its deadline was at risk on machines that may be taken away",
         "L": "s that its forward pass may take, if that was bounded for it",
         "T": "s that it is kept after its end, if that was asked for",
+        "R": "causes for which its attempts may be repeated, each between commas, if that was said",
         "P": "how far its pass is, as its model says: a fraction of 1",
         "A": "ms, said how far",
         "N": "what its model said with it",
@@ -203,6 +218,8 @@ class NewJob(NamedTuple):
     run_timeout_s: float | None = None
     #: Seconds that record and result are kept after its end; None for as long as others.
     result_ttl_s: int | None = None
+    #: Causes for which an attempt may be repeated; None for all that others' are.
+    retry_on: tuple[Cause, ...] | None = None
     #: The submitter waits for its end, which is then told with the event.
     is_awaited: bool = False
     idempotency_key: str = ""
@@ -267,6 +284,8 @@ class Job(NamedTuple):
     run_timeout_s: float | None = None
     #: Seconds that record and result are kept after its end, if that was asked for.
     result_ttl_s: int | None = None
+    #: As of `NewJob`.
+    retry_on: tuple[Cause, ...] | None = None
     #: Memory of a worker that it has outgrown, so that only larger ones claim it; 0 for most.
     outgrown_bytes: int = 0
     #: Of its last attempt; None if its model said nothing, or it waits.
@@ -324,6 +343,7 @@ class Job(NamedTuple):
             hastened_ms=optional("H"),
             run_timeout_s=float(record["L"]) if record.get("L") else None,
             result_ttl_s=optional("T"),
+            retry_on=read_causes(record["R"]) if record.get("R") else None,
             outgrown_bytes=optional("B") or 0,
             progress=_progress(record),
         )

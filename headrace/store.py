@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from headrace.groups import group_of
-from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
+from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason, write_causes
 from headrace.keys import Keys, dedupe_digest
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
@@ -329,6 +329,7 @@ def _kind_row(job: NewJob) -> tuple[Argument, ...]:
         dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
         *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
         *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", int(job.is_awaited)),
+        "" if job.retry_on is None else write_causes(job.retry_on),
     )
 
 

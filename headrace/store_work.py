@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from headrace.jobs import Cause, JobStatus, Lease
+from headrace.jobs import Cause, JobStatus, Lease, read_causes
 from headrace.redis_op import Reply
 
 
@@ -40,11 +40,17 @@ class ClaimedJob(NamedTuple):
     run_timeout_s: float | None = None
     #: How far its pass was when the worker before gave it back; empty if nothing is kept.
     checkpoint: bytes = b""
+    #: Causes for which an attempt may be repeated; None for all that others' are.
+    retry_on: tuple[Cause, ...] | None = None
 
     @property
     def lease(self) -> Lease:
         """What the worker renews and commits with."""
         return Lease(self.member, self.fence)
+
+    def may_repeat(self, cause: Cause) -> bool:
+        """Tell whether it may be run again after an attempt that failed for this."""
+        return self.retry_on is None or cause in self.retry_on
 
 
 class Claimed(NamedTuple):
@@ -109,13 +115,16 @@ _TOLD_OF_SOME: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("deadline_in_ms", int),
     ("run_timeout_s", float),
     ("checkpoint", bytes),
+    ("retry_on", lambda causes: read_causes(causes.decode())),
 )
+#: What stands before the jobs in the reply.
+_HEAD = 2 + len(_TOLD_OF_SOME)
 
 
 def read_claimed(reply: Reply) -> Claimed:
     """The reply of `claim`."""
-    more, come_back_ms, *told = reply[:7]
-    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(7, len(reply), 6)]
+    more, come_back_ms, *told = reply[:_HEAD]
+    jobs = [ClaimedJob(reply[i].decode(), *reply[i + 1 : i + 6]) for i in range(_HEAD, len(reply), 6)]
     for (field, read), pairs in zip(_TOLD_OF_SOME, told, strict=True):
         for number, value in zip(pairs[::2], pairs[1::2], strict=True):
             jobs[number - 1] = jobs[number - 1]._replace(**{field: read(value)})

@@ -23,6 +23,7 @@ from headrace.jobs import Job, NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
+from headrace.retry_on import RetryOnField
 from headrace.store_submissions import Amendment, SubmitOutcome, Submitted
 from headrace.tiers import Tier
 from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
@@ -54,6 +55,9 @@ class Options(BaseModel):
     )
     result_ttl_s: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = Field(
         None, description="Keep record and result for so many seconds after its end."
+    )
+    retry_on: RetryOnField | None = Field(
+        None, description="Repeat attempts that failed for these causes only; without it for all of them."
     )
     dedupe: Dedupe | None = Field(None, description="If an earlier job stands for it, submitting gives that one.")
 
@@ -197,6 +201,7 @@ def blank_job(options: Options, *, tenant: str, ref: ModelRef, bounds: Bounds, n
         dedupe_s=bounds.remembered_s(scope, kept_s),
         run_timeout_s=bounds.run_timeout_s(options.run_timeout_s),
         result_ttl_s=kept_s,
+        retry_on=options.retry_on,
     )
 
 

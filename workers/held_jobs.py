@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from headrace.groups import split_group
-from headrace.jobs import Lease
+from headrace.jobs import Cause, Lease
 from headrace.presence import GroupLoad
 from headrace.store_work import ClaimedJob
 from headrace.tiers import Tier
@@ -137,9 +137,12 @@ class HeldJobs:
                 self._staged_of[held.flow] += 1
                 self._stage([held], 1)
 
-    def blame(self, slots: Sequence[int], refs: Collection[str]) -> list[HeldJob]:
-        """The process of these versions died with these jobs in hand; answers the jobs to be given up."""
-        convicted = self.suspects.process_died(slots, [held.slot for held in self.all() if held.ref in refs])
+    def blame(self, slots: Sequence[int], refs: Collection[str], cause: Cause) -> list[HeldJob]:
+        """The process of these versions died with these jobs in hand, for a cause; answers the jobs to be given up."""
+        present = [held for held in map(self._by_slot.get, slots) if held is not None]
+        final = [held.slot for held in present if not held.job.may_repeat(cause)]
+        waiting = [held.slot for held in self.all() if held.ref in refs]
+        convicted = self.suspects.process_died(slots, waiting, final)
         for slot in slots:
             if slot not in self._by_slot:
                 self.suspects.forget(slot)

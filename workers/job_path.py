@@ -290,8 +290,9 @@ class JobPath:
             self.models.refused(loading, f"its process died while loading it ({cause})", time.monotonic())
         for held in filter(None, map(self.held.get, suspects)):
             job_log.suspected(held, cause)
-        for held in self.held.blame(suspects, lost):
-            self._give_up(held, cause)
+        why = Cause.TIMEOUT if cause == "timeout" else Cause.WORKER_LOST
+        for held in self.held.blame(suspects, lost, why):
+            self._give_up(held, why, cause)
         # Suspects stay, under the same leases: elsewhere nobody would know that they must run alone.
         for_loading = [held for held in self.held.all() if held.ref == loading]
         self.give_back([held for held in for_loading if held.slot not in self.held.suspects])
@@ -312,14 +313,15 @@ class JobPath:
             if guilty is not None:
                 log.error("%s brought the process down that it shared with others: from now on it has its own", guilty)
 
-    def _give_up(self, held: HeldJob, cause: str) -> None:
-        timed_out = cause == "timeout"
-        why = Cause.TIMEOUT if timed_out else Cause.WORKER_LOST
-        detail = (
-            f"its forward pass took longer than {self._children.limits.forward_s:g} s, also alone"
-            if timed_out
-            else f"its forward pass killed the model's process twice ({cause})"
-        )
+    def _give_up(self, held: HeldJob, why: Cause, cause: str) -> None:
+        is_final = not held.job.may_repeat(why)
+        if why is Cause.TIMEOUT:
+            most_s = f"{self._children.limits.forward_s:g} s"
+            detail = f"its forward pass took longer than {most_s}, {'' if is_final else 'also '}alone"
+        else:
+            detail = f"its forward pass killed the model's process {'alone' if is_final else 'twice'} ({cause})"
+        if is_final:
+            detail = f"{detail}, and its retry_on does not name {why}"
         self._end_failed(held, why, detail)
 
     def _end_failed(self, held: HeldJob, cause: Cause, detail: str, *, took_s: float = 0.0) -> None:

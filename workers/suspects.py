@@ -38,17 +38,21 @@ class Suspects:
         """Suspect a job that was claimed."""
         self._crashes.setdefault(slot, 0)
 
-    def process_died(self, present: Sequence[int], waiting: Collection[int] = ()) -> list[int]:
+    def process_died(
+        self, present: Sequence[int], waiting: Collection[int] = (), final: Collection[int] = ()
+    ) -> list[int]:
         """The model's process died with these jobs in it; answers those that are convicted: their last chance is used.
 
-        Nobody is convicted in company. `waiting` was there too, but not begun: if one of them was to run alone, its
-        turn comes again.
+        Nobody is convicted in company. Alone those are that `final` names, and others the second time. `waiting` was
+        there too, but not begun: if one of them was to run alone, its turn comes again.
         """
         if self._tried in present or self._tried in waiting:
             self._tried = None
         for slot in present:
             self._crashes[slot] = self._crashes.get(slot, 0) + 1
-        return [slot for slot in present if len(present) == 1 and self._crashes[slot] >= CRASHES]
+        if len(present) != 1:
+            return []
+        return [slot for slot in present if self._crashes[slot] >= CRASHES or slot in final]
 
     def next(self, may_run: Callable[[int], bool]) -> int | None:
         """The suspect that runs next; None while one runs, or if none may."""

@@ -123,6 +123,9 @@ class JobRecord(Shape):
     max_attempts: int
     run_timeout_s: float | None = Field(description="Seconds that its pass may take; null for as long as any.")
     result_ttl_s: int | None = Field(description="Seconds that it is kept after its end; null for as long as others.")
+    retry_on: list[Cause] | None = Field(
+        description="Causes for which its attempts may be repeated; null if nothing was said, which is for all of them."
+    )
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None

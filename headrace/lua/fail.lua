@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
--- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed.
+-- fail: end attempts that came to no result. With attempts left the job waits out its back-off, else it has failed; so it has
+-- if it says for which causes its attempts may be repeated, and this is none of them.
 -- touches  JOB<m>, OUTPUT<m> (error document), INPUT<m> (kept), DELAYED or READY with TURN and BELL, LEASES, DEADLINES,
 --          PAST<m> (an attempt noted), EVENTS, STATS, QUEUE<group> hash (failures counted), GROUPS, OUTBOX with COURIERS,
 --          DEAD<tenant> zset of jobs given up, USAGE with USAGE_DAYS
 -- ARGV     ttl s, (member, fence, cause, back-off ms, error document, bytes of memory that the job has outgrown or '')*
 -- reply    one character a job: 1 done, 2 already done by the same call sent before, 0 refused
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T', 'b', 'g', 'B')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'T', 'b', 'g', 'B', 'R')
 local now, now_us = now_ms()
 local answers, words = {}, {}
 for i = 2, #ARGV, 6 do
@@ -23,7 +24,8 @@ for i = 2, #ARGV, 6 do
     answer = '1'
     -- An attempt whose start was not told apart is charged now.
     local attempts = state == 'queued' and fields[3] + 1 or tonumber(fields[3])
-    if attempts >= tonumber(fields[4]) then
+    local is_final = fields[14] and not string.find(fields[14], ',' .. cause .. ',', 1, true)
+    if is_final or attempts >= tonumber(fields[4]) then
       redis.call('SET', OUTPUT .. member, body, 'EX', kept_s(ttl, fields[9]))
       bury(member, now_us)
       finish(member, 'failed', now, ttl, fields[9], 'c', cause, 'a', attempts)

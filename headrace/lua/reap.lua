@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
--- the old place in the queue, or failed if no attempt is left. A job that was leased but never begun is charged nothing;
+-- the old place in the queue, or failed if no attempt is left, or none may be repeated for this. A job that was leased but never begun is charged nothing;
 -- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN, PAID (refunded) and BELL, DEADLINES, EVENTS, STATS,
 --          PAST<m> (an attempt noted), QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up,
 --          USAGE with USAGE_DAYS
 -- ARGV     at most, ttl s
 -- reply    {requeued, ended}
-local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T', 'b', 'g', 'B')
+local read = reader('s', 'f', 'a', 'n', 'w', 'm', 't', 'z', 'h', 'k', 'j', 'T', 'b', 'g', 'B', 'R')
 local now, now_us = now_ms()
 local requeued, ended, words = 0, 0, {}
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, ARGV[1])) do
@@ -17,15 +17,17 @@ for _, lease in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT',
   if broken then quarantine(member, now) end
   local held = fields and fields[2] == fence and (fields[5] or fields[1] ~= 'queued')
   local state, ttl = held and fields[1], fields and fields[12] or ARGV[2]
+  local is_final = held and fields[16] and not string.find(fields[16], ',worker_lost,', 1, true)
   if state == 'canceling' then
     finish(member, 'canceled', now, ttl, fields[9])
     redis.call('ZREM', DEADLINES, member)
     note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'canceled', 1)
     words[#words + 1] = member .. ' canceled'
     ended = ended + 1
-  elseif state == 'running' and tonumber(fields[3]) >= tonumber(fields[4]) then
-    redis.call('SET', OUTPUT .. member,
-      '{"cause":"worker_lost","detail":"its worker was lost during the last attempt","retryable":true}', 'EX',
+  elseif state == 'running' and (is_final or tonumber(fields[3]) >= tonumber(fields[4])) then
+    local detail = is_final and 'its worker was lost, and its retry_on does not name worker_lost'
+      or 'its worker was lost during the last attempt'
+    redis.call('SET', OUTPUT .. member, '{"cause":"worker_lost","detail":"' .. detail .. '","retryable":true}', 'EX',
       kept_s(ttl, fields[9]))
     bury(member, now_us)
     finish(member, 'failed', now, ttl, fields[9], 'c', 'worker_lost', 'f', next_fence(fence, now_us))

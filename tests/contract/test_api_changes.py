@@ -218,3 +218,12 @@ async def test_what_is_tried_again_keeps_its_limits(api: httpx2.AsyncClient) -> 
     again = (await api.post(f"{path}/retry")).json()
 
     assert (again["result_ttl_s"], again["run_timeout_s"]) == (60, 5.0)
+
+
+async def test_what_is_tried_again_keeps_the_causes_that_it_names(api: httpx2.AsyncClient) -> None:
+    path = await submitted(api, options={"retry_on": ["oom"]})
+    await api.post(f"{path}/cancel")
+
+    again = (await api.post(f"{path}/retry")).json()
+
+    assert again["retry_on"] == ["oom"]

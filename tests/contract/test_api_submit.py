@@ -250,3 +250,34 @@ async def test_jobs_of_other_processes_are_found_too(
     connection.run(store.submit(job, cap=10))
 
     assert (await api.get("/v1/jobs/c1-elsewhere")).json()["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        (["timeout", "worker_lost", "timeout"], ["worker_lost", "timeout"]),
+        ([], []),
+        (["internal", "oom"], ["oom", "internal"]),
+        (None, None),
+    ],
+)
+async def test_the_causes_for_which_attempts_may_be_repeated_are_kept(
+    api: httpx2.AsyncClient, asked: list[str] | None, kept: list[str] | None
+) -> None:
+    record = (await api.post("/v1/jobs", json={**BODY, "options": {"retry_on": asked}})).json()
+    again = (await api.get(record["links"]["self"])).json()
+
+    assert [kept, kept] == [record["retry_on"], again["retry_on"]]
+
+
+@pytest.mark.parametrize("cause", ["model", "preempted", 5, ["oom"]])
+async def test_a_cause_for_which_nothing_is_repeated_is_refused_with_those_that_there_are(
+    api: httpx2.AsyncClient, cause: object
+) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "options": {"retry_on": ["oom", cause]}})
+
+    assert (422, "invalid_input") == (answer.status_code, answer.json()["code"])
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == "/options/retry_on/1"
+    assert error["detail"].startswith(f"'{cause}' is no cause")
+    assert error["detail"].endswith("possible are worker_lost, oom, timeout, internal")

@@ -203,6 +203,12 @@ def test_where_models_are_is_shown_by_worker(run: Run, connection: SyncRedis, st
     assert "n@1 (parked)" in run("workers").stdout
 
 
+def test_a_list_among_the_options_is_written_as_json(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}', "--option", 'retry_on=["oom"]').stdout.strip()
+
+    assert json.loads(run("get", job_id, "--json").stdout)["retry_on"] == ["oom"]
+
+
 def test_versions_of_a_model_and_what_one_takes_are_shown(run: Run) -> None:
     head, row = (line.split() for line in run("models", "versions", "greeter").stdout.splitlines())
     [version] = run("models", "versions", "greeter", "--json").stdout.splitlines()

@@ -12,6 +12,7 @@ _HASTEN = "tests/integration/test_scripts_hasten.py"
 _ENDING = "tests/integration/test_scripts_ending.py"
 _OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
+_RETRY_ON = "tests/integration/test_scripts_retry_on.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
@@ -66,7 +67,7 @@ NAMED = (
     Mutation(
         "no crash count",
         "headrace/lua/reap.lua",
-        "state == 'running' and tonumber(fields[3]) >= tonumber(fields[4])",
+        "state == 'running' and (is_final or tonumber(fields[3]) >= tonumber(fields[4]))",
         "false",
         f"{_CARE}::test_a_job_that_lost_its_worker_on_the_last_attempt_has_failed",
     ),
@@ -510,5 +511,26 @@ FURTHER = (
         "max(row.cold_start_s - age_s, _LEAST * row.cold_start_s)",
         "row.cold_start_s",
         "tests/unit/test_cold_start.py::test_one_that_has_begun_takes_what_is_left_of_it",
+    ),
+    Mutation(
+        "what failed for a cause that is not named is tried again",
+        "headrace/lua/fail.lua",
+        "if is_final or attempts",
+        "if attempts",
+        f"{_RETRY_ON}::test_a_failure_for_another_cause_ends_the_job_although_attempts_are_left",
+    ),
+    Mutation(
+        "a lost worker is forgiven though it is not named",
+        "headrace/lua/reap.lua",
+        "(is_final or tonumber",
+        "(tonumber",
+        f"{_RETRY_ON}::test_a_job_whose_worker_was_lost_has_failed_unless_that_is_named",
+    ),
+    Mutation(
+        "a job that says when to try again is taken for a plain one",
+        "headrace/lua/submit.lua",
+        " or ARGV[at + 19] ~= '') and '0' or '00'",
+        ") and '0' or '00'",
+        f"{_RETRY_ON}::test_workers_are_told_of_those_that_say_so_and_of_no_others",
     ),
 )

@@ -108,10 +108,12 @@ class Cell:
         outcomes = [Outcome(lease, status, cause, body) for lease in leases]
         return self.run(self.store.commit(outcomes, ran_ms=7, result_ttl_s=TTL_S))
 
-    def fail(self, leases: Sequence[Lease], *, backoff_ms: int = 0, outgrown_bytes: int = 0) -> list[CommitAnswer]:
+    def fail(
+        self, leases: Sequence[Lease], *, backoff_ms: int = 0, outgrown_bytes: int = 0, cause: Cause = Cause.MODEL
+    ) -> list[CommitAnswer]:
         """End attempts without a result."""
-        body = b'{"cause":"model"}'
-        failures = [Failure(lease, Cause.MODEL, backoff_ms, body, outgrown_bytes) for lease in leases]
+        body = f'{{"cause":"{cause}"}}'.encode()
+        failures = [Failure(lease, cause, backoff_ms, body, outgrown_bytes) for lease in leases]
         return self.run(self.store.fail(failures, result_ttl_s=TTL_S))
 
     def cancel(self, member: str) -> JobStatus | None:

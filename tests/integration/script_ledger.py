@@ -47,6 +47,11 @@ class Seen(NamedTuple):
     is_led_to: bool
 
 
+def most_attempts(job: Job) -> int:
+    """How many attempts may be charged: one, if none may be repeated whatever it fails of."""
+    return 1 if job.retry_on == () else job.max_attempts
+
+
 #: Told of the end of each job of a ledger.
 HOOK = "https://example.com/hook"
 #: Told also of its starts.
@@ -59,7 +64,8 @@ class Ledger:
     - An accepted job is always there, and something leads to it: a ready set with its turn, the delayed set, or a
       lease under its current fence; or it has ended and its result or error is there.
     - Its state only makes the moves of `TRANSITIONS`; once ended, neither record nor output changes.
-    - Its fence never falls, a fence is handed out once, and no more attempts are charged than allowed.
+    - Its fence never falls, a fence is handed out once, and no more attempts are charged than allowed: one if none may
+      be repeated.
     - A result is kept at most once, under the current fence, and never after the lease was taken away.
     - A job that its owner erased may be gone, or without its output, but only once it has ended.
     - What tenants had is counted once: as many jobs as were accepted, and their ends; less only where a script stopped.
@@ -330,7 +336,7 @@ class Ledger:
             job = seen.job
             if member in before:
                 self._compare(before[member], seen)
-            require(job.attempts <= job.max_attempts, f"{member} had {job.attempts} of {job.max_attempts} attempts")
+            require(job.attempts <= most_attempts(job), f"{member} had {job.attempts} of {job.max_attempts} attempts")
             require(seen.is_led_to or self._is_erased(seen.job), f"nothing leads to {member}, which is {job.status}")
         self._look_for_untold()
         for lease in self._leases - self._settled - self._lost:

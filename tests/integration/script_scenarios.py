@@ -212,8 +212,9 @@ def failing(ledger: Ledger) -> Act:
     ledger.submit("last", max_attempts=1, deadline_ms=ledger.cell.now_ms() + 60_000)
     ledger.submit("again", max_attempts=2)
     ledger.submit("canceled")
+    ledger.submit("once", retry_on=())
     ledger.submit("unstarted", max_attempts=2)
-    leases = ledger.take(jobs=3, start=True) + ledger.take()
+    leases = ledger.take(jobs=4, start=True) + ledger.take()
     ledger.cancel("default/canceled")
     return lambda: ledger.fail(leases)
 
@@ -321,6 +322,7 @@ def expiring(ledger: Ledger) -> Act:
 def reaping(ledger: Ledger) -> Act:
     for job_id, attempts in (("runs", 2), ("last", 1), ("canceled", 3)):
         ledger.submit(job_id, max_attempts=attempts)
+    ledger.submit("once", retry_on=())
     ledger.take(start=True)
     ledger.submit("claimed")
     ledger.take()

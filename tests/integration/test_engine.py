@@ -354,3 +354,15 @@ def test_a_jobs_input_reaches_the_model_unchanged_whatever_its_size(rig: EngineR
     rig.finish(*members)
 
     assert {"É" * 20_000} == {orjson.loads(rig.output(member)) for member in members}
+
+
+def test_who_brings_the_process_down_alone_is_not_run_again_if_its_list_does_not_name_that(rig: EngineRig) -> None:
+    ref = rig.push()
+    [once] = rig.submit("exit", ref=ref, retry_on=(Cause.TIMEOUT,))
+
+    rig.start()
+    statuses = rig.finish(once)
+
+    assert ([JobStatus.FAILED], Cause.WORKER_LOST) == (statuses, rig.job(once).cause)
+    assert b"killed the model's process alone (exit 3), and its retry_on does not name worker_lost" in rig.output(once)
+    assert rig.engine.figures().child_deaths == 1

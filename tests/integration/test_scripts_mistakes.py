@@ -19,7 +19,7 @@ for _, source in ipairs(sources) do
     end
   end
 end
-local reply, leases = {0, 0, traces, rescues, dues, limits, kept}, {}
+local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats}, {}
 """
 
 _POST = "  if hook then post(end_of(member, hook), now) end\n"
@@ -39,7 +39,7 @@ MISTAKES = {
         "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body,",
     ),
     "claim takes from the ready set before it leases": Mutation(
-        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept}, {}\n", _ZREM_FIRST
+        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats}, {}\n", _ZREM_FIRST
     ),
     "claim gives the fence that was there": Mutation("claim", "next_fence(fields[2], now_us)", "fields[2]"),
     "start looks at no fence": Mutation("start", "fields and fields[2] == ARGV[i + 1] and", "fields and"),
@@ -48,14 +48,14 @@ MISTAKES = {
         "reap", "'worker_lost', 'f', next_fence(fence, now_us))", "'worker_lost')"
     ),
     "reap counts no attempts": Mutation(
-        "reap", "state == 'running' and tonumber(fields[3]) >= tonumber(fields[4])", "false"
+        "reap", "state == 'running' and (is_final or tonumber(fields[3]) >= tonumber(fields[4]))", "false"
     ),
     "reap drops the lease first": Mutation(
         "reap",
         "  local fields, broken\n  if member",
         "  local fields, broken\n  redis.call('ZREM', LEASES, lease)\n  if member",
     ),
-    "fail counts no attempts": Mutation("fail", "if attempts >= tonumber(fields[4]) then", "if false then"),
+    "fail counts no attempts": Mutation("fail", "if is_final or attempts >= tonumber(fields[4]) then", "if false then"),
     "fail changes the record before it finds a place": Mutation(
         "fail",
         "      if backoff > 0 then\n",

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from headrace.groups import group_of
-from headrace.jobs import JobStatus, Lease
+from headrace.jobs import REPEATABLE, Cause, JobStatus, Lease
 from headrace.keys import Keys
 from headrace.store_care import Hastened, Swept
 from headrace.store_work import CommitAnswer
@@ -33,6 +33,10 @@ QUEUED, RUNNING, CANCELING = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.CANC
 #: Longer than any test, and than the tiers lie apart.
 FAR_MS = 10_000_000
 
+#: What some jobs may be tried again for, and causes of which that is one.
+PICKY = (Cause.OOM,)
+PICKY_OR_NOT = (Cause.OOM, Cause.TIMEOUT)
+
 #: More make a history longer, not richer.
 MOST_JOBS = 15
 
@@ -45,6 +49,8 @@ class ModelJob:
     #: The tier by which its score counts; it may be served in another.
     place: Tier
     max_attempts: int
+    #: Causes for which an attempt may be repeated.
+    retry_on: tuple[Cause, ...] = REPEATABLE
     deadline: bool = False
     status: JobStatus = QUEUED
     attempts: int = 0
@@ -60,6 +66,10 @@ class ModelJob:
     def is_ready(self) -> bool:
         """Claimable."""
         return self.status is QUEUED and self.lease is None and not self.is_delayed
+
+    def is_over_after(self, cause: Cause) -> bool:
+        """Whether an attempt that fails for this is the last."""
+        return self.attempts >= self.max_attempts or cause not in self.retry_on
 
     def give_back(self) -> None:
         """Let go of the lease, waiting again."""
@@ -103,7 +113,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
     @rule(
         tier=st.sampled_from(Tier),
         attempts=st.integers(1, 3),
-        kind=st.sampled_from(["now", "later", "deadline", "told"]),
+        kind=st.sampled_from(["now", "later", "deadline", "told", "picky"]),
     )
     def submit(self, tier: Tier, attempts: int, kind: str) -> None:
         """A job arrives."""
@@ -115,12 +125,19 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             "later": {"not_before_ms": far},
             "deadline": {"deadline_ms": far},
             "told": {"webhook_url": HOOK},
+            "picky": {"retry_on": PICKY},
         }
         number = len(self.jobs)
         member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **kinds.get(kind, {})).member
         score = OFFSET_MS[tier] + (FAR_MS if kind == "later" else 0)
         self.jobs[member] = ModelJob(
-            score, tier, attempts, kind == "deadline", is_delayed=kind == "later", has_listener=kind == "told"
+            score,
+            tier,
+            attempts,
+            PICKY if kind == "picky" else REPEATABLE,
+            kind == "deadline",
+            is_delayed=kind == "later",
+            has_listener=kind == "told",
         )
 
     @precondition(lambda self: any(job.is_ready for job in self.jobs.values()))
@@ -140,6 +157,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         for job in claimed.jobs:
             known = self.jobs[job.member]
             assert (known.attempts, known.rescues, known.kept) == (job.attempts, job.rescues, job.checkpoint)
+            assert known.retry_on == (REPEATABLE if job.retry_on is None else job.retry_on)
             self.jobs[job.member].lease = job.lease
             self.old.append(job.lease)
         if starts:
@@ -174,17 +192,17 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         job.end(JobStatus.SUCCEEDED if is_wanted else JobStatus.CANCELED)
 
     @precondition(lambda self: self._held())
-    @rule(pick=st.integers(0, 9), backoff_ms=st.sampled_from([0, 1_000_000]))
-    def fail(self, pick: int, backoff_ms: int) -> None:
+    @rule(pick=st.integers(0, 9), backoff_ms=st.sampled_from([0, 1_000_000]), cause=st.sampled_from(PICKY_OR_NOT))
+    def fail(self, pick: int, backoff_ms: int, cause: Cause) -> None:
         """An attempt comes to nothing."""
         job = self.jobs[self._pick(pick, self._held())]
         assert job.lease is not None
         job.attempts += job.status is QUEUED
 
-        self.cell.fail([job.lease], backoff_ms=backoff_ms)
+        self.cell.fail([job.lease], backoff_ms=backoff_ms, cause=cause)
         if job.status is CANCELING:
             job.end(JobStatus.CANCELED)
-        elif job.attempts >= job.max_attempts:
+        elif job.is_over_after(cause):
             job.end(JobStatus.FAILED)
         else:
             job.give_back()
@@ -260,7 +278,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         for job in self.jobs.values():
             if job.lease and job.status is CANCELING:
                 job.end(JobStatus.CANCELED)
-            elif job.lease and job.status is RUNNING and job.attempts >= job.max_attempts:
+            elif job.lease and job.status is RUNNING and job.is_over_after(Cause.WORKER_LOST):
                 job.end(JobStatus.FAILED)
             elif job.lease:
                 job.rescues += 1

@@ -98,7 +98,7 @@ class History:
         soon = self.ledger.cell.now_ms() + 60_000
         options = {"tier": list(Tier)[pick % 3], "max_attempts": 1 + pick % 2}
         if pick % 4 == 1:
-            options |= {"deadline_ms": soon}
+            options |= {"deadline_ms": soon, "retry_on": ()}
         if pick % 4 == 2:
             options |= {"not_before_ms": soon, "start_by_ms": soon + 1000}
         if pick % 4 == 3:

@@ -2,7 +2,9 @@
 
 import math
 
-from headrace.jobs import Lease
+import pytest
+
+from headrace.jobs import Cause, Lease
 from headrace.presence import GroupLoad
 from headrace.store_work import ClaimedJob
 from workers.claim_policy import Staged
@@ -85,12 +87,20 @@ def test_a_job_is_suspected_no_longer_than_it_is_held() -> None:
     jobs = [hold(held, "first"), hold(held, "second")]
     slots = [job.slot for job in jobs]
 
-    held.blame(slots, {"a@1"})
+    held.blame(slots, {"a@1"}, Cause.TIMEOUT)
     held.remove(slots[0])
 
     assert [False, True] == [slot in held.suspects for slot in slots]
-    assert [] == held.blame([99], {"a@1"})
-    assert [jobs[1]] == held.blame([slots[1]], {"a@1"})
+    assert [] == held.blame([99], {"a@1"}, Cause.TIMEOUT)
+    assert [jobs[1]] == held.blame([slots[1]], {"a@1"}, Cause.TIMEOUT)
+
+
+@pytest.mark.parametrize(("cause", "given_up"), [(Cause.TIMEOUT, 1), (Cause.WORKER_LOST, 0)])
+def test_a_job_alone_has_no_second_chance_for_a_cause_that_it_does_not_name(cause: Cause, given_up: int) -> None:
+    held = HeldJobs()
+    job = held.add(ClaimedJob("default/j", 7, 0, 3, 0, b"x", retry_on=(Cause.WORKER_LOST,)), group="a@1:standard")
+
+    assert given_up == len(held.blame([job.slot], {"a@1"}, cause))
 
 
 def test_passes_may_overlap() -> None:

@@ -65,6 +65,11 @@ def test_one_death_convicts_nobody() -> None:
     assert [] == Suspects().process_died([1])
 
 
+def test_one_death_convicts_who_was_alone_and_has_no_second_chance() -> None:
+    assert [1] == Suspects().process_died([1], final=[1])
+    assert [] == Suspects().process_died([1, 2], final=[1, 2])
+
+
 def test_a_claimed_suspect_needs_two_deaths_here_as_well() -> None:
     suspects = Suspects()
     suspects.add(1)
