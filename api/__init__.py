@@ -15,7 +15,7 @@ how often and how much at once), by `express` or FastAPI to its route. `headers`
 `answers`, `records`, `estimates` and `problems` write what comes back, `caching` leaves out what the caller has.
 
 `catalog` knows the released models, `fit` who can run them, `shadows` copies jobs for those that are only watched,
-`presences` the workers, `id_seal` the secret behind ids. `endpoints`, `endpoint_tests` and `listening` are about
-webhooks; `tenant_limits`, `tenant_caps` and `usage_reports` about tenants. `documentation` (with `model_schemas`,
-`schemas` and `docs_page`) describes it all, `metrics` measures it.
+`presences` the workers, `queues` what operators have them leave alone, `id_seal` the secret behind ids. `endpoints`,
+`endpoint_tests` and `listening` are about webhooks; `tenant_limits`, `tenant_caps` and `usage_reports` about tenants.
+`documentation` (with `model_schemas`, `schemas` and `docs_page`) describes it all, `metrics` measures it.
 """

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from api.presences import Presences
 from headrace.admission import Admission, Coming, Sight
 from headrace.errors import DeadlineUnattainable, FieldError, HeadraceError, WaitTooLong
-from headrace.groups import outgrown_of, split_group
+from headrace.groups import group_of, outgrown_of, split_group
 from headrace.jobs import NewJob
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
@@ -15,6 +15,7 @@ from headrace.redis_op import RedisOp
 from headrace.scaling import ClassScaling, parse_report
 from headrace.settings import Settings
 from headrace.store import JobStore
+from headrace.store_views import QueueDepth
 from headrace.tiers import Tier
 
 #: Between two looks jobs are counted that were let in here; other API processes' are not seen for so long.
@@ -39,6 +40,8 @@ class Intake:
         self._mux = mux
         self._presences = presences
         self._admission = Admission()
+        #: Queues from which nobody claims.
+        self._paused: frozenset[str] = frozenset()
         self._looked_at = float("-inf")
         self._lock = asyncio.Lock()
 
@@ -58,7 +61,7 @@ class Intake:
         limit_s = self._limits_s.get(job.tier)
         due_ms = job.deadline_ms if self._is_strict else 0
         await self._look()
-        promised_s = self._admission.promised_s(job.ref, job.tier)
+        promised_s = self._promised_s(job.ref, job.tier)
         if promised_s is None:
             # Nobody serves it: it says so while it waits, and somebody may come.
             return None
@@ -71,7 +74,7 @@ class Intake:
     async def admit(self, job: NewJob, *, now_ms: int) -> HeadraceError | None:
         """The same of a job that is about to be stored: if it may be accepted, it is counted as if it were."""
         refusal = await self.refusal_of(job, now_ms=now_ms)
-        if refusal is None and self._is_bounded(job, now_ms):
+        if refusal is None and self._is_bounded(job, now_ms) and group_of(job.ref, job.tier) not in self._paused:
             self._admission.let_in(job.ref, job.tier)
         return refusal
 
@@ -90,13 +93,17 @@ class Intake:
         if limit_s is None:
             return None
         await self._look()
-        promised_s = self._admission.promised_s(ref, tier)
+        promised_s = self._promised_s(ref, tier)
         if promised_s is None:
             return None
         if promised_s > limit_s:
             return _too_long(ref, tier, promised_s, limit_s)
         self._admission.let_in(ref, tier)
         return None
+
+    def _promised_s(self, ref: ModelRef, tier: Tier) -> float | None:
+        """How long a job waits at most; None if nobody can tell."""
+        return None if group_of(ref, tier) in self._paused else self._admission.promised_s(ref, tier)
 
     async def _look(self) -> None:
         if self._is_fresh():
@@ -111,13 +118,18 @@ class Intake:
             counts = await asyncio.gather(*(run(store.counts(group)) for group in groups))
             report = await run(RedisOp(parse_report, ("GET", store.keys.scaling)))
             roster = await self._presences.roster()
+            self._paused = frozenset(roster.paused)
             sights = [
-                Sight(*split_group(queue.group), queue.depth, count.arrived, count.ended)
+                Sight(*split_group(queue.group), self._ahead(queue), count.arrived, count.ended)
                 for queue, count in zip(depths, counts, strict=True)
             ]
             now = time.monotonic()
             self._admission.look(sights, roster.workers, list(self._coming(report.classes if report else ())), now)
             self._looked_at = now
+
+    def _ahead(self, queue: QueueDepth) -> int:
+        """Jobs that others wait for: those of a queue that is paused are before nobody."""
+        return 0 if queue.group in self._paused else queue.depth
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._looked_at < _FRESH_S

@@ -3,15 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from headrace.cold_start import ColdStart, cold_start_of
 from headrace.eta import Pace, serves
+from headrace.groups import group_of
 from headrace.jobs import Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.mux import Mux
 from headrace.presence import GroupLoad, WorkerPresence, explain_wait, parse_presences
+from headrace.queue_store import Pause, QueueStore
 from headrace.redis_op import RedisOp, Reply
 from headrace.scaling import ScalingReport, parse_report
 from headrace.tiers import Tier
@@ -24,6 +27,7 @@ _EMPTY_S = 0.2
 _DECIDES_S = 30.0
 #: Reasons that starting another worker could change.
 _NOBODY_YET = (Reason.NO_COMPATIBLE_WORKER, Reason.WORKER_STARTING)
+_NO_PAUSES: Mapping[str, Pause] = MappingProxyType({})
 
 #: Answers which workers are on their way that will run a version, given those that live.
 Coming: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence]], ColdStart | None]
@@ -33,7 +37,10 @@ Nowhere: TypeAlias = Callable[[ModelRef, Tier, Sequence[WorkerPresence], int], s
 
 
 class Roster:
-    """The workers at one moment; with `outgrown_bytes` those that have more memory."""
+    """The workers at one moment, and the queues that they were told to leave alone.
+
+    With `outgrown_bytes` the workers that have more memory.
+    """
 
     def __init__(
         self,
@@ -41,9 +48,12 @@ class Roster:
         *,
         nowhere: Nowhere = lambda *_: "",
         coming: Coming = lambda *_: None,
+        paused: Mapping[str, Pause] = _NO_PAUSES,
         outgrown_bytes: int = 0,
     ) -> None:
         self.workers = tuple(workers)
+        #: By queue.
+        self.paused = paused
         self._nowhere = nowhere
         self._coming = coming
         self._outgrown_bytes = outgrown_bytes
@@ -57,7 +67,9 @@ class Roster:
             return self
         if outgrown_bytes not in self._larger:
             larger = [worker for worker in self.workers if not 0 < worker.memory_bytes <= outgrown_bytes]
-            self._larger[outgrown_bytes] = Roster(larger, nowhere=self._nowhere, outgrown_bytes=outgrown_bytes)
+            self._larger[outgrown_bytes] = Roster(
+                larger, nowhere=self._nowhere, paused=self.paused, outgrown_bytes=outgrown_bytes
+            )
         return self._larger[outgrown_bytes]
 
     def pace(self, ref: ModelRef, tier: Tier) -> Pace | None:
@@ -72,7 +84,13 @@ class Roster:
             self._waits[ref, tier] = self._explain(ref, tier)
         return self._waits[ref, tier]
 
+    def is_paused(self, ref: ModelRef, tier: Tier) -> bool:
+        """Tell whether nobody claims from the queue of a model version and tier."""
+        return group_of(ref, tier) in self.paused
+
     def _explain(self, ref: ModelRef, tier: Tier) -> tuple[Reason, str]:
+        if (pause := self.paused.get(group_of(ref, tier))) is not None:
+            return Reason.QUEUE_PAUSED, pause.explanation
         reason, detail = explain_wait(ref, tier, self.workers)
         if reason in _NOBODY_YET and (why := self._nowhere(ref, tier, self.workers, self._outgrown_bytes)):
             return Reason.NO_COMPATIBLE_WORKER, why
@@ -112,6 +130,7 @@ class Presences:
         #: When a decision was read for the first time, by when it was made.
         self._decided = (0, float("-inf"))
         self._keys = keys
+        self._queues = QueueStore(keys)
         self._roster = Roster()
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -126,10 +145,16 @@ class Presences:
             return self._roster
         async with self._lock:
             if not self._is_fresh():
-                workers, report = await asyncio.gather(self._read(), self._read_report())
-                self._roster = Roster(workers, nowhere=self._nowhere, coming=self._coming_by(report))
+                workers, report, paused = await asyncio.gather(
+                    self._read(), self._read_report(), self._mux.run(self._queues.paused())
+                )
+                self._roster = Roster(workers, nowhere=self._nowhere, coming=self._coming_by(report), paused=paused)
                 self._read_at = time.monotonic()
         return self._roster
+
+    def forget(self) -> None:
+        """Something was changed here: whoever asks next is told of it."""
+        self._read_at = float("-inf")
 
     def _is_fresh(self) -> bool:
         fresh_s = _FRESH_S if self._roster.workers else _EMPTY_S

@@ -74,7 +74,8 @@ class Prospects:
         roster = (await self._presences.roster()).beyond(job.outgrown_bytes)
         reason, detail = roster.explain(job.ref, job.tier)
         if reason in _NOWHERE:
-            return Waiting(reason if job.outgrown_bytes else job.reason or reason, detail)
+            is_said = bool(job.outgrown_bytes) or reason is Reason.QUEUE_PAUSED
+            return Waiting(reason if is_said else job.reason or reason, detail)
         group = group_of(job.ref, job.tier, job.outgrown_bytes)
         place = await self._place(roster, job.tenant, group, job.score)
         if (limited := await self._limited(job.tenant, place.ahead)) is not None:
@@ -158,9 +159,10 @@ class Prospects:
         return None
 
     async def _place(self, roster: Roster, tenant: str, group: str, score: float) -> Place:
-        # Tiers that nobody serves are before nobody.
+        # Tiers that nobody serves, or that are paused, are before nobody.
         ref, tier = split_group(group)
-        others = [group_of(ref, other) for other in Tier if other is not tier and roster.serving(ref, other)]
+        served = (other for other in Tier if roster.serving(ref, other) and not roster.is_paused(ref, other))
+        others = [group_of(ref, other) for other in served if other is not tier]
         return await self._run(self._store.place(tenant, group, score, others))
 
     async def _others_before(self, roster: Roster, job: Job, score: float) -> int:

@@ -10,6 +10,7 @@
     │   │   ├── DeliveryNotFound          404
     │   │   ├── EndpointNotFound     404
     │   │   ├── KeyNotFound          404
+    │   │   ├── QueueNotFound        404
     │   │   └── ModelNotFound        404
     │   ├── MethodNotAllowed         405
     │   ├── RequestTimeout           408
@@ -151,6 +152,13 @@ class KeyNotFound(NotFound):
 
     code = "key_not_found"
     title = "No such API key"
+
+
+class QueueNotFound(NotFound):
+    """Raised when no model version and tier is called so, or it has neither traffic nor jobs."""
+
+    code = "queue_not_found"
+    title = "No such queue"
 
 
 class ModelNotFound(NotFound):

@@ -14,9 +14,14 @@ def group_of(ref: ModelRef, tier: Tier, outgrown_bytes: int = 0) -> str:
     return f"{ref}:{tier}>{outgrown_bytes}" if outgrown_bytes else f"{ref}:{tier}"
 
 
+def queue_of(group: str) -> str:
+    """The queue that a group belongs to, `name@version:tier`: with the jobs that have outgrown a size."""
+    return group.partition(">")[0]
+
+
 def split_group(group: str) -> tuple[ModelRef, Tier]:
     """The model version and tier of a group."""
-    ref, _, tier = group.partition(">")[0].rpartition(":")
+    ref, _, tier = queue_of(group).rpartition(":")
     return ModelRef.parse(ref), Tier(tier)
 
 

@@ -80,7 +80,7 @@ class Reason(StrEnum):
     PREEMPTED = "preempted"
     #: It ran out of memory, alone, on a smaller worker than it now waits for.
     NEEDS_LARGER_WORKER = "needs_larger_worker"
-    #: Every worker that could run it was told to leave its queue alone.
+    #: An operator paused its queue, or told every worker that could run it to leave that alone.
     QUEUE_PAUSED = "queue_paused"
 
 

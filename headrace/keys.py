@@ -19,6 +19,7 @@ _FAMILIES = {
     "READY": "r:",  # <group>:<tenant>: zset of members by score
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
     "PAID": "p:",  # <group>: hash tenant -> virtual time of those that wait for nothing, while others wait
+    "PAUSED": "paused",  # hash queue (name@version:tier) that no worker claims from -> "ms since when, why"
     "WEIGHTS": "weights",  # hash tenant -> its weight, where that is not 1
     "WAITING_CAPS": "caps:waiting",  # hash tenant, or * for all others -> how many of its jobs may wait
     "RUNNING_CAPS": "caps:running",  # hash tenant, or * for all others -> how many of its jobs workers may hold
@@ -113,6 +114,11 @@ class Keys:
     def key_rates(self) -> str:
         """Hash: id of an API key -> how often it may ask, JSON."""
         return f"{self.prefix}key_rates"
+
+    @property
+    def paused(self) -> str:
+        """Hash: queue (`name@version:tier`) that no worker claims from -> `ms since when, why`."""
+        return self._key("PAUSED")
 
     @property
     def weights(self) -> str:

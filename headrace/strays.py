@@ -53,7 +53,7 @@ def _set_apart(keys: Keys, rows: Sequence[Argument], subjects: Sequence[T]) -> R
 #: script looks at what it reads of them.
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("stats", "desired", "api_keys", "key_rates", "weights", "rates"), "hash"),
+        **dict.fromkeys(("stats", "desired", "api_keys", "key_rates", "weights", "rates", "paused"), "hash"),
         **dict.fromkeys(("waiting_caps", "running_caps"), "hash"),
         **dict.fromkeys(
             (

@@ -52,6 +52,8 @@ class DeadlineRisk:
         if home is None or not self._classes[home].is_spot:
             return None
         for tier in _REFUGES:
+            if group_of(queue.ref, tier) in seen.paused:
+                continue
             refuge = self._homes.of(queue._replace(tier=tier), seen.classes)
             if refuge is not None and not self._classes[refuge].is_spot and self._classes[refuge].max_workers:
                 return _hastening(queue, tier, found[home], seen.classes[home], seen.classes[refuge])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from headrace.groups import is_group
 from headrace.presence import WorkerPresence, parse_presences
+from headrace.queue_store import QueueStore
 from headrace.redis_op import RedisOp, Reply
 from headrace.replies import read_texts
 from headrace.store import JobStore
@@ -27,6 +28,8 @@ class Fleet(NamedTuple):
     """Everything at one moment."""
 
     depths: list[QueueDepth]
+    #: Queues (`name@version:tier`) from which nobody claims.
+    paused: frozenset[str]
     #: By group.
     counts: Mapping[str, QueueCounts]
     workers: Sequence[WorkerPresence]
@@ -55,8 +58,10 @@ def read_fleet(store: JobStore, connection: SyncRedis) -> Fleet:
     sizes = connection.run_all([RedisOp(int, ("ZCARD", key)) for key in sets.values()])
     now_ms = run(RedisOp(lambda reply: int(reply[0]) * 1000, ("TIME",)))
     first_due = run(RedisOp(_first_score, ("ZRANGE", keys.outbox, 0, 0, "WITHSCORES")))
+    pauses = run(QueueStore(keys).paused())
     return Fleet(
         depths=run(store.depths(groups)) if groups else [],
+        paused=frozenset(pauses),
         counts=dict(zip(groups, connection.run_all(map(store.counts, groups)), strict=True)) if groups else {},
         workers=run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else [],
         desired=run(RedisOp(_numbers, ("HGETALL", keys.desired))),

@@ -120,10 +120,12 @@ def _objectives(classes: dict[str, WorkerClass]) -> Metric:
 def _queues(fleet: Fleet) -> Iterator[Metric]:
     depth = GaugeMetricFamily("headrace_queue_depth", "Jobs that wait for a worker.", labels=_QUEUE)
     oldest = GaugeMetricFamily("headrace_queue_oldest_age_seconds", "Age of the next job.", labels=_QUEUE)
+    paused = GaugeMetricFamily("headrace_queue_paused", "1 while no worker claims from it.", labels=_QUEUE)
     for (ref, tier), waiting in _by_model_and_tier(fleet.depths).items():
+        paused.add_metric([ref, tier], float(f"{ref}:{tier}" in fleet.paused))
         depth.add_metric([ref, tier], sum(queue.depth for queue in waiting))
         oldest.add_metric([ref, tier], max(queue.oldest_age_ms for queue in waiting) / 1000)
-    yield from (depth, oldest)
+    yield from (depth, oldest, paused)
     accepted = CounterMetricFamily("headrace_jobs_accepted", "Jobs accepted.", labels=_QUEUE)
     wait = SummaryMetricFamily("headrace_job_wait_seconds", "From ready to the forward pass.", labels=_QUEUE)
     service = SummaryMetricFamily("headrace_job_service_seconds", "Shares in forward passes.", labels=_QUEUE)

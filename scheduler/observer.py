@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from headrace.groups import outgrown_of, split_group
+from headrace.groups import outgrown_of, queue_of, split_group
 from headrace.model_ref import ModelRef
 from headrace.presence import ModelState, WorkerPresence, WorkerState, parse_presences
+from headrace.queue_store import QueueStore
 from headrace.redis_op import RedisOp, Reply
 from headrace.replies import read_texts
 from headrace.scaling import parse_report
@@ -40,6 +41,7 @@ class Observer:
         needs: Callable[[ModelRef], Needs] = lambda _: NOTHING,
     ) -> None:
         self._store = store
+        self._pauses = QueueStore(store.keys)
         self._connection = connection
         self._classes = classes
         self._needs = needs
@@ -70,10 +72,13 @@ class Observer:
         workers = run(RedisOp(parse_presences, ("MGET", *map(keys.worker, names)))) if names else []
         desired = run(RedisOp(_numbers, ("HGETALL", keys.desired)))
         dues = run(store.dues(self._stretches(), most=_LOOKED_AT)) if groups else []
+        pauses = run(self._pauses.paused())
         self._starts.note(workers)
         self._times.note(workers)
         self._passes.note(workers)
-        return self._put_together(depths, counts, workers, desired, dues, now)
+        seen = self._put_together(depths, counts, workers, desired, dues, now)
+        paused = frozenset(pauses)
+        return seen._replace(queues=tuple(_unless_paused(queue, paused) for queue in seen.queues), paused=paused)
 
     def _put_together(
         self,
@@ -133,6 +138,13 @@ class Observer:
             unable=_unable(mine),
             holds=frozenset(group for worker in mine for group, load in worker.groups.items() if load.held),
         )
+
+
+def _unless_paused(queue: QueueLoad, paused: frozenset[str]) -> QueueLoad:
+    """A queue that is paused needs no workers, however much comes: only what they hold of it is still to be done."""
+    if queue_of(queue.group) not in paused:
+        return queue
+    return queue._replace(waiting=0, arrivals=0.0, arrived=0.0, oldest_age_s=0.0, dues=())
 
 
 def stage_of(worker: WorkerPresence) -> WorkerState:

@@ -3,26 +3,30 @@
 import time
 from asyncio import gather
 from collections.abc import Iterable
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.answers import json_answer
 from api.documentation import json_answers
 from api.presences import Roster
+from api.queues import Queues, released_queues
 from api.records import worker_document
-from api.schemas.fleet import DesiredWorkers, QueueList, Scaling, WorkerList
-from api.services import Services, services_of
+from api.schemas.fleet import DesiredWorkers, PausedQueue, QueueList, Scaling, WorkerList
+from api.services import services_of
 from headrace.errors import Unavailable
-from headrace.groups import group_of, outgrown_of, split_group
+from headrace.groups import outgrown_of, queue_of, split_group
+from headrace.queue_store import MOST_REASON
 from headrace.redis_op import RedisOp, Reply
 from headrace.replies import read_numbers
 from headrace.scaling import ScalingChange, ScalingReport
 from headrace.store_views import QueueCounts, QueueDepth
-from headrace.tiers import Tier
 from headrace.timestamps import rfc3339
 
 #: Changes that are shown.
 _CHANGES = 50
+
+_Name = Annotated[str, Path(description="As `GET /v1/queues` names it: `model@version:tier`.")]
 
 router = APIRouter(prefix="/v1", tags=["queues"])
 
@@ -35,17 +39,44 @@ router = APIRouter(prefix="/v1", tags=["queues"])
 async def list_queues(request: Request) -> Response:
     """List each released model and tier, and any other queue that still holds jobs."""
     services = services_of(request)
-    released = _released(services)
     known = await services.mux.run(services.store.groups())
-    depths = await services.mux.run(services.store.depths(sorted(released | set(known))))
     roster = await services.presences.roster()
-    shown = [queue for queue in depths if queue.depth or queue.group in released or roster.load(queue.group).held]
+    # What is released or paused is shown also while nothing is in it.
+    always = released_queues(services) | set(roster.paused)
+    depths = await services.mux.run(services.store.depths(sorted(always | set(known))))
+    shown = [queue for queue in depths if queue.depth or queue.group in always or roster.load(queue.group).held]
     counts = await gather(*(services.mux.run(services.store.counts(queue.group)) for queue in shown))
     queues = [
         _document(queue, count, roster.beyond(outgrown_of(queue.group)))
         for queue, count in zip(shown, counts, strict=True)
     ]
     return json_answer({"queues": queues})
+
+
+@router.post(
+    "/queues/{queue}/pause",
+    summary="Have no worker take jobs of a queue any more",
+    responses=json_answers({200: "Since when it is paused"}, PausedQueue, problems=(404, 422, 503)),
+)
+async def pause(
+    request: Request,
+    queue: _Name,
+    reason: Annotated[str, Query(max_length=MOST_REASON, description="Told to whoever waits.")] = "",
+) -> Response:
+    """Pause a queue, also for what has outgrown a size: workers end what they have, and jobs are accepted and wait."""
+    paused = await Queues(services_of(request)).pause(queue, reason=reason.strip())
+    return json_answer({"name": queue, "paused": paused.document})
+
+
+@router.post(
+    "/queues/{queue}/resume",
+    summary="Have workers take jobs of a queue again",
+    responses=json_answers({200: "It is not paused"}, PausedQueue, problems=(404, 503)),
+)
+async def resume(request: Request, queue: _Name) -> Response:
+    """Let a queue go on; workers that wait are woken."""
+    await Queues(services_of(request)).resume(queue)
+    return json_answer({"name": queue, "paused": None})
 
 
 @router.get(
@@ -89,17 +120,15 @@ async def show_desired(request: Request) -> Response:
     return json_answer(desired)
 
 
-def _released(services: Services) -> set[str]:
-    refs = [served.ref for model in services.catalog.models() for served in model.versions.values()]
-    return {group_of(ref, tier) for ref in refs for tier in Tier}
-
-
 def _document(queue: QueueDepth, counts: QueueCounts, roster: Roster) -> dict[str, object]:
     ref, tier = split_group(queue.group)
     wait_ms = counts.recent_wait_ms(time.time_ns() // 1_000_000)
     load = roster.load(queue.group)
     reason, detail = roster.explain(ref, tier)
+    name = queue_of(queue.group)
+    paused = roster.paused.get(name)
     return {
+        "name": name,
         "model": {"name": ref.name, "version": ref.version},
         "tier": tier,
         "outgrown_bytes": outgrown_of(queue.group) or None,
@@ -111,6 +140,7 @@ def _document(queue: QueueDepth, counts: QueueCounts, roster: Roster) -> dict[st
         "arrived": counts.arrived,
         "ended": counts.ended,
         "workers": roster.serving(ref, tier),
+        "paused": paused and paused.document,
         "reason": reason if queue.depth else None,
         "reason_detail": (detail or None) if queue.depth else None,
     }

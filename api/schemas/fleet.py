@@ -8,9 +8,24 @@ from headrace.presence import GroupLoad, ModelPresence, WorkerState
 from headrace.tiers import Tier
 
 
+class Paused(Shape):
+    """That no worker takes jobs of a queue, though they are accepted and wait."""
+
+    since: AwareDatetime
+    reason: str | None = Field(description="As whoever paused it said.")
+
+
+class PausedQueue(Shape):
+    """Whether a queue is paused."""
+
+    name: str
+    paused: Paused | None = Field(description="Null if it is not.")
+
+
 class Queue(Shape):
     """What waits for one model version in one tier, and there for a worker with more memory than some."""
 
+    name: str = Field(description="`model@version:tier`, the same for what has outgrown a size.")
     model: ModelVersion
     tier: Tier
     outgrown_bytes: int | None = Field(description="Memory that these jobs have outgrown; null for most.")
@@ -22,6 +37,7 @@ class Queue(Shape):
     arrived: int = Field(description="Jobs accepted since ever.")
     ended: int = Field(description="Jobs that workers brought to an end since ever.")
     workers: int = Field(description="Workers ready to serve it.")
+    paused: Paused | None = Field(description="Null while workers take its jobs.")
     reason: str | None = Field(description="Why its jobs wait; null if none does.")
     reason_detail: str | None
 

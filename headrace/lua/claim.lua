@@ -6,7 +6,7 @@
 -- touches  TURN<group> zset tenant by virtual time, READY<group>:<tenant> zset (removed from), LEASES zset "m#fence" by
 --          expiry ms, JOB<m> (fence, worker, claimed, charged), INPUT<m> and CHECKPOINT<m> (read), DELAYED (looked at),
 --          QUEUE<group> and WEIGHTS (read), PAID<group> hash tenant to virtual time, QUARANTINE zset of broken records,
---          RUNNING_CAPS hash (read), HELD<tenant> set of m#fence, of tenants that have such a cap
+--          RUNNING_CAPS hash (read), HELD<tenant> set of m#fence, of tenants that have such a cap, PAUSED hash (read)
 -- ARGV     worker, least jobs, most jobs, jobs ahead, share, lane (one place in so many is priority's), most bytes, lease ms,
 --          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due, or a tenant may have more again (0 = none), (place among the jobs from 1,
@@ -26,8 +26,18 @@ local now, now_us = now_ms()
 -- What is the same for all jobs is made text once.
 local now_text, expires = string.format('%.0f', now), string.format('%.0f', now + lease_ms)
 
+-- Mostly neither is there, which one look tells.
+local is_ruled = redis.call('EXISTS', RUNNING_CAPS, PAUSED) > 0
 -- How many more jobs of each tenant workers may hold, where that is limited; and whether somebody waits for that alone.
-local has_caps, rooms, is_held_back = redis.call('EXISTS', RUNNING_CAPS) == 1, {}, false
+local has_caps, rooms, is_held_back = is_ruled and redis.call('EXISTS', RUNNING_CAPS) == 1, {}, false
+
+-- What is paused is as if nothing were in it: nobody comes back for it until `resume` rings.
+local paused = {}
+if is_ruled then
+  local queues = {}
+  for i = 9, #ARGV do queues[i - 8] = counted_in(ARGV[i]) end
+  paused = redis.pcall('HMGET', PAUSED, unpack(queues))
+end
 
 -- The turns of tenants that may have more, as many as are needed, and how many tenants may not.
 local function within_caps(turns)
@@ -53,7 +63,8 @@ end
 
 local sources = {}
 for i = 9, #ARGV do
-  local full, turns = 0, redis.pcall('ZRANGE', TURN .. ARGV[i], 0, has_caps and 999 or most - 1, 'WITHSCORES')
+  local full, turns = 0, {}
+  if not paused[i - 8] then turns = redis.pcall('ZRANGE', TURN .. ARGV[i], 0, has_caps and 999 or most - 1, 'WITHSCORES') end
   if has_caps and turns[1] then turns, full = within_caps(turns) end
   is_held_back = is_held_back or full > 0
   -- One tenant waits, and there was room to see a second.

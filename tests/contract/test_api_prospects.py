@@ -106,6 +106,41 @@ async def test_what_nobody_can_run_has_a_reason_and_no_position(
     assert [("no_compatible_worker", nothing)] * 2 == [(one["reason"], one["queue"]) for one in (record, again)]
 
 
+async def test_whoever_waits_in_a_queue_that_is_paused_is_told_why_and_since_when_and_is_promised_no_start(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    before = await submitted(api)
+    url = "/v1/queues/greeter@1:standard"
+
+    await api.post(f"{url}/pause", params={"reason": "bad images"})
+
+    after = await submitted(api)
+    again = (await api.get(before["links"]["self"])).json()
+    foreseen = (await api.post("/v1/estimate", json=BODY)).json()
+    assert ["queue_paused"] * 3 == [each["reason"] for each in (after, again, foreseen)]
+    assert all(each["reason_detail"].startswith("paused by an operator since 2") for each in (after, again))
+    assert all(each["reason_detail"].endswith("Z: bad images") for each in (after, again, foreseen))
+    nothing = {"position": None, "batches_ahead": None, "eta": None}
+    assert [nothing] * 3 == [each["queue"] for each in (after, again, foreseen)]
+    assert foreseen["admissible"]
+    assert before["queue"]["eta"] is not None
+    await api.post(f"{url}/resume")
+    assert 1 == (await api.get(after["links"]["self"])).json()["queue"]["position"]
+
+
+async def test_what_is_paused_is_before_nobody_of_another_tier(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    for _ in range(3):
+        await submitted(api, tier="priority")
+
+    await api.post("/v1/queues/greeter@1:priority/pause")
+
+    assert 0 == (await submitted(api))["queue"]["position"]
+
+
 @pytest.fixture
 def scales_up(connection: SyncRedis, keys: Keys, settings: Settings) -> Callable[..., None]:
     """Makes the scheduler say that it wants two workers, whose starts take 20 s."""

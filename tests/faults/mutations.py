@@ -14,6 +14,7 @@ _OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
 _RETRY_ON = "tests/integration/test_scripts_retry_on.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
+_PAUSED = "tests/integration/test_scripts_paused.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
 
@@ -497,6 +498,35 @@ FURTHER = (
         "(scope == 'content' and state == 'succeeded')",
         "scope == 'content'",
         "tests/contract/test_api_dedupe.py::test_what_came_to_no_result_is_done_anew",
+    ),
+    Mutation(
+        "paused queues are claimed from",
+        "headrace/lua/claim.lua",
+        "if not paused[i - 8] then turns",
+        "if true then turns",
+        f"{_PAUSED}::test_nothing_is_claimed_from_a_queue_that_is_paused_and_what_came_meanwhile_when_it_goes_on",
+    ),
+    Mutation(
+        "a paused queue that goes on wakes nobody",
+        "headrace/lua/resume.lua",
+        " then tell(BELL .. group, 1, '*', 'r', 1) end",
+        " then local _ = tell end",
+        "tests/integration/test_claimer.py::test_jobs_for_a_paused_queue_set_off_one_empty_claim_and_come_when_it_goes_on",
+    ),
+    Mutation(
+        "workers are started for a paused queue",
+        "scheduler/observer.py",
+        "queue._replace(waiting=0, arrivals=0.0, arrived=0.0, oldest_age_s=0.0, dues=())",
+        "queue",
+        "tests/integration/test_scaler.py"
+        "::test_no_worker_is_started_for_a_queue_that_is_paused_and_some_are_when_it_goes_on",
+    ),
+    Mutation(
+        "what is paused is before others",
+        "api/prospects.py",
+        "roster.serving(ref, other) and not roster.is_paused(ref, other)",
+        "roster.serving(ref, other)",
+        "tests/contract/test_api_prospects.py::test_what_is_paused_is_before_nobody_of_another_tier",
     ),
     Mutation(
         "what never began was an attempt",

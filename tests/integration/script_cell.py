@@ -10,6 +10,7 @@ from headrace.groups import group_of
 from headrace.jobs import Cause, Job, JobStatus, Lease, NewJob
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
+from headrace.queue_store import Pause, QueueStore
 from headrace.redis_op import RedisOp, Script
 from headrace.store import JobStore
 from headrace.store_care import Forgotten, Hastened, Hastening, Reaped, Swept
@@ -46,6 +47,7 @@ class Cell:
         self.keys = keys
         self.store = JobStore(keys)
         self.deliveries = DeliveryStore(keys)
+        self.queues = QueueStore(keys)
         self.rewrite = rewrite
         self._connection = connection
         #: Typed loosely: redis-py declares every answer as "may be awaitable".
@@ -143,6 +145,14 @@ class Cell:
         """Move spot jobs that end too late: by default those whose deadline is within a minute."""
         row = Hastening(SPOT, tier, 1000, each_ms, needs_ms, least_ms)
         return self.run(self.store.hasten([row], cursor=cursor, limit=limit, most=most))
+
+    def pause(self, queue: str = STANDARD, *, reason: str = "") -> Pause:
+        """Let no worker claim from a queue."""
+        return self.run(self.queues.pause(queue, reason=reason))
+
+    def resume(self, queue: str = STANDARD) -> bool:
+        """Let workers claim from it again."""
+        return self.run(self.queues.resume(queue))
 
     def expire(self) -> int:
         """Expire what is due."""

@@ -9,7 +9,7 @@ import redis
 
 from headrace.endpoint_store import EndpointStore
 from headrace.endpoints import Event, Health, Stop, letters_of
-from headrace.groups import group_of
+from headrace.groups import group_of, queue_of
 from headrace.jobs import TRANSITIONS, Cause, Job, JobStatus, Lease, NewJob, Reason
 from headrace.redis_op import RedisOp
 from headrace.store_submissions import Amendment, SubmitOutcome
@@ -69,6 +69,7 @@ class Ledger:
     - A result is kept at most once, under the current fence, and never after the lease was taken away.
     - A job that its owner erased may be gone, or without its output, but only once it has ended.
     - What tenants had is counted once: as many jobs as were accepted, and their ends; less only where a script stopped.
+    - Nothing is claimed from a queue between the yes to pausing it and the call that resumes it, which wakes who waits.
     - The end of a job is in the outbox from the moment it can be seen until it is settled, and no courier gets to know
       of it earlier, or once it is settled. So is what is told before, each event under a number of its own.
     """
@@ -95,6 +96,7 @@ class Ledger:
         self._known: dict[str, Job] = {}
         #: Whoever owns them wants nothing of them kept.
         self._erased: set[str] = set()
+        self._paused: set[str] = set()
 
     # --- operations; None when they were stopped half-way ------------------------------------------------------
 
@@ -120,6 +122,9 @@ class Ledger:
         for lease in leases:
             require(lease not in self._leases, f"{lease} was handed out twice")
             self._leases.add(lease)
+            job = self._seen.get(lease.member)
+            is_paused = job is not None and group_of(job.job.ref, job.job.tier) in self._paused
+            require(not is_paused, f"{lease} was handed out of a queue that is paused")
         if start:
             self.start(leases)
         return leases
@@ -180,6 +185,28 @@ class Ledger:
     def hasten(self) -> None:
         """Move every spot job that waits and has a deadline."""
         self._attempt(lambda: self.cell.hasten(needs_ms=10**9))
+
+    def pause(self, queue: str) -> None:
+        """Pause a queue; from a yes on nobody claims from it."""
+        if self._attempt(lambda: self.cell.pause(queue)) is not None:
+            self._paused.add(queue)
+
+    def resume(self, queue: str) -> None:
+        """Let workers claim again; from then on those who wait at its bells are awake."""
+        was_paused = self._is_paused(queue)
+        bells = [self.cell.keys.bell(group) for group in ALL_GROUPS if queue_of(group) == queue and self._waits(group)]
+        before = [self.cell.redis.xrevrange(bell, count=1) for bell in bells]
+        self._attempt(lambda: self.cell.resume(queue))
+        self._paused.discard(queue)
+        after = [self.cell.redis.xrevrange(bell, count=1) for bell in bells]
+        have_rung = all(old != new for old, new in zip(before, after, strict=True))
+        require(have_rung or not was_paused or self._is_paused(queue), f"{queue} goes on, and nobody is told")
+
+    def _is_paused(self, queue: str) -> bool:
+        return bool(self.cell.redis.hexists(self.cell.keys.paused, queue))
+
+    def _waits(self, group: str) -> bool:
+        return bool(self.cell.redis.exists(self.cell.keys.turn(group)))
 
     def reap(self) -> None:
         """Let all leases run out and reap."""
@@ -272,6 +299,8 @@ class Ledger:
 
     def drain(self) -> None:
         """Let time pass and serve everybody until each accepted job has ended; then look for what is left behind."""
+        for queue in [*self._paused]:
+            self.resume(queue)
         for _ in range(_MAX_ROUNDS):
             self._look_after()
             self.commit(self.take(start=True), body=b'"drained"')

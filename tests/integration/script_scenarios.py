@@ -9,7 +9,7 @@ from headrace.tenant_store import TenantStore
 from headrace.tiers import Tier
 from headrace.webhooks import DeliveryState
 from tests.integration.script_bench import Act, Scenario
-from tests.integration.script_cell import OUTGROWN, REF
+from tests.integration.script_cell import OUTGROWN, REF, SPOT, STANDARD
 from tests.integration.script_delivery_scenarios import (
     claiming_deliveries,
     claiming_early_events,
@@ -111,6 +111,35 @@ def claiming_what_is_stale(ledger: Ledger) -> Act:
     ready = ledger.cell.keys.ready(f"{REF}:standard", "default")
     ledger.cell.redis.zadd(ready, {"default/done": 1, "default/none": 2})
     return lambda: ledger.take(jobs=3)
+
+
+def claiming_beside_what_is_paused(ledger: Ledger) -> Act:
+    ledger.submit("outgrown")
+    ledger.release(ledger.take(), outgrown_bytes=OUTGROWN)
+    ledger.submit("waits")
+    ledger.submit("goes", tier=Tier.SPOT)
+    ledger.pause(STANDARD)
+    return lambda: ledger.take(jobs=3)
+
+
+def pausing(ledger: Ledger) -> Act:
+    ledger.submit("a")
+    ledger.submit("b", tier=Tier.SPOT)
+
+    def pause_and_claim() -> None:
+        ledger.pause(SPOT)
+        ledger.take()
+
+    return pause_and_claim
+
+
+def resuming(ledger: Ledger) -> Act:
+    ledger.submit("outgrown")
+    ledger.release(ledger.take(), outgrown_bytes=OUTGROWN)
+    ledger.submit("a")
+    ledger.submit("b", tenant="b")
+    ledger.pause(STANDARD)
+    return lambda: ledger.resume(STANDARD)
 
 
 def starting(ledger: Ledger) -> Act:
@@ -387,7 +416,9 @@ SCENARIOS: dict[str, list[Scenario]] = {
         *(submitting, submitting_the_first, submitting_under_another_id, submitting_for_later),
         *(submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while, submitting_many),
     ],
-    "claim": [claiming, claiming_within_caps, claiming_what_is_stale],
+    "claim": [claiming, claiming_within_caps, claiming_what_is_stale, claiming_beside_what_is_paused],
+    "pause": [pausing],
+    "resume": [resuming],
     "start": [starting, starting_what_is_told],
     "progress": [progressing, progressing_while_a_word_waits],
     "renew": [renewing],

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from headrace.jobs import JobStatus
+from headrace.queue_store import QueueStore
+from headrace.store_submissions import Amendment
+from headrace.tiers import Tier
 from tests.integration.engine_rig import wait_until
 from tests.integration.running_worker import LIMIT_S, RunningWorker, is_answered
 from workers.app import PLAIN_QUEUE
@@ -114,3 +117,20 @@ def test_after_all_connections_break_jobs_in_flight_finish_and_the_worker_answer
     assert worker.finish(*worker.submit("after")) == [JobStatus.SUCCEEDED]
     wait_until(lambda: is_answered(lambda: worker.ask("jobs")))
     assert (pid, None) == (worker.process.pid, worker.process.poll())
+
+
+def test_a_queue_that_is_paused_stays_so_for_workers_that_start_later(worker: RunningWorker) -> None:
+    queues, name = QueueStore(worker.store.keys), f"{worker.ref}:standard"
+    worker.redis.run(queues.pause(name))
+    waits, goes = worker.submit("waits", "goes")
+
+    worker.process.kill()
+    worker.start("--name", "w2")
+    # What lay ready for the first one is gone by then.
+    wait_until(lambda: worker.presence() is not None, limit_s=LIMIT_S)
+    worker.redis.run(worker.store.amend(worker.job(goes), Amendment(Tier.PRIORITY), cap=9))
+
+    assert [JobStatus.SUCCEEDED] == worker.finish(goes)
+    assert (JobStatus.QUEUED, None) == (worker.status(waits), worker.job(waits).worker)
+    worker.redis.run(queues.resume(name))
+    assert [JobStatus.SUCCEEDED] == worker.finish(waits)

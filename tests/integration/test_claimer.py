@@ -130,6 +130,24 @@ def test_while_the_worker_has_nothing_a_claim_lies_ready_and_whoever_rings_sets_
     assert (True, False) == (rig.bell.is_parked, rig.claimer.is_claiming)
 
 
+def test_jobs_for_a_paused_queue_set_off_one_empty_claim_and_come_when_it_goes_on(rig: Rig, cell: Cell) -> None:
+    cell.pause()
+    park_with_a_claim_ready(rig)
+
+    for number in range(5):
+        cell.submit(f"j{number}")
+    assert rig.loop.run_until(lambda: bool(rig.answers), limit_s=50)
+    rig.plans = [IDLE] * 9
+    rig.claimer.look()
+    cell.submit("j5")
+
+    assert ([[]], 2) == ([members for members, _ in rig.answers], rig.claimer.claims)
+    assert (True, True) == (rig.bell.is_parked, rig.claimer.is_claiming)
+    cell.resume()
+    assert rig.loop.run_until(lambda: len(rig.answers) == 2, limit_s=50)
+    assert [f"default/j{number}" for number in range(6)] == rig.answers[1][0]
+
+
 def test_no_claim_lies_ready_while_the_worker_has_something(rig: Rig) -> None:
     rig.carry_out(ALL)
 

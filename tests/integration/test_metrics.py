@@ -23,7 +23,7 @@ from headrace.worker_class import WorkerClass
 from scheduler import fleet
 from scheduler.loop import Scheduler
 from scheduler.metrics import STATS, SchedulerCollector
-from tests.integration.script_cell import OUTGROWN, REF, Cell
+from tests.integration.script_cell import OUTGROWN, REF, SPOT, Cell
 from workers.frames import PassReport
 from workers.metrics import CourierCollector, WorkerCollector, WorkerFigures
 from workers.tally import Tally
@@ -150,6 +150,8 @@ def test_each_counter_that_a_script_keeps_is_a_metric() -> None:
 def test_the_scheduler_shows_what_waits_and_what_was_done(scheduler: SchedulerCollector, cell: Cell) -> None:
     for name in ("a", "b", "c"):
         cell.submit(name)
+    cell.submit("d", tier=Tier.SPOT)
+    cell.pause(SPOT)
     [lease] = cell.take_and_start(jobs=1)
     cell.run(cell.store.commit([Outcome(lease, JobStatus.SUCCEEDED, None, b"1")], ran_ms=1500, result_ttl_s=60))
 
@@ -158,6 +160,7 @@ def test_the_scheduler_shows_what_waits_and_what_was_done(scheduler: SchedulerCo
     queue = f"{{{REF}}}{{standard}}"
     assert seen[f"headrace_queue_depth{queue}"] == 2
     assert seen[f"headrace_queue_oldest_age_seconds{queue}"] >= 0
+    assert (seen[f"headrace_queue_paused{queue}"], seen[f"headrace_queue_paused{{{REF}}}{{spot}}"]) == (0, 1)
     assert seen[f"headrace_jobs_accepted_total{queue}"] == 3
     assert seen[f"headrace_job_wait_seconds_count{queue}"] == 1
     assert seen[f"headrace_job_service_seconds_sum{queue}"] == 1.5

@@ -73,6 +73,40 @@ def test_queues_are_seen_with_what_waits_what_is_held_and_what_arrives(cell: Cel
     assert queue.arrivals == pytest.approx(0.01)
 
 
+def test_a_queue_that_is_paused_counts_as_nothing_but_what_workers_hold_of_it(cell: Cell, observer: Observer) -> None:
+    observer.observe(0.0)
+    for i in range(10):
+        cell.submit(f"j{i}", deadline_ms=cell.now_ms() + 8_000)
+    cell.fail(cell.take_and_start(jobs=2), outgrown_bytes=4_000_000_000)
+    speak(cell, "w1", groups={STANDARD: GroupLoad(held=3, running=1)})
+    cell.pause()
+
+    seen = observer.observe(10.0)
+
+    assert [0, 0] == [queue.waiting for queue in seen.queues]
+    assert {3, 0} == {queue.held for queue in seen.queues}
+    assert {(0.0, 0.0, 0.0, ())} == {(q.arrivals, q.arrived, q.oldest_age_s, q.dues) for q in seen.queues}
+    assert {STANDARD} == seen.paused
+
+
+def test_no_worker_is_started_for_a_queue_that_is_paused_and_some_are_when_it_goes_on(
+    connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
+) -> None:
+    scaler = scaler_of(connection, keys, leadership)
+    scaler.step(lead, 0.0)
+    for i in range(1000):
+        cell.submit(f"j{i}")
+    cell.pause()
+
+    scaler.step(lead, 1000.0)
+    paused = cell.redis.hget(keys.desired, "gpu")
+    cell.resume()
+    scaler.step(lead, 1001.0)
+
+    assert b"0" == paused
+    assert int(cell.redis.hget(keys.desired, "gpu")) > 0
+
+
 def test_the_age_of_the_oldest_job_that_waits_is_seen_and_shown(
     connection: SyncRedis, keys: Keys, leadership: Leadership, lead: Lead, cell: Cell
 ) -> None:

@@ -41,6 +41,17 @@ MISTAKES = {
     "claim takes from the ready set before it leases": Mutation(
         "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats}, {}\n", _ZREM_FIRST
     ),
+    "claim takes what has outgrown a size out of a queue that is paused": Mutation(
+        "claim", "queues[i - 8] = counted_in(ARGV[i])", "queues[i - 8] = ARGV[i]"
+    ),
+    "resume rings only for what fits every worker": Mutation(
+        "resume", "if counted_in(group) == queue and", "if group == queue and"
+    ),
+    "resume goes on before it rings": Mutation(
+        "resume",
+        "local queue = ARGV[1]\n",
+        "local queue = ARGV[1]\nredis.call('HDEL', PAUSED, queue)\n",
+    ),
     "claim gives the fence that was there": Mutation("claim", "next_fence(fields[2], now_us)", "fields[2]"),
     "start looks at no fence": Mutation("start", "fields and fields[2] == ARGV[i + 1] and", "fields and"),
     "reap leaves the fence": Mutation("reap", "'queued', 'f', next_fence(fence, now_us), 'r'", "'queued', 'r'"),

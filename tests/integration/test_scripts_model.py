@@ -46,8 +46,9 @@ class ModelJob:
     """What should be true of a job."""
 
     score: int
-    #: The tier by which its score counts; it may be served in another.
+    #: The tier by which its score counts, and the one in which it is served.
     place: Tier
+    tier: Tier
     max_attempts: int
     #: Causes for which an attempt may be repeated.
     retry_on: tuple[Cause, ...] = REPEATABLE
@@ -88,6 +89,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         self._connection, self._keys = connection, keys
         self.jobs: dict[str, ModelJob] = {}
         self.old: list[Lease] = []
+        self.paused: set[Tier] = set()
 
     cells = iter(range(100_000))
 
@@ -133,6 +135,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         self.jobs[member] = ModelJob(
             score,
             tier,
+            tier,
             attempts,
             PICKY if kind == "picky" else REPEATABLE,
             kind == "deadline",
@@ -147,7 +150,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         self._claim(count, starts=starts)
 
     def _claim(self, count: int, *, starts: bool) -> None:
-        ready = sorted((job.score, member) for member, job in self.jobs.items() if job.is_ready)
+        ready = sorted((job.score, member) for member, job in self.jobs.items() if self._is_claimable(job))
         expected = [member for _, member in ready[:count]]
 
         claimed = self.cell.claim(jobs=count)
@@ -162,6 +165,26 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             self.old.append(job.lease)
         if starts:
             self._start([job.lease for job in claimed.jobs])
+
+    def _is_claimable(self, job: ModelJob) -> bool:
+        return job.is_ready and job.tier not in self.paused
+
+    @rule(tier=st.sampled_from(Tier))
+    def pause(self, tier: Tier) -> None:
+        """An operator pauses a queue, or once more."""
+        self.cell.pause(group_of(REF, tier))
+        self.paused.add(tier)
+
+    @precondition(lambda self: self.paused)
+    @rule(tier=st.sampled_from(Tier))
+    def resume(self, tier: Tier) -> None:
+        """An operator lets it go on, or another that was not paused: whoever waits for its jobs is woken."""
+        group = group_of(REF, tier)
+        waits, rings = bool(self.cell.ready(group)), self.cell.rings(group)
+
+        assert (tier in self.paused) == self.cell.resume(group)
+        assert rings + waits == self.cell.rings(group)
+        self.paused.discard(tier)
 
     @precondition(lambda self: self._held())
     @rule(pick=st.integers(0, 9))
@@ -241,7 +264,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         job = self.jobs[member]
         if job.status is QUEUED and job.lease is None:
             job.score += OFFSET_MS[tier] - OFFSET_MS[job.place]
-            job.place = tier
+            job.place = job.tier = tier
 
             assert "amended" == self.cell.amend(member, tier=tier)
         else:
@@ -256,6 +279,8 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
 
         assert Hastened(len(spot), 0) == self.cell.hasten(needs_ms=2 * FAR_MS)
         assert all(Tier.STANDARD is self.cell.job(member).tier for member in spot)
+        for member in spot:
+            self.jobs[member].tier = Tier.STANDARD
 
     @rule(pick=st.integers(0, 99))
     def cancel(self, pick: int) -> None:

@@ -60,6 +60,12 @@ def test_where_spot_jobs_run_on_demand_anyway_none_is_moved() -> None:
     assert () == DeadlineRisk(classes=classes).hastenings(seen(spot(9)))
 
 
+def test_a_tier_that_is_paused_is_no_refuge() -> None:
+    [row] = DeadlineRisk(classes=CLASSES).hastenings(seen(spot(9))._replace(paused=frozenset({"m@1:standard"})))
+
+    assert Tier.PRIORITY is row.tier
+
+
 def test_a_tier_that_spot_machines_are_scaled_for_is_no_refuge() -> None:
     classes = {**CLASSES, "spot": WorkerClass(tiers=(Tier.SPOT, Tier.STANDARD), is_spot=True)}
     dear = {**classes, "on-demand": WorkerClass(max_workers=4, price_per_hour=1.0)}
