@@ -24,7 +24,7 @@ from tests.contract.conftest import HandWorker
 from tests.contract.keyring import Keyring, routes_of
 
 #: Parameters of paths that name nothing of a tenant's.
-NOBODYS = {"name", "kind", "key_id", "tenant"}
+NOBODYS = {"name", "kind", "key_id", "queue", "tenant"}
 #: Answers of which nothing may be told apart but the id and the number of the request.
 _VOLATILE = re.compile(rb'"request_id":"[^"]*"')
 

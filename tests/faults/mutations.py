@@ -511,7 +511,7 @@ FURTHER = (
         "headrace/lua/resume.lua",
         " then tell(BELL .. group, 1, '*', 'r', 1) end",
         " then local _ = tell end",
-        "tests/integration/test_claimer.py::test_jobs_for_a_paused_queue_set_off_one_empty_claim_and_come_when_it_goes_on",
+        f"{_PAUSED}::test_whoever_waits_at_the_bell_is_woken_when_the_queue_goes_on_and_only_if_something_waits",
     ),
     Mutation(
         "workers are started for a paused queue",
