@@ -14,6 +14,7 @@ from starlette.requests import Request
 from api.body import read_body
 from api.desk import JobDesk
 from api.headers import HeaderFields
+from api.terms import read_submission
 from headrace.errors import (
     BodyTooLarge,
     BulkRefused,
@@ -26,9 +27,9 @@ from headrace.errors import (
 )
 from headrace.failpoints import failpoint
 from headrace.jobs import NewJob
-from headrace.reading import parse_json, read_shape
+from headrace.reading import parse_json
 from headrace.store_submissions import SubmitOutcome, Submitted
-from headrace.submission import SubmitBody, fingerprint_of, refusal_of
+from headrace.submission import fingerprint_of, refusal_of
 
 NDJSON = "application/x-ndjson"
 
@@ -60,7 +61,7 @@ async def read_bulk_body(request: Request, headers: HeaderFields, *, max_bytes: 
     """
     raw = await read_body(request, headers, media_types=("application/json", NDJSON), max_bytes=max_bytes)
     is_lines = headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON
-    documents = [_line(line) for line in raw.split(b"\n") if line.strip()] if is_lines else parse_json(raw)
+    documents = _lines(raw) if is_lines else parse_json(raw)
     if not isinstance(documents, list):
         problem = f"must be an array of submissions, or lines of them as {NDJSON}"
         raise InvalidInput(f"the body {problem}", fields=[FieldError("", problem, "wrong_type")])
@@ -70,11 +71,16 @@ async def read_bulk_body(request: Request, headers: HeaderFields, *, max_bytes: 
     return documents
 
 
-def _line(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return MalformedRequest(f"the line is not JSON: {error}", fields=[FieldError("", str(error), "json_invalid")])
+def _lines(raw: bytes) -> list[Any]:
+    documents: list[Any] = []
+    for line in raw.split(b"\n"):
+        try:
+            documents.append(orjson.loads(line))
+        except orjson.JSONDecodeError as error:
+            if line.strip():
+                fields = [FieldError("", str(error), "json_invalid")]
+                documents.append(MalformedRequest(f"the line is not JSON: {error}", fields=fields))
+    return documents
 
 
 class BulkDesk:
@@ -128,27 +134,27 @@ class BulkDesk:
         self, piece: Sequence[Any], first: int, now_ms: int, items: list[Item], key: str
     ) -> dict[int, NewJob]:
         """The jobs that these bodies ask for by their number, from `first`; what is wrong with the others is noted."""
-        jobs = {}
+        jobs, admits_all = {}, self._desk.admits_all
         ids = await self._desk.new_ids(len(piece))
         for number, (document, job_id) in enumerate(zip(piece, ids, strict=True), first):
             try:
-                job = await self._job_of(document, now_ms, job_id)
+                if isinstance(document, HeadraceError):
+                    raise document
+                terms, value = read_submission(document)
+                job = self._desk.make_job_at_once(terms, value, now_ms=now_ms, job_id=job_id)
+                if job is None:
+                    job = await self._desk.make_job(terms, value, now_ms=now_ms, job_id=job_id)
+                if len(job.input) > self._most_bytes:
+                    raise _too_large(self._most_bytes)
                 if key:
-                    job = job._replace(idempotency_key=f"{_KEY}{key}\0{number}", request_hash=fingerprint_of(document))
-                await self._desk.admit(job)
+                    request_hash = fingerprint_of({**document, "input": value})
+                    job = job._replace(idempotency_key=f"{_KEY}{key}\0{number}", request_hash=request_hash)
+                if not admits_all:
+                    await self._desk.admit(job)
                 jobs[number] = job
             except HeadraceError as error:
                 items[number] = Item(error=error)
         return jobs
-
-    async def _job_of(self, document: Any, now_ms: int, job_id: str) -> NewJob:
-        if isinstance(document, HeadraceError):
-            raise document
-        job = await self._desk.make_job(read_shape(document, SubmitBody), now_ms=now_ms, job_id=job_id)
-        if len(job.input) > self._most_bytes:
-            problem = f"is longer than {self._most_bytes} bytes"
-            raise BodyTooLarge(f"/input {problem}", fields=[FieldError("/input", problem)])
-        return job
 
     async def _store(self, jobs: dict[int, NewJob], items: list[Item]) -> None:
         if not jobs:
@@ -164,12 +170,18 @@ class BulkDesk:
 
     @staticmethod
     def _note(jobs: dict[int, NewJob], answers: Sequence[Submitted], items: list[Item]) -> None:
+        accepted = SubmitOutcome.ACCEPTED
         for (number, job), answer in zip(jobs.items(), answers, strict=True):
-            if answer.outcome is SubmitOutcome.ACCEPTED:
+            if answer.outcome is accepted:
                 items[number] = Item(job.id)
                 continue
             error = refusal_of(job, answer)
             items[number] = Item("" if error else answer.member.partition("/")[2], was_known=True, error=error)
+
+
+def _too_large(most_bytes: int) -> BodyTooLarge:
+    problem = f"is longer than {most_bytes} bytes"
+    return BodyTooLarge(f"/input {problem}", fields=[FieldError("/input", problem)])
 
 
 def _refusal_of_all(refused: Sequence[tuple[int, HeadraceError]]) -> HeadraceError:

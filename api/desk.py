@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import cast
+from typing import Any, cast
 
 from fastapi import Request
 
@@ -14,21 +14,20 @@ from api.gathering import Gathering
 from api.records import accepted_job
 from api.services import Services
 from api.tenant_jobs import Found, Seen, TenantJobs
+from api.terms import Terms, read_submission
 from headrace.endpoints import ENDS, Event, letters_of
 from headrace.errors import FieldError, HeadraceError, JobNotWaiting, Unavailable
 from headrace.failpoints import failpoint
 from headrace.jobs import Job, JobStatus, NewJob, Reason
-from headrace.reading import invalid_fields
+from headrace.reading import invalid_fields, parse_json
 from headrace.redis_op import RedisOp
 from headrace.replies import read_raw_bytes
 from headrace.server_clock import ServerClock
 from headrace.store_submissions import SubmitOutcome, Submitted
 from headrace.submission import (
     Changes,
-    SubmitBody,
     Webhook,
     fingerprint,
-    parse_submission,
     queue_full,
     refusal_of,
     webhook_url,
@@ -75,8 +74,8 @@ class JobDesk:
         Raises:
             HeadraceError: saying what is wrong; nothing was stored then.
         """
-        body, now_ms = parse_submission(raw), await self.jobs.now_ms()
-        job = await self.make_job(body, now_ms=now_ms, job_id=chosen_id or await self.new_id())
+        (terms, value), now_ms = read_submission(parse_json(raw)), await self.jobs.now_ms()
+        job = await self.make_job(terms, value, now_ms=now_ms, job_id=chosen_id or await self.new_id())
         if chosen_id:
             job = job._replace(is_named=True)
         if traceparent:
@@ -109,13 +108,19 @@ class JobDesk:
         """
         return await self._drafting.new_ids(count)
 
-    async def make_job(self, body: SubmitBody, *, now_ms: int, job_id: str) -> NewJob:
-        """The job that a body asks for which came at `now_ms`; not stored yet.
+    def make_job_at_once(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob | None:
+        """As `make_job`, None if something must be asked for that."""
+        if terms.needs_asking:
+            return None
+        return self._drafting.draft_at_once(terms, value, now_ms=now_ms, job_id=job_id)
+
+    async def make_job(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob:
+        """The job that a submission asks for which came at `now_ms`; not stored yet.
 
         Raises:
             HeadraceError: saying what is wrong with it.
         """
-        job = await self._drafting.draft(body, now_ms=now_ms, job_id=job_id)
+        job, body = await self._drafting.draft(terms, value, now_ms=now_ms, job_id=job_id), terms.body
         if body.options.admission == "strict":
             await self._require_in_time(job)
         if body.webhook is None:
@@ -133,13 +138,18 @@ class JobDesk:
             raise invalid_fields([FieldError("/webhook/endpoint", problem, "webhook_endpoint")])
         return endpoint.events | ENDS
 
+    @property
+    def admits_all(self) -> bool:
+        """True if every job passes `admit`."""
+        return self._services.intake.refuses_none
+
     async def admit(self, job: NewJob) -> None:
         """Let a job pass unless it would wait too long; one that is there already, by its key or id, always passes.
 
         Raises:
             WaitTooLong, DeadlineUnattainable: saying for how long.
         """
-        if self._services.intake.refuses_none:
+        if self.admits_all:
             return
         refusal = await self._services.intake.admit(job, now_ms=await self.jobs.now_ms())
         if refusal is not None and not await self._is_known(job):
@@ -181,9 +191,10 @@ class JobDesk:
         Raises:
             HeadraceError: saying what is wrong with it.
         """
-        body = parse_submission(raw)
-        as_it_comes = body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)})
-        job = await self.make_job(as_it_comes, now_ms=await self.jobs.now_ms(), job_id=await self.new_id())
+        terms, value = read_submission(parse_json(raw))
+        body = terms.body
+        as_it_comes = Terms(body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)}))
+        job = await self.make_job(as_it_comes, value, now_ms=await self.jobs.now_ms(), job_id=await self.new_id())
         waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
         waiting = waiting._replace(now_ms=self._clock.now_ms())
         late = unattainable(job, waiting, now_ms=waiting.now_ms)

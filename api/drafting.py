@@ -1,16 +1,18 @@
-"""Drafting: from the body of a submission to the job that it asks for, not stored yet.
+"""Drafting: from a submission to the job that it asks for, not stored yet.
 
-What jobs of a version with the same options have in common is worked out once and kept for the next ones.
+What jobs of a version with the same terms have in common is worked out once and kept for the next ones.
 """
 
 from functools import lru_cache
+from typing import Any
 
 from api.catalog import Catalog
 from api.id_seal import IdSeal
+from api.terms import Terms
 from headrace.bounds import Bounds
 from headrace.jobs import NewJob
 from headrace.settings import Settings
-from headrace.submission import Options, SubmitBody, blank_job, filled
+from headrace.submission import Mould
 from registry.served import ServedVersion
 
 #: Kinds of jobs that are remembered.
@@ -32,7 +34,7 @@ class Drafting:
         self._catalog = catalog
         self._seal = seal
         self._tenant = tenant
-        self._blank = lru_cache(_MOST_KINDS)(self._make_blank)
+        self._mould = lru_cache(_MOST_KINDS)(self._make_mould)
 
     async def new_ids(self, count: int) -> list[str]:
         """Ids for jobs that came together, in their order.
@@ -42,17 +44,25 @@ class Drafting:
         """
         return await self._seal.new_ids(self._tenant, count)
 
-    async def draft(self, body: SubmitBody, *, now_ms: int, job_id: str) -> NewJob:
-        """The job that a body asks for which came at `now_ms`, Unix milliseconds by Redis's clock.
+    async def draft(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob:
+        """The job that a submission asks for which came at `now_ms`, Unix milliseconds by Redis's clock.
 
         Raises:
             ModelNotFound, InvalidInput: saying what is wrong with it.
         """
-        version = self._catalog.picked(body.model, job_id) or await self._catalog.version_for(body.model, job_id)
-        version.check(body.input)
-        options = body.options
-        return filled(self._blank(version, options, now_ms if options.names_times else 0), body, job_id=job_id)
+        picked = self._catalog.picked(terms.model, job_id)
+        version = picked or await self._catalog.version_for(terms.model, job_id)
+        return self._drafted(version, terms, value, now_ms, job_id)
 
-    def _make_blank(self, version: ServedVersion, options: Options, now_ms: int) -> NewJob:
+    def draft_at_once(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob | None:
+        """The same, None if its model must be looked for first. Raises as `draft`."""
+        version = self._catalog.picked(terms.model, job_id)
+        return None if version is None else self._drafted(version, terms, value, now_ms, job_id)
+
+    def _drafted(self, version: ServedVersion, terms: Terms, value: Any, now_ms: int, job_id: str) -> NewJob:
+        version.check(value)
+        return self._mould(version, terms, now_ms if terms.names_times else 0).job(job_id, value)
+
+    def _make_mould(self, version: ServedVersion, terms: Terms, now_ms: int) -> Mould:
         bounds = Bounds.of(self._settings, version.manifest.options)
-        return blank_job(options, tenant=self._tenant, ref=version.ref, bounds=bounds, now_ms=now_ms)
+        return Mould(terms.body, tenant=self._tenant, ref=version.ref, bounds=bounds, now_ms=now_ms)

@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 
 #: Crockford's alphabet: no letter that looks like another.
@@ -52,16 +53,13 @@ def new_job_ids(count: int, *, cell: str, tenant: str, key: bytes, now_ns: int |
     began = (time.time_ns() if now_ns is None else now_ns) * _FRACTIONS // 1_000_000
     chance, size, keyed = os.urandom(count * (_CHANCE_LETTERS + 1)), _CHANCE_LETTERS + 1, _keyed(tenant, key)
     letters = chance.translate(_LETTER_OF).decode()
-    ids = []
-    for number in range(count):
-        now_ms, fraction = divmod(began + number, _FRACTIONS)
-        first = number * size
+    stems = []
+    for first, moment in zip(range(0, count * size, size), range(began, began + count), strict=True):
         # The version, the fraction, the variant, and two bits by chance.
-        middle = 7 << 16 | fraction << 4 | 2 << 2 | chance[first] & 3
-        time_letters = f"{_millisecond(now_ms)}{_PAIRS[middle >> 10]}{_PAIRS[middle & 1023]}"
-        stem = f"{cell}-{time_letters}{letters[first + 1 : first + size]}"
-        ids.append(stem + _seal(stem, keyed))
-    return ids
+        middle = 7 << 16 | moment % _FRACTIONS << 4 | 2 << 2 | chance[first] & 3
+        time_letters = f"{_millisecond(moment // _FRACTIONS)}{_PAIRS[middle >> 10]}{_PAIRS[middle & 1023]}"
+        stems.append(f"{cell}-{time_letters}{letters[first + 1 : first + size]}")
+    return _sealed(stems, keyed)
 
 
 def has_form(text: str) -> bool:
@@ -89,15 +87,17 @@ def is_authentic(job_id: str, *, tenant: str, key: bytes) -> bool:
     """Tell whether this installation once gave `job_id` to `tenant`."""
     if not has_form(job_id):
         return False
-    stem, seal = job_id[:-_SEAL_LETTERS], job_id[-_SEAL_LETTERS:]
-    return hmac.compare_digest(seal, _seal(stem, _keyed(tenant, key)))
+    return hmac.compare_digest(job_id, _sealed([job_id[:-_SEAL_LETTERS]], _keyed(tenant, key))[0])
 
 
-def _seal(stem: str, keyed: hashlib.blake2s) -> str:
-    seal = keyed.copy()
-    seal.update(stem.encode())
-    number = int.from_bytes(seal.digest())
-    return _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
+def _sealed(stems: Sequence[str], keyed: hashlib.blake2s) -> list[str]:
+    ids = []
+    for stem in stems:
+        seal = keyed.copy()
+        seal.update(stem.encode())
+        number = int.from_bytes(seal.digest())
+        ids.append(f"{stem}{_PAIRS[number >> 20 & 1023]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}")
+    return ids
 
 
 @lru_cache(256)

@@ -233,15 +233,6 @@ class NewJob(NamedTuple):
         """How sets and leases name this job."""
         return f"{self.tenant}/{self.id}"
 
-    @property
-    def kind(self) -> tuple[object, ...]:
-        """What jobs of one request mostly have in common: tenant to is_awaited."""
-        return self[2:-3]
-
-    def of_its_kind(self, job_id: str, value: bytes) -> "NewJob":
-        """Another job of this kind, without key and metadata."""
-        return NewJob._make((job_id, value, *self[2:-3], "", "", b""))
-
 
 class Job(NamedTuple):
     """A record as read back. Times are Unix milliseconds; None means not yet or not set."""

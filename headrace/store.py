@@ -84,20 +84,21 @@ class JobStore:
 
     def _rows(self, jobs: Sequence[NewJob]) -> list[Argument]:
         """Jobs as `submit` takes them: how many kinds there are, each kind, each job."""
-        kinds: dict[tuple[object, ...], int] = {}
+        kinds: dict[tuple[object, ...], str] = {}
         heads: list[Argument] = []
         rows: list[Argument] = []
-        last: tuple[object, ...] = ()
-        number = 0
+        last: list[object] = []
+        number = ""
         for job in jobs:
+            job_id, value, *kind, key, request_hash, metadata = job
             # Most jobs are of the kind of the one before, and comparing is cheaper than looking it up.
-            if (kind := job.kind) != last:
+            if kind != last:
                 known, last = len(kinds), kind
-                number = kinds.setdefault(kind, known + 1)
-                if number > known:
+                number = kinds.setdefault(tuple(kind), str(known + 1))
+                if len(kinds) > known:
                     heads += _kind_row(job)
-            key = self.keys.idempotency(job.tenant, job.idempotency_key) if job.idempotency_key else ""
-            rows += (job.member, number, job.input, key, job.request_hash, job.metadata)
+            idem = self.keys.idempotency(job.tenant, key) if key else ""
+            rows += (f"{job.tenant}/{job_id}", number, value, idem, request_hash, metadata)
         return [len(kinds), *heads, *rows]
 
     def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:

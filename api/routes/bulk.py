@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api.answers import json_answer
-from api.bulk import BulkDesk, Item, read_bulk_body
+from api.bulk import BulkDesk, read_bulk_body
 from api.desk import desk_of
 from api.documentation import BULK_BODY, json_answers
 from api.headers import header_fields, read_idempotency_key
 from api.problems import problem_document
 from api.schemas.jobs import BulkAnswer
-from headrace.errors import FieldError
+from headrace.errors import FieldError, HeadraceError
 from headrace.failpoints import failpoint
 from headrace.reading import invalid_fields
 
@@ -37,13 +37,16 @@ async def submit_many(request: Request) -> Response:
     bulk = BulkDesk(desk)
     items = await (bulk.submit_whole if is_whole else bulk.submit)(documents, idempotency_key=key)
     failpoint("api.bulk_stored")
-    refused = sum(item.error is not None for item in items)
-    known = sum(item.was_known and item.error is None for item in items)
+    refused = len([item for item in items if item.error])
+    known = len([item for item in items if item.was_known and not item.error])
     answer = {
         "accepted": len(items) - refused - known,
         "known": known,
         "refused": refused,
-        "jobs": [_document(item, request) for item in items],
+        "jobs": [
+            {"id": job_id, "known": was_known, "error": None} if error is None else _refused(error, request)
+            for job_id, was_known, error in items
+        ],
     }
     return json_answer(answer)
 
@@ -55,8 +58,6 @@ def _is_whole(request: Request) -> bool:
     return text == "true"
 
 
-def _document(item: Item, request: Request) -> dict[str, Any]:
-    if item.error is None:
-        return {"id": item.job_id, "known": item.was_known, "error": None}
-    problem = problem_document(item.error, instance=request.url.path, request_id=request.state.request_id)
+def _refused(error: HeadraceError, request: Request) -> dict[str, Any]:
+    problem = problem_document(error, instance=request.url.path, request_id=request.state.request_id)
     return {"id": None, "known": False, "error": problem}

@@ -7,12 +7,12 @@ import pytest
 from api.catalog import Catalog
 from api.drafting import Drafting
 from api.id_seal import IdSeal
+from api.terms import read_submission
 from headrace.errors import InvalidInput
 from headrace.jobs import NewJob
 from headrace.keys import Keys
 from headrace.mux import Mux
 from headrace.settings import Settings
-from headrace.submission import SubmitBody
 from registry.registry import Registry
 
 ID = "a-chosen-id-of-26-letters-"
@@ -46,8 +46,8 @@ async def drafting(registry: Registry) -> Drafting:
 
 
 async def draft(drafting: Drafting, *, now_ms: int = NOW_MS, job_id: str = ID, **fields: Any) -> NewJob:
-    body = SubmitBody.model_validate({"model": "echo@1", "input": "hello", **fields})
-    return await drafting.draft(body, now_ms=now_ms, job_id=job_id)
+    terms, value = read_submission({"model": "echo@1", "input": "hello", **fields})
+    return await drafting.draft(terms, value, now_ms=now_ms, job_id=job_id)
 
 
 async def test_a_job_is_the_same_whether_others_of_its_kind_came_before(drafting: Drafting) -> None:

@@ -18,5 +18,5 @@ def test_each_kind_of_jobs_is_sent_once_however_they_take_turns() -> None:
 
     rows = args[-6 * len(jobs) :]
     assert list(rows[0::6]) == [f"acme/job-{number}" for number in range(4)]
-    assert list(rows[1::6]) == [1, 2, 2, 1]
+    assert list(rows[1::6]) == ["1", "2", "2", "1"]
     assert [args.count("echo@1:standard"), args.count("echo@1:spot")] == [1, 1]
