@@ -237,6 +237,14 @@ class AsyncClient:
         """What waits, by model and tier."""
         return await self._call(operator_calls.listing("queues"))
 
+    async def pause_queue(self, name: str, *, reason: str = "") -> dict[str, Any]:
+        """Have no worker take jobs of a queue any more, called as `queues` calls it; `reason` is told to who waits."""
+        return await self._call(operator_calls.pause_queue(name, reason=reason))
+
+    async def resume_queue(self, name: str) -> dict[str, Any]:
+        """Have workers take jobs of a queue again."""
+        return await self._call(operator_calls.resume_queue(name))
+
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
         return await self._call(operator_calls.listing("workers"))

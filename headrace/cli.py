@@ -20,6 +20,7 @@ from headrace.commands import (
     jobs,
     keys,
     limits,
+    queues,
     tenants,
     timeline,
     usage,
@@ -56,6 +57,7 @@ watch.add_commands(app)
 usage.add_commands(app)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel="Jobs")
 app.add_typer(keys.app, name="keys", rich_help_panel="System")
+app.add_typer(queues.app, name="queues", rich_help_panel="Jobs")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="System")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="System")
 

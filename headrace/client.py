@@ -276,6 +276,14 @@ class Client:
         """What waits, by model and tier."""
         return self._call(operator_calls.listing("queues"))
 
+    def pause_queue(self, name: str, *, reason: str = "") -> dict[str, Any]:
+        """Have no worker take jobs of a queue any more, called as `queues` calls it; `reason` is told to who waits."""
+        return self._call(operator_calls.pause_queue(name, reason=reason))
+
+    def resume_queue(self, name: str) -> dict[str, Any]:
+        """Have workers take jobs of a queue again."""
+        return self._call(operator_calls.resume_queue(name))
+
     def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
         return self._call(operator_calls.listing("workers"))

@@ -12,6 +12,17 @@ def listing(name: str) -> HttpCall[list[dict[str, Any]]]:
     return HttpCall(method="GET", path=f"/v1/{name}", read=read_items(name))
 
 
+def pause_queue(name: str, *, reason: str) -> HttpCall[dict[str, Any]]:
+    """Have no worker take jobs of a queue any more."""
+    path = with_query(f"{at('queues', name)}/pause", {"reason": reason or None})
+    return HttpCall(method="POST", path=path, read=read_document)
+
+
+def resume_queue(name: str) -> HttpCall[dict[str, Any]]:
+    """Have workers take jobs of a queue again."""
+    return HttpCall(method="POST", path=f"{at('queues', name)}/resume", read=read_document)
+
+
 def warm(model: str, *, for_s: int) -> HttpCall[dict[str, Any]]:
     """Have a model loaded before its jobs come."""
     return HttpCall(method="POST", path=with_query(f"{at('models', model)}/warm", {"for_s": for_s}), read=read_document)

@@ -1,4 +1,4 @@
-"""The commands about jobs: submit, wait, get, jobs, queues, workers. They talk to the API and to nothing else.
+"""The commands about jobs: submit, wait, get, jobs, workers. They talk to the API and to nothing else.
 
 Results go to standard output, one JSON value a line; everything for people goes to standard error.
 """
@@ -51,7 +51,7 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="- reads one a l
 
 def add_commands(app: typer.Typer) -> None:
     """Give `app` these commands."""
-    for command in (submit, wait, get, jobs, queues, workers):
+    for command in (submit, wait, get, jobs, workers):
         app.command(rich_help_panel="Jobs")(command)
 
 
@@ -171,16 +171,6 @@ def _pair(text: str, where: str) -> tuple[str, str]:
     return name, value
 
 
-def queues(as_json: AsJson = False, url: Url = "") -> None:
-    """Show what waits, by model and tier."""
-    with Client(url or None, patience=LOOKING) as client:
-        documents = client.queues()
-    if as_json:
-        print_json(documents)
-    else:
-        print_table(("MODEL", "TIER", "DEPTH", "OLDEST", "WORKERS", "WHY"), map(_queue_row, documents))
-
-
 def workers(as_json: AsJson = False, url: Url = "") -> None:
     """Show the workers that are alive."""
     with Client(url or None, patience=LOOKING) as client:
@@ -268,12 +258,6 @@ def _job_row(job: Mapping[str, Any]) -> tuple[object, ...]:
     if job["status"] == JobStatus.RUNNING:
         why = JobRecord.from_document(job).progress
     return job["id"], _model(job), job["tier"], job["status"], why or "", job["times"]["created"]
-
-
-def _queue_row(queue: Mapping[str, Any]) -> tuple[object, ...]:
-    oldest = "" if queue["oldest_age_ms"] is None else f"{queue['oldest_age_ms'] / 1000:.1f} s"
-    why = queue["reason_detail"] or queue["reason"] or ""
-    return _model(queue), queue["tier"], queue["depth"], oldest, queue["workers"], why
 
 
 def _worker_row(worker: Mapping[str, Any]) -> tuple[object, ...]:

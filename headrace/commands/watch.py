@@ -13,6 +13,7 @@ from rich.table import Table
 
 from headrace.client import Client
 from headrace.commands.jobs import LOOKING, AsJson, Url, print_table
+from headrace.commands.queues import why_of
 from headrace.errors import HeadraceError
 
 Document: TypeAlias = Mapping[str, Any]
@@ -135,9 +136,8 @@ def _queue_row(queue: Document) -> Sequence[object]:
     model = f"{queue['model']['name']}@{queue['model']['version']}"
     times = (_seconds(queue[name]) for name in ("oldest_age_ms", "wait_ms"))
     rate = "" if queue.get("per_s") is None else f"{queue['per_s']:.1f}/s"
-    why = queue["reason_detail"] or queue["reason"] or ""
     counts = (queue["running"], queue["ended"], rate, queue["workers"])
-    return model, queue["tier"], queue["depth"], *times, *counts, why
+    return model, queue["tier"], queue["depth"], *times, *counts, why_of(queue)
 
 
 def _class_row(row: Document) -> Sequence[object]:

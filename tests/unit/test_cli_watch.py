@@ -59,6 +59,14 @@ class Told:
         return {"classes": [CLASS], "changes": []}
 
 
+class Paused(Told):
+    """One whose queue is paused, and nothing waits in it."""
+
+    def queues(self) -> list[Mapping[str, Any]]:
+        paused = {"since": "2026-01-01T00:00:00.000Z", "reason": "bad images"}
+        return [{**QUEUE, "depth": 0, "reason": None, "reason_detail": None, "paused": paused}]
+
+
 class Away(Told):
     """One that is not there."""
 
@@ -87,6 +95,11 @@ def test_the_picture_has_a_row_for_each(words: list[str]) -> None:
     [row] = [line for line in drawn(Told()).splitlines() if line.split()[:1] == words[:1]]
 
     assert " ".join(words) in " ".join(row.split())
+
+
+def test_a_queue_that_is_paused_is_marked_though_nothing_waits_in_it() -> None:
+    assert "PAUSED" in drawn(Paused())
+    assert "PAUSED" not in drawn(Told())
 
 
 def test_an_api_that_is_away_is_told_and_not_the_end() -> None:
