@@ -1,6 +1,7 @@
 """Answers that need not be sent again, or only in part: ETag and If-None-Match, Range (RFC 9110). Pure.
 
-A tag is a digest of the answer's bytes, so it is strong: the same tag means the same bytes.
+A tag is a digest of the answer's bytes, so it is strong: the same tag means the same bytes. Only that of a record is
+weak (`record_tags`).
 """
 
 import hashlib
@@ -11,7 +12,8 @@ from starlette.responses import Response
 from api.headers import HeaderFields
 from headrace.errors import RangeNotSatisfiable
 
-_TAG = re.compile(r'(?:W/)?("[^"]*")')
+#: A tag as others name it; whether it is weak makes no difference (section 13.1.2).
+TAG = re.compile(r'(?:W/)?("[^"]*")')
 #: No result has so many bytes that their number has more digits.
 _ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
@@ -21,15 +23,19 @@ def tag_of(body: bytes) -> str:
     return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
-def with_tag(response: Response, fields: HeaderFields) -> Response:
-    """The same answer with its ETag, or 304 if the caller has it already."""
-    tag = tag_of(bytes(response.body))
+def with_tag(response: Response, fields: HeaderFields, tag: str = "") -> Response:
+    """The same answer with its ETag, the digest of it unless it has another, or 304 if the caller has it already."""
+    tag = tag or tag_of(bytes(response.body))
     response.headers["ETag"] = tag
     asked = fields.get("if-none-match")
-    if response.status_code != 200 or asked is None or not (asked.strip() == "*" or tag in _TAG.findall(asked)):
+    if response.status_code != 200 or asked is None or not _is_among(tag, asked):
         return response
     kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "content-type")}
     return Response(status_code=304, headers=kept)
+
+
+def _is_among(tag: str, asked: str) -> bool:
+    return asked.strip() == "*" or tag.removeprefix("W/") in TAG.findall(asked)
 
 
 def partial(response: Response, fields: HeaderFields) -> Response:

@@ -69,7 +69,15 @@ TRACE = _header(
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 )
 
+KNOWN = _header(
+    "If-None-Match",
+    "`ETag` of the record that you have: 304 if it is still so. With `Prefer: wait=10` any change is waited for, and"
+    " answered as soon as it is seen.",
+    'W/"5f1c63c0d9a1b2e4f7081d2c-9b3e01aa"',
+)
+
 WAITING: dict[str, Any] = {"parameters": [PREFER]}
+WATCHING: dict[str, Any] = {"parameters": [PREFER, KNOWN]}
 SUBMIT_BODY: dict[str, Any] = {
     "parameters": [PREFER, IDEMPOTENCY_KEY, TRACE],
     **json_body("SubmitBody"),

@@ -12,6 +12,7 @@ from api.fit import Fit
 from api.id_seal import IdSeal
 from api.intake import Intake
 from api.key_ring import KeyRing
+from api.lookout import Lookout
 from api.openings import Openings
 from api.presences import Presences
 from api.prospects import Prospects
@@ -57,6 +58,7 @@ class Services:
     usage: UsageReports
     caps: TenantCaps
     waiters: Waiters
+    lookout: Lookout
     feed: EventFeed
 
     async def start(self) -> None:
@@ -115,6 +117,7 @@ def make_services(settings: Settings) -> Services:
         caps=caps,
         usage=UsageReports(mux=mux, store=UsageStore(keys)),
         waiters=waiters,
+        lookout=Lookout(),
         feed=EventFeed(
             url=settings.redis_url,
             keys=keys,

@@ -78,7 +78,8 @@ class TenantJobs:
 
     def __init__(self, services: Services, *, tenant: str, clock: ServerClock) -> None:
         self._services = services
-        self._tenant = tenant
+        #: Whose they are.
+        self.tenant = tenant
         self._store = services.store
         self._prospects = services.prospects
         self._run = services.mux.run
@@ -93,7 +94,7 @@ class TenantJobs:
             JobNotFound, JobExpired: if there is no record.
             TooManyOpenWaits: if it would have to wait beside as many others as may.
         """
-        member = f"{self._tenant}/{job_id}"
+        member = f"{self.tenant}/{job_id}"
         if not wait_s:
             return await self.described(job_id, await self._read(member, with_result=with_result))
         # Watch first, then read, then sleep until woken: an end between the two cannot be missed.
@@ -109,8 +110,8 @@ class TenantJobs:
         Raises:
             TooManyOpenWaits: if so.
         """
-        self._services.openings.begin_wait(self._tenant)
-        self._services.openings.end_wait(self._tenant)
+        self._services.openings.begin_wait(self.tenant)
+        self._services.openings.end_wait(self.tenant)
 
     @contextmanager
     def watching(self, member: str) -> Iterator[Watch]:
@@ -120,13 +121,13 @@ class TenantJobs:
             TooManyOpenWaits: if as many others are open as may be.
         """
         openings, waiters = self._services.openings, self._services.waiters
-        openings.begin_wait(self._tenant)
+        openings.begin_wait(self.tenant)
         watch = waiters.watch(member)
         try:
             yield watch
         finally:
             waiters.leave(member, watch)
-            openings.end_wait(self._tenant)
+            openings.end_wait(self.tenant)
 
     async def ended(self, member: str, watch: Watch, wait_s: float, *, with_result: bool) -> Found:
         """An open job after its end or `wait_s`, whichever comes first; at once if this process is stopping.
@@ -204,14 +205,14 @@ class TenantJobs:
 
     async def browse(self, score: float, after: str, *, limit: int) -> list[Browsed]:
         """The tenant's jobs that came at `score` or earlier, the newest first; with `after` those after that job."""
-        member = f"{self._tenant}/{after}" if after else ""
-        return await self._run(self._store.browse(self._tenant, score, member, limit=limit))
+        member = f"{self.tenant}/{after}" if after else ""
+        return await self._run(self._store.browse(self.tenant, score, member, limit=limit))
 
     async def missing(self, job_id: str) -> HeadraceError:
         """Why a job has no record."""
-        if await self._services.seal.is_ours(job_id, self._tenant):
+        if await self._services.seal.is_ours(job_id, self.tenant):
             return JobExpired(f"job {job_id} ended longer ago than it was to be kept, or was deleted")
-        if await self._run(self._store.is_named(f"{self._tenant}/{job_id}")):
+        if await self._run(self._store.is_named(f"{self.tenant}/{job_id}")):
             return JobExpired(f"job {job_id} is no longer kept")
         return JobNotFound(f"there is no job {job_id[:80]}")
 

@@ -7,7 +7,7 @@ The same calls and plans as `client.Client`, which says more about them.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,7 +19,18 @@ from headrace.errors import HeadraceError, Unavailable
 from headrace.handles import AsyncJob
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord, JobRecords
-from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
+from headrace.persistence import (
+    Done,
+    Patience,
+    Pause,
+    Plan,
+    Send,
+    advance,
+    deadline_of,
+    first_wait_s,
+    persist,
+    unreachable,
+)
 from headrace.progress import Progress, told
 from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
 from headrace.window import DEFAULT_WINDOW, in_window
@@ -155,6 +166,13 @@ class AsyncClient:
             WaitTimeout: if it has not ended in time.
         """
         return await self._carry_out(persistence.wait(job_id, self._patience, timeout_s=timeout_s))
+
+    async def changes(self, job_id: str, *, timeout_s: float | None = None) -> AsyncIterator[JobRecord]:
+        """As `Client.changes`."""
+        deadline, record = deadline_of(self._patience, timeout_s), None
+        while record is None or not record.is_terminal:
+            record = await self._carry_out(persistence.change(job_id, record, self._patience, deadline=deadline))
+            yield record
 
     async def get(self, job_id: str) -> JobRecord:
         """How a job is now."""

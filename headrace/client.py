@@ -9,7 +9,7 @@ makes no job twice. Both clients carry out the same plans (`persistence`) of the
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,7 +22,18 @@ from headrace.errors import HeadraceError, Unavailable
 from headrace.handles import Job
 from headrace.http_call import Answer, HttpCall
 from headrace.job_record import JobRecord, JobRecords
-from headrace.persistence import Done, Patience, Pause, Plan, Send, advance, first_wait_s, persist, unreachable
+from headrace.persistence import (
+    Done,
+    Patience,
+    Pause,
+    Plan,
+    Send,
+    advance,
+    deadline_of,
+    first_wait_s,
+    persist,
+    unreachable,
+)
 from headrace.progress import Progress
 from headrace.transport import LIMITS, answer_of, credentials, default_url, request_of
 from headrace.window import DEFAULT_WINDOW, run_apart
@@ -171,6 +182,19 @@ class Client:
             WaitTimeout: if it has not ended in time.
         """
         return self._carry_out(persistence.wait(job_id, self._patience, timeout_s=timeout_s))
+
+    def changes(self, job_id: str, *, timeout_s: float | None = None) -> Iterator[JobRecord]:
+        """How a job is, and how it is each time that has changed, until it has ended; the last record has the result.
+
+        Nothing is missed that lasts; of what changes faster than about once a second the newest is shown.
+
+        Raises:
+            WaitTimeout: if it has not ended in time.
+        """
+        deadline, record = deadline_of(self._patience, timeout_s), None
+        while record is None or not record.is_terminal:
+            record = self._carry_out(persistence.change(job_id, record, self._patience, deadline=deadline))
+            yield record
 
     def get(self, job_id: str) -> JobRecord:
         """How a job is now."""

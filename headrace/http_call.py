@@ -57,7 +57,7 @@ def with_query(path: str, choices: Mapping[str, object]) -> str:
 
 def read_record(answer: Answer) -> JobRecord:
     """The record of a job."""
-    return JobRecord.from_document(orjson.loads(answer.body))
+    return JobRecord.from_document(orjson.loads(answer.body), tag=answer.headers.get("etag", ""))
 
 
 def read_document(answer: Answer) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from headrace.http_call import JSON, Answer, HttpCall, at, read_record, to_json,
 from headrace.job_record import JobRecord
 
 _ACCEPTED = 202
+_NOT_CHANGED = 304
 
 
 def submit(
@@ -72,6 +73,16 @@ def _receiver(named: str) -> dict[str, str]:
 def get(job_id: str, *, wait_s: float = 0.0) -> HttpCall[JobRecord]:
     """Look at a job, after its end or `wait_s`."""
     return HttpCall(method="GET", path=at("jobs", job_id), read=read_record, headers=_prefer(wait_s), wait_s=wait_s)
+
+
+def changed(job_id: str, *, tag: str, wait_s: float) -> HttpCall[JobRecord | None]:
+    """Look at a job once it is another than the record with this tag; None if it is not within `wait_s`."""
+
+    def read(answer: Answer) -> JobRecord | None:
+        return None if answer.status == _NOT_CHANGED else read_record(answer)
+
+    headers = {**_prefer(wait_s), "If-None-Match": tag}
+    return HttpCall(method="GET", path=at("jobs", job_id), read=read, headers=headers, wait_s=wait_s)
 
 
 def result(job_id: str) -> HttpCall[Any]:

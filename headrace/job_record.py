@@ -22,12 +22,14 @@ class JobRecord:
     status: JobStatus
     reason: str | None
     document: Mapping[str, Any] = field(repr=False)
+    #: By which the API knows this very record again (ETag); empty if it came in a list.
+    tag: str = field(default="", repr=False, compare=False)
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Self:
+    def from_document(cls, document: Mapping[str, Any], *, tag: str = "") -> Self:
         """Read what the API said."""
         status = JobStatus(document["status"])
-        return cls(id=document["id"], status=status, reason=document.get("reason"), document=document)
+        return cls(id=document["id"], status=status, reason=document.get("reason"), document=document, tag=tag)
 
     @property
     def is_terminal(self) -> bool:

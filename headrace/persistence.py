@@ -92,7 +92,25 @@ def wait(job_id: str, patience: Patience, *, timeout_s: float | None) -> Plan[Jo
     Raises:
         WaitTimeout: if it has not ended in time; the job goes on.
     """
-    return (yield from _finish(None, job_id, patience, _deadline(patience, timeout_s)))
+    return (yield from _finish(None, job_id, patience, deadline_of(patience, timeout_s)))
+
+
+def change(job_id: str, known: JobRecord | None, patience: Patience, *, deadline: float) -> Plan[JobRecord]:
+    """Wait until a job is another than this record of it, however often the API is restarted; without one only look.
+
+    Raises:
+        WaitTimeout: if nothing has changed by then, a time of the clock that `patience` has.
+    """
+    # No record has that tag.
+    tag = known.tag if known else '"none"'
+    while True:
+        left_s = deadline - patience.now()
+        if left_s <= 0 and known is not None:
+            raise WaitTimeout(f"not ended in time: {known.explanation()}")
+        poll = job_calls.changed(job_id, tag=tag, wait_s=max(0.001, min(left_s, POLL_S)))
+        patient = replace(patience, give_up_s=min(patience.give_up_s, max(left_s, 0)))
+        if (record := (yield from persist(poll, patient))) is not None:
+            return record
 
 
 def jobs(filters: Mapping[str, str], patience: Patience, *, limit: int) -> Plan[JobRecords]:
@@ -139,7 +157,7 @@ def run(call: HttpCall[JobRecord], patience: Patience, *, timeout_s: float | Non
     Raises:
         WaitTimeout: if it has not ended in time; the job goes on.
     """
-    deadline = _deadline(patience, timeout_s)
+    deadline = deadline_of(patience, timeout_s)
     record = yield from persist(call, patience)
     return (yield from _finish(record, record.id, patience, deadline))
 
@@ -169,7 +187,8 @@ def first_wait_s(timeout_s: float | None) -> float:
     return POLL_S if timeout_s is None else min(timeout_s, POLL_S)
 
 
-def _deadline(patience: Patience, timeout_s: float | None) -> float:
+def deadline_of(patience: Patience, timeout_s: float | None) -> float:
+    """When the time is over, by the clock that `patience` has."""
     return float("inf") if timeout_s is None else patience.now() + timeout_s
 
 

@@ -7,14 +7,17 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.answers import json_answer
 from api.body import read_json_body
 from api.caching import partial, with_tag
+from api.change_wait import see_changed
 from api.desk import JobDesk, desk_of
-from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, json_answers
+from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, WATCHING, json_answers
 from api.hangup import submit_attended
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
 from api.listing import Cursor, JobFilter, Listing, read_metadata
+from api.record_tags import KnownRecord, RecordTag
 from api.records import timeline_document
 from api.schemas.jobs import JobList, JobRecord
 from api.schemas.stories import Timeline
+from api.services import services_of
 from api.tenant_jobs import Seen
 from headrace.errors import FieldError, JobEnded, JobExpired, JobNotSucceeded
 from headrace.failpoints import failpoint
@@ -118,19 +121,28 @@ async def list_jobs(
 @router.get(
     "/{job_id}",
     summary="Look at a job",
-    openapi_extra=WAITING,
+    openapi_extra=WATCHING,
     responses={
         **json_answers(
             {200: "The job; with `Prefer: wait` after its end or the wait"}, JobRecord, problems=(404, 410, 503)
         ),
-        304: {"description": "As it was when it had the tag of `If-None-Match`"},
+        304: {"description": "As it was when it had the tag of `If-None-Match`, with `Prefer: wait` all that time"},
     },
 )
 async def read(request: Request, job_id: str) -> Response:
-    """Show a job; with `Prefer: wait=10` answer when it ends or the time is over, with the result inside."""
-    preference = _preference(request)
-    seen = await desk_of(request).jobs.see(job_id, wait_s=preference.wait_s, with_result=preference.wait_s > 0)
-    return with_tag(_record(seen, preference, {}, open_status=200), header_fields(request))
+    """Show a job; with `Prefer: wait=10` answer when it ends or the time is over, with the result inside.
+
+    With `If-None-Match` beside it the wait is for any change: it is answered as soon as the record has another `ETag`.
+    """
+    fields, preference, jobs = header_fields(request), _preference(request), desk_of(request).jobs
+    if preference.wait_s and (asked := fields.get("if-none-match")):
+        services, known = services_of(request), KnownRecord(asked)
+        seen = await see_changed(services, jobs, job_id, known=known, wait_s=preference.wait_s)
+    else:
+        seen = await jobs.see(job_id, wait_s=preference.wait_s, with_result=preference.wait_s > 0)
+    document = seen.document()
+    answer = json_answer(document, 200, _applied(preference) | _trace(seen) | seen.headers)
+    return with_tag(answer, fields, str(RecordTag.of(document)))
 
 
 @router.get(

@@ -114,8 +114,21 @@ def wait(ids: Ids, timeout_s: TimeoutS = None, as_json: AsJson = False, url: Url
     asyncio.run(_for_each(named, act, report, url))
 
 
-def get(job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False, url: Url = "") -> None:
+def get(
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print how it is each time that changes, until it ends.")
+    ] = False,
+    timeout_s: TimeoutS = None,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
     """Print a job's record."""
+    if watch:
+        with Client(url or None, patience=_KEEPING_AT_IT) as client:
+            for record in client.changes(job_id, timeout_s=timeout_s):
+                typer.echo(orjson.dumps(record.document) if as_json else _state(record))
+        return
     with Client(url or None, patience=LOOKING) as client:
         document = client.get(job_id).document
     typer.echo(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2))
@@ -251,6 +264,15 @@ def whereabouts(model: Mapping[str, Any]) -> str:
     if model["parked"]:
         return "parked"
     return "cold" if model["cold"] else str(model["state"])
+
+
+def _state(record: JobRecord) -> str:
+    """How a job is, in a line."""
+    place = record.document["queue"] or {}
+    before = f"{place['position']} before it" if place.get("position") else ""
+    error = record.document["error"] or {}
+    said = (record.status, record.reason, before, record.progress, error.get("cause"))
+    return "  ".join(str(part) for part in said if part)
 
 
 def _job_row(job: Mapping[str, Any]) -> tuple[object, ...]:

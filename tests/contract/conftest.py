@@ -26,8 +26,9 @@ from headrace.job_errors import error_document
 from headrace.jobs import Cause, JobStatus, Reason
 from headrace.keys import Keys
 from headrace.model_ref import ModelRef
+from headrace.mux import Mux
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
-from headrace.redis_op import Argument
+from headrace.redis_op import Argument, RedisOp
 from headrace.settings import Settings
 from headrace.store import JobStore
 from headrace.store_work import ClaimedJob, ClaimSize, CommitAnswer, Outcome, PassProgress
@@ -271,6 +272,31 @@ def slow_worker(connection: SyncRedis, keys: Keys) -> None:
     )
     connection.client.set(keys.worker("w1"), presence.to_bytes())
     connection.client.zadd(keys.workers, {"w1": 1})
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the commands that the API sends, the feed's own apart; to be asked for before the API is started."""
+    sent: list[str] = []
+    run, run_both = Mux.run, Mux.run_both
+
+    def note(op: RedisOp[Any]) -> None:
+        name = op.script.name if op.script else str(op.args[0])
+        if name not in {"XREAD", "XREVRANGE"}:
+            sent.append(name)
+
+    async def noting(self: Mux, op: RedisOp[Any]) -> Any:
+        note(op)
+        return await run(self, op)
+
+    async def noting_both(self: Mux, first: RedisOp[Any], second: RedisOp[Any]) -> Any:
+        note(first)
+        note(second)
+        return await run_both(self, first, second)
+
+    monkeypatch.setattr(Mux, "run", noting)
+    monkeypatch.setattr(Mux, "run_both", noting_both)
+    return sent
 
 
 @pytest.fixture

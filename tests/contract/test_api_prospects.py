@@ -1,5 +1,6 @@
 """How long a job will wait: position, estimate, admission by it, and what is learned from jobs that end."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -59,6 +60,21 @@ def speaks(connection: SyncRedis, keys: Keys) -> Callable[..., None]:
 async def submitted(api: httpx2.AsyncClient, **options: Any) -> dict[str, Any]:
     record: dict[str, Any] = (await api.post("/v1/jobs", json={**BODY, "options": options})).json()
     return record
+
+
+async def test_an_estimate_that_moves_with_the_clock_makes_no_other_record_of_it(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    path = (await submitted(api))["links"]["self"]
+
+    first = await api.get(path)
+    await asyncio.sleep(0.002)
+    second = await api.get(path)
+    known = await api.get(path, headers={"If-None-Match": first.headers["etag"]})
+
+    assert first.json()["queue"]["eta"] != second.json()["queue"]["eta"]
+    assert known.status_code == 304
 
 
 async def test_a_place_in_the_queue_is_told_with_when_the_job_will_end(

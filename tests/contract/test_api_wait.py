@@ -11,38 +11,11 @@ from fastapi import FastAPI
 
 from api.services import Services
 from headrace.errors import FieldError
-from headrace.mux import Mux
-from headrace.redis_op import RedisOp
 from headrace.settings import Settings
 from headrace.sync_redis import SyncRedis
 from tests.contract.conftest import HandWorker, calling, started
 
 BODY: dict[str, Any] = {"model": "greeter", "input": {"text": "world"}}
-
-
-@pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the commands that the API sends, the feed's own apart; to be asked for before the API is started."""
-    sent: list[str] = []
-    run, run_both = Mux.run, Mux.run_both
-
-    def note(op: RedisOp[Any]) -> None:
-        name = op.script.name if op.script else str(op.args[0])
-        if name not in {"XREAD", "XREVRANGE"}:
-            sent.append(name)
-
-    async def noting(self: Mux, op: RedisOp[Any]) -> Any:
-        note(op)
-        return await run(self, op)
-
-    async def noting_both(self: Mux, first: RedisOp[Any], second: RedisOp[Any]) -> Any:
-        note(first)
-        note(second)
-        return await run_both(self, first, second)
-
-    monkeypatch.setattr(Mux, "run", noting)
-    monkeypatch.setattr(Mux, "run_both", noting_both)
-    return sent
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
+from api.services import Services
 from headrace.delivery_store import DeliveryStore, Settlement
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp
@@ -59,6 +60,24 @@ async def test_a_webhook_is_taken_and_waits_for_the_end(api: httpx2.AsyncClient)
     pending = {"url": URL, "status": "pending", "attempts": 0, "outcome": None, "attempted": None, "next_attempt": None}
     assert pending == record["webhook"] == again["webhook"]
     assert (await api.get("/v1/webhook-deliveries")).json() == {"deliveries": []}
+
+
+async def test_who_watches_a_job_is_told_that_its_webhook_was_delivered(
+    api: httpx2.AsyncClient, services: Services, worker: HandWorker, courier: HandCourier
+) -> None:
+    services.lookout._pause_s = 0.02
+    path = await submit_and_end(api, worker)
+    pending = await api.get(path, headers={"Prefer": "wait=1"})
+    fields = {"Prefer": "wait=30", "If-None-Match": pending.headers["etag"]}
+
+    answer = asyncio.create_task(api.get(path, headers=fields))
+    courier.settle(courier.lease(), DeliveryState.DELIVERED, "http_204")
+    told = await answer
+    while told.json()["webhook"]["status"] == "pending":  # it may have been seen under way
+        told = await api.get(path, headers={**fields, "If-None-Match": told.headers["etag"]})
+    known = await api.get(path, headers={**fields, "If-None-Match": told.headers["etag"]})
+
+    assert (told.json()["webhook"]["outcome"], known.status_code) == ("http_204", 304)
 
 
 async def test_a_job_without_one_says_so_and_leaves_nothing_to_deliver(

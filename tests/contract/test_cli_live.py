@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,22 @@ def test_submit_and_wait_prints_the_result(run: Run) -> None:
     result = run("submit", "greeter", '{"text": "hi"}', "--wait")
 
     assert (code(result), result.stdout) == (0, '"hi"\n')
+
+
+def test_get_watches_a_job_until_it_ends(run: Run, worker: HandWorker) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(run, "get", job_id, "--watch", "--timeout", "30")
+        [job] = worker.claim()
+        worker.start(job)
+        worker.say(job, 0.4, "denoising")
+        worker.succeed(job)
+        lines = watched.result().stdout.splitlines()
+    records = run("get", job_id, "--watch", "--json").stdout.splitlines()
+
+    assert lines[-1] == "succeeded  40% denoising"
+    assert [json.loads(record)["result"] for record in records] == ["done"]
 
 
 @pytest.mark.usefixtures("serving")

@@ -21,6 +21,7 @@ from headrace.errors import (
 )
 from headrace.handles import Job
 from headrace.jobs import JobStatus
+from tests.contract.conftest import HandWorker
 
 
 def greeting(text: str) -> dict[str, str]:
@@ -57,6 +58,44 @@ def test_a_wait_ends_at_its_timeout_and_the_job_goes_on(live_url: str) -> None:
         with pytest.raises(WaitTimeout, match="no worker of tier standard is running"):
             job.wait(timeout_s=0.05)
         assert job.record().status == JobStatus.QUEUED
+
+
+def test_changes_of_a_job_are_told_until_it_has_ended(live_url: str, worker: HandWorker) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"))
+        changes = client.changes(job.id, timeout_s=30)
+        seen = [next(changes)]
+        [held] = worker.claim()
+        worker.start(held)
+        seen += [next(changes)]
+        worker.succeed(held)
+        seen += list(changes)
+
+    assert ["queued", "running", "succeeded"] == [record.status for record in seen]
+    assert seen[-1].result() == "done"
+
+
+def test_changes_that_do_not_come_in_time_are_an_error_that_says_how_it_stands(live_url: str) -> None:
+    with Client(live_url) as client:
+        changes = client.changes(client.submit("greeter", greeting("hi")).id, timeout_s=0.2)
+
+        assert next(changes).status == JobStatus.QUEUED
+        with pytest.raises(WaitTimeout, match="is queued"):
+            next(changes)
+
+
+def test_changes_are_told_to_asyncio_too(live_url: str, worker: HandWorker) -> None:
+    async def watch() -> list[JobStatus]:
+        async with AsyncClient(live_url) as client:
+            job = await client.submit("greeter", greeting("hi"))
+            seen = []
+            async for record in client.changes(job.id):
+                seen.append(record.status)
+                if record.status is JobStatus.QUEUED:
+                    worker.succeed(worker.claim()[0])
+            return seen
+
+    assert [JobStatus.QUEUED, JobStatus.SUCCEEDED] == asyncio.run(watch())
 
 
 def test_a_wait_ends_when_the_job_is_canceled(live_url: str) -> None:
