@@ -2,12 +2,12 @@
 
 `__main__` starts it, `app` puts it together, `services` are its parts. `routes/` is what callers see. Jobs: `desk`
 takes them in and changes them (`terms`: what bodies say beside their inputs; `drafting` makes jobs of both; `bulk`:
-many at once; `gathering` stores together what comes together; `calling_off`: many canceled at once; `hangup`: those
-that end with their caller), `tenant_jobs` shows how they are (`listing`: page by page), `dead_letters` are those that
-were given up, and `resubmission` sends ended ones again. `intake` refuses what would wait too long, `prospects` says
-how long a job will wait, `waiters` holds those who wait for its end and `event_feed` wakes them, with the end
-(`ends`) if it was told; `change_wait` is for those who wait for any change, `lookout` says how often they look.
-`durability` is what a 202 waits for.
+many at once; `gathering` stores together what comes together; `calling_off`: many canceled at once, `purging`: a
+queue's; `hangup`: those that end with their caller), `tenant_jobs` shows how they are (`listing`: page by page),
+`dead_letters` are those that were given up, and `resubmission` sends ended ones again. `intake` refuses what would
+wait too long, `prospects` says how long a job will wait, `waiters` holds those who wait for its end and `event_feed`
+wakes them, with the end (`ends`) if it was told; `change_wait` is for those who wait for any change, `lookout` says
+how often they look. `durability` is what a 202 waits for.
 
 A request comes over a `connection` (`connection_book`: how long each may stay, `reception`: how many there are,
 `outgoing`: what it sends),

@@ -1,6 +1,7 @@
 """Many jobs of a tenant called off at once: those that a filter means, once it was said how many they may be."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -13,7 +14,7 @@ from headrace.store_views import Browsed
 
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 #: Jobs that one request calls off at most, and that are called off together.
-_MOST, _CHUNK = 10_000, 200
+MOST, _CHUNK = 10_000, 200
 #: Pages of the list that one request looks at; each has up to 2,000 jobs.
 _MOST_PAGES = 10
 
@@ -22,7 +23,7 @@ class CancelFilter(JobFilter):
     """Which open jobs are meant, and how many of them may be called off."""
 
     dry_run: Literal["true", "false"] = "false"
-    confirm: Annotated[int, Field(ge=0, le=_MOST)] | None = None
+    confirm: Annotated[int, Field(ge=0, le=MOST)] | None = None
 
     @field_validator("status")
     @classmethod
@@ -49,6 +50,28 @@ class CalledOff(NamedTuple):
     next: Cursor | None
 
 
+def is_confirmed(meant: int, *, confirm: int | None, dry_run: bool) -> bool:
+    """Tell whether so many jobs may be called off; False if they are only to be counted.
+
+    Raises:
+        Conflict: if they are more than was said.
+    """
+    if dry_run or confirm is None:
+        return False
+    if meant > confirm:
+        said = f"{meant} jobs are meant, and {confirm} were confirmed"
+        raise Conflict(f"{said}; none was canceled: look again with dry_run=true, then confirm as many")
+    return True
+
+
+async def call_off(desk: JobDesk, members: Sequence[str]) -> Counter[JobStatus | None]:
+    """Call jobs off, some at a time; how many are how then."""
+    became: Counter[JobStatus | None] = Counter()
+    for first in range(0, len(members), _CHUNK):
+        became.update(await desk.cancel_many(members[first : first + _CHUNK]))
+    return became
+
+
 class CallingOff:
     """Calls off jobs of one tenant.
 
@@ -67,23 +90,18 @@ class CallingOff:
             Conflict: if it is more jobs than that; none was called off then.
         """
         members, cursor = await self._meant(wanted, cursor)
-        if wanted.dry_run == "true" or wanted.confirm is None:
+        if not is_confirmed(len(members), confirm=wanted.confirm, dry_run=wanted.dry_run == "true"):
             return CalledOff(len(members), 0, 0, 0, cursor)
-        if len(members) > wanted.confirm:
-            meant = f"{len(members)} jobs are meant, and {wanted.confirm} were confirmed"
-            raise Conflict(f"{meant}; none was canceled: look again with dry_run=true, then confirm as many")
-        became: Counter[JobStatus | None] = Counter()
-        for first in range(0, len(members), _CHUNK):
-            became.update(await self._desk.cancel_many(members[first : first + _CHUNK]))
+        became = await call_off(self._desk, members)
         canceled, canceling = became[JobStatus.CANCELED], became[JobStatus.CANCELING]
         return CalledOff(len(members), canceled, canceling, len(members) - canceled - canceling, cursor)
 
     async def _meant(self, wanted: CancelFilter, cursor: Cursor | None) -> tuple[list[str], Cursor | None]:
         members: list[str] = []
         for _ in range(_MOST_PAGES):
-            found = await self._listing.find(wanted, limit=_MOST - len(members), cursor=cursor)
+            found = await self._listing.find(wanted, limit=MOST - len(members), cursor=cursor)
             members += [row.member for row in found.rows]
             cursor = found.next
-            if cursor is None or len(members) == _MOST:
+            if cursor is None or len(members) == MOST:
                 break
         return members, cursor

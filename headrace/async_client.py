@@ -263,6 +263,10 @@ class AsyncClient:
         """Have workers take jobs of a queue again."""
         return await self._call(operator_calls.resume_queue(name))
 
+    async def purge_queue(self, name: str, *, confirm: int | None = None) -> dict[str, int]:
+        """As `Client.purge_queue`."""
+        return await self._carry_out(persistence.purge_queue(name, self._patience, confirm=confirm))
+
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
         return await self._call(operator_calls.listing("workers"))

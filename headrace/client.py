@@ -308,6 +308,14 @@ class Client:
         """Have workers take jobs of a queue again."""
         return self._call(operator_calls.resume_queue(name))
 
+    def purge_queue(self, name: str, *, confirm: int | None = None) -> dict[str, int]:
+        """Cancel what waits in a queue, of all tenants, if it is no more than `confirm`; without it only count.
+
+        Returns:
+            How many `matched`, and of them were `canceled`, are `canceling`, or had `ended` by themselves.
+        """
+        return self._carry_out(persistence.purge_queue(name, self._patience, confirm=confirm))
+
     def workers(self) -> list[dict[str, Any]]:
         """The workers that are alive."""
         return self._call(operator_calls.listing("workers"))

@@ -23,6 +23,12 @@ def resume_queue(name: str) -> HttpCall[dict[str, Any]]:
     return HttpCall(method="POST", path=f"{at('queues', name)}/resume", read=read_document)
 
 
+def purge_queue(name: str, *, confirm: int | None) -> HttpCall[dict[str, Any]]:
+    """Cancel what waits in a queue, if it is no more than `confirm`; without it only count."""
+    path = with_query(f"{at('queues', name)}/purge", {"confirm": confirm})
+    return HttpCall(method="POST", path=path, read=read_document)
+
+
 def warm(model: str, *, for_s: int) -> HttpCall[dict[str, Any]]:
     """Have a model loaded before its jobs come."""
     return HttpCall(method="POST", path=with_query(f"{at('models', model)}/warm", {"for_s": for_s}), read=read_document)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from headrace import change_calls, job_calls
+from headrace import change_calls, job_calls, operator_calls
 from headrace.errors import HeadraceError, JobExpired, Unavailable, WaitTimeout
 from headrace.http_answer import read_answer
 from headrace.http_call import Answer, HttpCall
@@ -24,6 +24,8 @@ POLL_S = 30.0
 MOST_LISTED = 500
 #: Jobs that it cancels at once.
 MOST_CANCELED = 10_000
+#: How jobs may be that were called off with their queue.
+_ENDS = ("canceled", "canceling", "ended")
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,21 @@ def cancel_many(filters: Mapping[str, str], patience: Patience, *, confirm: int 
         cursor = page["next"]
         if cursor is None:
             return counts
+
+
+def purge_queue(name: str, patience: Patience, *, confirm: int | None) -> Plan[dict[str, int]]:
+    """Cancel all that waits in a queue, by as many requests as it takes; without `confirm` only count it.
+
+    Raises:
+        Conflict: if it is more jobs than were confirmed, from the beginning on or meanwhile.
+    """
+    page = yield from persist(operator_calls.purge_queue(name, confirm=confirm), patience)
+    counts = {count: page[count] for count in ("matched", *_ENDS)}
+    while page["more"] and confirm is not None:
+        left = max(0, confirm - sum(counts[end] for end in _ENDS))
+        page = yield from persist(operator_calls.purge_queue(name, confirm=left), patience)
+        counts |= {end: counts[end] + page[end] for end in _ENDS}
+    return counts
 
 
 def erase(job_id: str, patience: Patience) -> Plan[JobRecord | None]:

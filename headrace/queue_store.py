@@ -1,4 +1,7 @@
-"""QueueStore: which queues of one cell are paused. A queue is one model version in one tier, `name@version:tier`."""
+"""QueueStore: which queues of one cell are paused, and what waits in them.
+
+A queue is one model version in one tier, `name@version:tier`.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,6 +9,7 @@ from typing import NamedTuple
 from headrace.groups import is_group
 from headrace.keys import Keys
 from headrace.redis_op import RedisOp, Reply, load_script
+from headrace.replies import read_texts
 from headrace.timestamps import rfc3339
 
 #: Characters of a reason.
@@ -32,8 +36,18 @@ class Pause(NamedTuple):
         return {"since": rfc3339(self.since_ms), "reason": self.reason or None}
 
 
+class Waiting(NamedTuple):
+    """What waits in a queue, as far as was looked."""
+
+    jobs: int
+    #: True if more is delayed than was looked at.
+    goes_on: bool
+    #: Of the first jobs.
+    members: list[str]
+
+
 class QueueStore:
-    """Pauses and resumes queues."""
+    """Pauses and resumes queues, and tells what waits in them."""
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
@@ -45,6 +59,18 @@ class QueueStore:
     def resume(self, queue: str) -> RedisOp[bool]:
         """Let workers claim again, and wake those that wait; False if it was not paused."""
         return RedisOp(bool, (self.keys.prefix, queue), load_script("resume"))
+
+    def waiting(self, queue: str, *, most: int, place: int, places: int) -> RedisOp[Waiting]:
+        """What waits in a queue: up to `most` members.
+
+        With `place` 0 what is ready, and of what is delayed the entries from that place on, so many.
+        """
+
+        def parse(reply: Reply) -> Waiting:
+            jobs, goes_on, *members = reply
+            return Waiting(jobs, bool(goes_on), read_texts(members))
+
+        return RedisOp(parse, (self.keys.prefix, queue, most, place, places), load_script("waiting"))
 
     def paused(self) -> RedisOp[Mapping[str, Pause]]:
         """All queues that are paused."""

@@ -8,11 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.answers import json_answer
+from api.desk import desk_of
 from api.documentation import json_answers
 from api.presences import Roster
+from api.purging import MOST_CONFIRMED, Purging
 from api.queues import Queues, released_queues
 from api.records import worker_document
-from api.schemas.fleet import DesiredWorkers, PausedQueue, QueueList, Scaling, WorkerList
+from api.schemas.fleet import DesiredWorkers, PausedQueue, PurgedQueue, QueueList, Scaling, WorkerList
 from api.services import services_of
 from headrace.errors import Unavailable
 from headrace.groups import outgrown_of, queue_of, split_group
@@ -77,6 +79,28 @@ async def resume(request: Request, queue: _Name) -> Response:
     """Let a queue go on; workers that wait are woken."""
     await Queues(services_of(request)).resume(queue)
     return json_answer({"name": queue, "paused": None})
+
+
+@router.post(
+    "/queues/{queue}/purge",
+    summary="Cancel all jobs that wait in a queue",
+    responses=json_answers(
+        {200: "How many there were, and what became of them"}, PurgedQueue, problems=(404, 409, 422, 503)
+    ),
+)
+async def purge(
+    request: Request,
+    queue: _Name,
+    confirm: Annotated[
+        int | None,
+        Query(ge=0, le=MOST_CONFIRMED, description="So many jobs may be canceled; if more wait, none is."),
+    ] = None,
+    dry_run: Annotated[bool, Query(description="Only count them, whatever `confirm` says.")] = False,
+) -> Response:
+    """Cancel what waits, of all tenants, if it is no more than `confirm`; without it only count. Webhooks are told."""
+    purging = Purging(services_of(request), desk_of(request))
+    done = await purging.purge(queue, confirm=confirm, dry_run=dry_run)
+    return json_answer({"name": queue, **done._asdict()})
 
 
 @router.get(

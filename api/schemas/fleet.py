@@ -22,6 +22,17 @@ class PausedQueue(Shape):
     paused: Paused | None = Field(description="Null if it is not.")
 
 
+class PurgedQueue(Shape):
+    """How many jobs waited in a queue, and what became of them."""
+
+    name: str
+    matched: int = Field(description="Jobs that waited: ready, scheduled for later, or to be tried again later.")
+    canceled: int = Field(description="They never run.")
+    canceling: int = Field(description="A worker had begun them meanwhile: they have ended when their pass does.")
+    ended: int = Field(description="They had ended by themselves before they could be canceled.")
+    more: bool = Field(description="True if others still wait that one request does not cancel: ask again.")
+
+
 class Queue(Shape):
     """What waits for one model version in one tier, and there for a worker with more memory than some."""
 

@@ -1,4 +1,4 @@
-"""The commands about queues, one for each model version and tier: what waits, and what workers leave alone."""
+"""The commands about queues, one for each model version and tier: what waits, is left alone, or canceled."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,14 +10,14 @@ from headrace.commands.jobs import LOOKING, AsJson, Url, print_json, print_table
 
 _HEAD = ("MODEL", "TIER", "DEPTH", "OLDEST", "WORKERS", "WHY")
 
-app = typer.Typer(help="What waits, by model and tier; pause queues and let them go on.")
+app = typer.Typer(help="What waits, by model and tier; pause queues, let them go on, empty them.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As it is listed: MODEL@VERSION:TIER.", show_default=False)]
 
 
 @app.callback(invoke_without_command=True)
 def queues(context: typer.Context, as_json: AsJson = False, url: Url = "") -> None:
-    """Show what waits, by model and tier; or pause a queue, or let it go on."""
+    """Show what waits, by model and tier; pause queues, let them go on, empty them."""
     if context.invoked_subcommand is None:
         ls(as_json=as_json, url=url)
 
@@ -58,6 +58,28 @@ def resume(name: Name, as_json: AsJson = False, url: Url = "") -> None:
         print_json([told])
     else:
         typer.echo(f"workers take jobs of {name}")
+
+
+@app.command()
+def purge(
+    name: Name,
+    confirm: Annotated[
+        int | None, typer.Option(min=0, metavar="JOBS", help="So many may be canceled; without it they are counted.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = "",
+) -> None:
+    """Cancel all jobs that wait in a queue, of all tenants; whoever wanted to be told of their end is told."""
+    with Client(url or None, patience=LOOKING) as client:
+        counts = client.purge_queue(name, confirm=confirm)
+    if as_json:
+        print_json([counts])
+    elif not counts["matched"]:
+        typer.echo(f"nothing waits in {name}")
+    elif confirm is None:
+        typer.echo(f"{counts['matched']} jobs would be canceled; --confirm {counts['matched']} does it")
+    else:
+        print_table((), [(count, number) for count, number in counts.items() if count != "matched"])
 
 
 def why_of(queue: Mapping[str, Any]) -> str:

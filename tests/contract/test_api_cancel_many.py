@@ -102,7 +102,7 @@ async def test_nobody_cancels_what_is_anothers(api: httpx2.AsyncClient, keyring:
 async def test_jobs_beyond_the_first_look_are_found_by_the_cursor(
     api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.calling_off._MOST", 2)
+    monkeypatch.setattr("api.calling_off.MOST", 2)
     for _ in range(5):
         await submitted(api)
 

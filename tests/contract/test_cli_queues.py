@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from headrace.cli import app, exit_code
 from headrace.client import Client
-from headrace.errors import HeadraceError, QueueNotFound
+from headrace.errors import Conflict, HeadraceError, QueueNotFound
 from tests.contract.conftest import HandWorker
 
 Run = Callable[..., Result]
@@ -43,6 +43,19 @@ def test_a_queue_is_paused_marked_in_every_picture_and_resumed(run: Run, worker:
     assert [] == worker.claim()
     assert f"workers take jobs of {QUEUE}\n" == run("queues", "resume", QUEUE).stdout
     assert 1 == len(worker.claim())
+
+
+def test_what_waits_is_counted_and_canceled_when_it_was_said_how_much(run: Run) -> None:
+    for _ in range(3):
+        run("submit", "greeter", '{"text": "hi"}')
+
+    counted, refused = run("queues", "purge", QUEUE), run("queues", "purge", QUEUE, "--confirm", "2")
+    done = run("queues", "purge", QUEUE, "--confirm", "3", "--json")
+
+    assert "3 jobs would be canceled; --confirm 3 does it\n" == counted.stdout
+    assert isinstance(refused.exception, Conflict)
+    assert {"matched": 3, "canceled": 3, "canceling": 0, "ended": 0} == json.loads(done.stdout)
+    assert f"nothing waits in {QUEUE}\n" == run("queues", "purge", QUEUE).stdout
 
 
 def test_each_prints_json_for_programs(run: Run) -> None:

@@ -529,6 +529,20 @@ FURTHER = (
         "tests/contract/test_api_prospects.py::test_what_is_paused_is_before_nobody_of_another_tier",
     ),
     Mutation(
+        "what has outgrown a size is left when its queue is emptied",
+        "headrace/lua/waiting.lua",
+        "counted_in(group) == queue",
+        "group == queue",
+        "tests/contract/test_api_purging.py::test_what_waits_is_canceled_and_nothing_else",
+    ),
+    Mutation(
+        "a queue is emptied of what is scheduled in others",
+        "headrace/lua/waiting.lua",
+        "and group_of(fields[3], fields[4]) == queue then",
+        "then",
+        "tests/contract/test_api_purging.py::test_what_waits_is_canceled_and_nothing_else",
+    ),
+    Mutation(
         "what never began was an attempt",
         "headrace/lua/reap.lua",
         "    if state == 'running' then note_attempt(",

@@ -17,7 +17,7 @@ from tests.integration.script_ledger import Ledger
 from tests.integration.script_scenarios import SCENARIOS
 from tests.integration.script_stories import STORIES
 
-READ_ONLY = {"browse", "caps", "depths", "dues", "follow_deliveries", "held", "place", "read_deliveries"}
+READ_ONLY = {"browse", "caps", "depths", "dues", "follow_deliveries", "held", "place", "read_deliveries", "waiting"}
 CASES = [(script, scenario) for script, scenarios in SCENARIOS.items() for scenario in scenarios]
 
 
