@@ -33,13 +33,14 @@ The child (`child`) runs the models and may hang or crash without harm; `frames`
 parent. Its `intake` hears what that says (by an `alarm` also while it is at work). Jobs come into its `inbox`, are
 staged by the `preparer` beside the running pass, go through the `runtime` of one of its `loaded_models` and are told by
 the `finisher`, where `overlap` finds that this helps (by `stage_time`); the `reporter` hands on how far models say they
-are; `stage_marks` shows the parent what each stage has in its hands; `vital_thread` ends the process with a thread that
-it needs. Which jobs run together, `batcher` decides (`waiting`: the jobs in their order, `admission`: who joins,
-`cost_model` with `hinge`: how long a batch takes, `batch_size`: which size is best). `codec` and `collate` make tensors
-of inputs and results of rows, `finite` looks at these; `failures` says what an exception means, `isolation` finds the
-guilty input, `oom_limit` remembers what was too large (`device_mark`: where). `parking` copies models to host memory
-and back; `memory_meter`, `device_memory` and `memory_cap` measure and bound what a load takes. `compiled` and
-`device_copy` are what torch can do for a pass, `runtimes` are classes for models that come as a file.
+are; `opening` tells that a pass begins; `stage_marks` shows the parent what each stage has in its hands; `vital_thread`
+ends the process with a thread that it needs. Which jobs run together, `batcher` decides (`waiting`: the jobs in their
+order, `admission`: who joins, `cost_model` with `hinge`: how long a batch takes, `batch_size`: which size is best).
+`codec` and `collate` make tensors of inputs and results of rows, `finite` looks at these; `failures` says what an
+exception means, `isolation` finds the guilty input, `oom_limit` remembers what was too large (`device_mark`: where).
+`parking` copies models to host memory and back; `memory_meter`, `device_memory` and `memory_cap` measure and bound what
+a load takes. `compiled` and `device_copy` are what torch can do for a pass, `runtimes` are classes for models that come
+as a file.
 
 `check` and `tune` (with `tuning`) are commands of model authors, and load as a worker would (`tryout`).
 """

@@ -40,6 +40,7 @@ from workers.inbox import Inbox, Load, Park, Task, Unload, Wanted
 from workers.intake import Intake
 from workers.loaded_models import LoadedModels, not_loaded
 from workers.memory_meter import MemoryMeter
+from workers.opening import Opening
 from workers.overlap import Overlap
 from workers.parking import Parking
 from workers.preparer import Preparer
@@ -61,6 +62,14 @@ _LONG_PASS_S = 0.002
 _SWITCH_S = 0.0002
 
 
+class _Lesson(NamedTuple):
+    """How long a pass took, of which nothing was learned yet."""
+
+    ref: str
+    forwarded: Forwarded
+    took_s: float
+
+
 class _Turn(NamedTuple):
     """A batch that ran in company, or could have."""
 
@@ -75,17 +84,20 @@ class Child:
     def __init__(
         self, *, down: int, up: BinaryIO, models: LoadedModels, marks: StageMarks, memory: MemoryMeter
     ) -> None:
-        self._intake = Intake(fd=down, hear=self._hear)
+        self._opening = Opening(up=up, marks=marks)
+        self._intake = Intake(fd=down, hear=self._hear, on_long=self._opening.tell)
         self._up = up
         self._models = models
         self._memory = memory
         self._parking = Parking(models=models, memory=memory, host=MemoryMeter("cpu"))
         self._inbox = Inbox()
         self._preparer = Preparer(inbox=self._inbox, models=models, marks=marks)
-        self._finisher = Finisher(up=up, marks=marks)
+        self._finisher = Finisher(up=up, marks=marks, opening=self._opening)
         self._reporter = Reporter(up=up)
         #: A pass whose rows are finished beside the next one.
         self._unfinished: Ended | None = None
+        #: Of the last pass: learned when its results are on their way, or else before the next batch is chosen.
+        self._lesson: _Lesson | None = None
         #: The batch whose pass runs, for who asks how far it is.
         self._in_pass: tuple[Runtime, list[int]] | None = None
         #: The batch before, if this thread has not paused since.
@@ -99,13 +111,17 @@ class Child:
         self._say(Frame.HELLO, os.getpid())
         while True:
             self._intake.look()
+            if self._inbox.has_more:
+                self._learn()
             task = self._inbox.take(self._models.limits)
             # Inputs that are wanted before a batch can be chosen are staged between two passes: that is the turn's own.
             if not isinstance(task, Batch | Wanted):
                 self._finish()
                 self._turn = None
+            was_idle = task is None
             if task is None:
                 self._up.flush()
+                self._learn()
                 task = self._intake.idle(self._next)
             match task:
                 case Load():
@@ -117,7 +133,7 @@ class Child:
                 case Wanted(ref, jobs):
                     self._preparer.stage_waiting(ref, jobs)
                 case Batch():
-                    self._run(task)
+                    self._run(task, was_idle=was_idle)
 
     def _next(self) -> Task | Wait | None:
         return self._inbox.next(self._models.limits)
@@ -207,15 +223,13 @@ class Child:
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: Batch, *, was_idle: bool) -> None:
         slots = [job.slot for job in batch.jobs]
         is_alone = self._inbox.runs_alone(batch)
         if is_alone:
             self._finish()
             self._finisher.wait()
-        self._say(Frame.STARTED, batch.ref, slots, batch.expected_s)
-        # Before the pass, or a crash in it had no suspects. What the pass before said goes out in the same write.
-        self._up.flush()
+        self._opening.begin(batch, is_watched=was_idle and self._intake.is_watched)
         failpoint("child.before_forward")
         runtime = self._models.get(batch.ref)
         if runtime is None:
@@ -230,13 +244,23 @@ class Child:
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
         is_long = ended.took_s > _LONG_PASS_S and self._inbox.has_more and not is_alone
         self._unfinished = ended
-        if not (is_long and runtime.overlap.is_on and runtime.finishing.is_worth_a_thread(len(slots))):
+        if is_long and runtime.overlap.is_on and runtime.finishing.is_worth_a_thread(len(slots)):
+            self._opening.tell()
+        else:
             self._finish()
         if is_long:
             self._turn = _Turn(runtime.overlap, began, forwarded.cost)
-        if (state := self._models.state_to_tell(batch.ref)) is not None:
-            self._say(Frame.LEARNED, batch.ref, state)
         return None
+
+    def _learn(self) -> None:
+        """Learn from the last pass, and at times tell what is known by now."""
+        if self._lesson is None:
+            return
+        (ref, forwarded, took_s), self._lesson = self._lesson, None
+        self._models.learn(ref, forwarded, took_s)
+        if (state := self._models.state_to_tell(ref)) is not None:
+            self._say(Frame.LEARNED, ref, state)
+            self._up.flush()
 
     def _next_turn(self) -> float:
         """A turn begins now; the one before tells how long it was."""
@@ -257,7 +281,7 @@ class Child:
         with self._preparer.beside() if is_beside else nullcontext(), runtime.inference():
             began = time.perf_counter()
             forwarded = runtime.forward(staged)
-            self._models.learn(batch.ref, forwarded, time.perf_counter() - began)
+            self._lesson = _Lesson(batch.ref, forwarded, time.perf_counter() - began)
         return forwarded
 
     def _finish(self) -> None:

@@ -31,8 +31,11 @@ class ChildListener(Protocol):
     def batch_started(self, ref: str, slots: list[int], expected_s: float) -> None:
         """A forward pass begins, so the one before has ended; 0 s if nobody knows how long it takes."""
 
+    def pass_found(self, slot: int) -> None:
+        """A forward pass of this job alone is under way, of which the child has not told."""
+
     def batch_done(self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport) -> None:
-        """The results of a forward pass are here; the next one may have begun."""
+        """The results of a forward pass are here; the next one may have begun. It is the first word of a brief one."""
 
     def checkpointed(self, slots: list[int], states: list[bytes]) -> None:
         """How far jobs of the running pass are; an empty state means that nothing is kept."""

@@ -18,6 +18,7 @@ from workers.hang_watch import HangWatch
 from workers.loop import Loop
 from workers.outbox import Outbox
 from workers.residency import Footprint
+from workers.stage_marks import Stage
 
 log = logging.getLogger("headrace.executor")
 
@@ -131,6 +132,7 @@ class Executor:
         """Kill the child if its pass or its load takes too long, or if it is outworn; `now` is monotonic seconds."""
         if self._process is None:
             return
+        self._look_for_pass()
         if self._hanging(now):
             # The loop may have stood still, as while Celery reconnects: the end of the pass may lie here unread.
             self.hear()
@@ -191,6 +193,7 @@ class Executor:
 
     def finish(self) -> None:
         """Have the child complete its running batch and forget what it has not begun."""
+        self._look_for_pass()
         self._say(Frame.FINISH)
 
     def checkpoint(self) -> None:
@@ -239,8 +242,10 @@ class Executor:
                 self.watch.pass_ended(slots)
                 self.listener.batch_done(slots, results, PassReport(*report))
             case [Frame.STARTED, ref, slots, expected_s]:
-                self.watch.pass_begins(slots, time.monotonic())
-                self.listener.batch_started(ref, slots, expected_s)
+                # It may have been seen before it was told.
+                if slots != self.watch.running:
+                    self.watch.pass_begins(slots, time.monotonic())
+                    self.listener.batch_started(ref, slots, expected_s)
             case [Frame.HELLO, pid]:
                 log.info("child %s is ready", pid)
                 self.is_ready = True
@@ -279,6 +284,13 @@ class Executor:
             case [Frame.PROGRESSED, said]:
                 self.listener.progressed(said)
 
+    def _look_for_pass(self) -> None:
+        """Take note of a pass that should have been over before anybody was told of it, and is not."""
+        slot = None if self._process is None else self._marks.slots().get(Stage.PASS)
+        if slot is not None and slot not in self.watch.running:
+            self.watch.pass_begins([slot], time.monotonic())
+            self.listener.pass_found(slot)
+
     def _loaded(self) -> None:
         self.watch.load_ended()
         self._load_next()
@@ -289,6 +301,7 @@ class Executor:
         # What it said before it died is still in the pipe, and counts.
         while self._on_readable():
             pass
+        self._look_for_pass()
         code = self._process.wait()
         cause = self._kill_cause or f"exit {code}"
         suspects, loading = list({*self.running, *self._marks.slots().values()}), self.loading

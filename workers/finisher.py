@@ -7,6 +7,7 @@ from typing import BinaryIO, NamedTuple
 
 from workers.failures import ItemResult
 from workers.frames import Frame, PassReport, encode
+from workers.opening import Opening
 from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import Stage, StageMarks
 from workers.vital_thread import start_vital
@@ -25,9 +26,10 @@ class Ended(NamedTuple):
 class Finisher:
     """Works in a thread of its own or in the caller's; passes are told in the order of their ends."""
 
-    def __init__(self, *, up: BinaryIO, marks: StageMarks) -> None:
+    def __init__(self, *, up: BinaryIO, marks: StageMarks, opening: Opening) -> None:
         self._up = up
         self._marks = marks
+        self._opening = opening
         self._ended: queue.Queue[Ended] = queue.Queue(maxsize=1)
 
     def start(self) -> None:
@@ -45,7 +47,9 @@ class Finisher:
         with ended.runtime.inference():
             began = time.perf_counter()
             # Without marks: the parent knows that this batch is in hand.
-            self._tell(ended, [ended.runtime.finish(row) for row in ended.forwarded.rows])
+            results = [ended.runtime.finish(row) for row in ended.forwarded.rows]
+            self._opening.end()
+            self._tell(ended, results)
             ended.runtime.finishing.took(len(ended.slots), time.perf_counter() - began)
 
     def wait(self) -> None:

@@ -17,7 +17,8 @@ Up, child to parent:
     UNLOADED [ref, used_bytes]                      also if it was to be parked and could not be
     PARKED  [ref, host_bytes, took_s, used_bytes]   it takes so much of host memory; the copy took so long
     REFUSED [ref, error, used_bytes]                could not be loaded; what all use now
-    STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long
+    STARTED [ref, [slot, …], expected_s]            a forward pass begins with exactly these; 0: nobody knows how long.
+                                                    Of a brief one only DONE is said (`opening`)
     DONE    [[slot, …], [[ok, cause or nil, body], …], report]   their ends, and a `PassReport`; a failure
                                                     without a cause was not run, for want of memory
     LEARNED [ref, state]                            what is known of a version's speed by now

@@ -29,11 +29,13 @@ class Intake:
     Args:
         fd: the end of the pipe that is read; it blocks.
         hear: given each message in order, by the main thread or the reader.
+        on_long: called by the reader when the main thread has been at something for a while.
     """
 
-    def __init__(self, *, fd: int, hear: Callable[[Message], None]) -> None:
+    def __init__(self, *, fd: int, hear: Callable[[Message], None], on_long: Callable[[], None]) -> None:
         self._frames = FrameReader(fd)
         self._hear = hear
+        self._on_long = on_long
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
         #: Held by who has the pipe.
@@ -70,22 +72,35 @@ class Intake:
         # Before it is asked: what the reader brings after that, it brings to somebody idle.
         self._is_idle = True
         self._alarm.clear()
-        while (found := find()) is None or isinstance(found, Wait):
-            self._listen(None if found is None else max(found.until_s - time.monotonic(), 0.0))
+        while (found := self._listen(find)) is None:
+            pass
         self._is_idle = False
         self._alarm.set()
         return found
 
-    def _listen(self, limit_s: float | None) -> None:
-        if self._pipe.acquire(blocking=False):
-            try:
-                if limit_s is None or self._poll.poll(math.ceil(1000 * limit_s)):
-                    self._read()
-            finally:
+    @property
+    def is_watched(self) -> bool:
+        """Tell whether the reader waits for what the main thread is at to become long; it may have the pipe instead."""
+        return not self._pipe.locked()
+
+    def _listen(self, find: Callable[[], Task | Wait | None]) -> Task | None:
+        """What there is to do, or None after something was heard or a wait was over."""
+        has_pipe = self._pipe.acquire(blocking=False)
+        try:
+            # Not before: what the reader brings and then lets go of the pipe would lie there.
+            found = find()
+            if not (found is None or isinstance(found, Wait)):
+                return found
+            limit_s = None if found is None else max(found.until_s - time.monotonic(), 0.0)
+            if not has_pipe:
+                self._let_go.wait(limit_s)
+                self._let_go.clear()
+            elif limit_s is None or self._poll.poll(math.ceil(1000 * limit_s)):
+                self._read()
+            return None
+        finally:
+            if has_pipe:
                 self._pipe.release()
-        else:
-            self._let_go.wait(limit_s)
-            self._let_go.clear()
 
     # --- by either
 
@@ -101,6 +116,7 @@ class Intake:
     def _run(self) -> None:
         while True:
             self._alarm.sleep()
+            self._on_long()
             if self._pipe.acquire(blocking=False):
                 self._read()
                 while not self._is_idle:

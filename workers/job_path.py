@@ -6,7 +6,7 @@ It contains no policy: what to claim, how to batch, when to retry a load are dec
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from headrace.failpoints import failpoint
 from headrace.job_errors import error_document
@@ -156,6 +156,18 @@ class JobPath:
         self._learn(idle)
         self._on_room()
 
+    def pass_found(self, slot: int) -> None:
+        """A pass that should have been over in a moment is not: from now on it is like any other."""
+        held = self.held.get(slot)
+        if held is not None and not held.running:
+            self.batch_started(held.ref, [slot], 0.0)
+
+    def _begun(self, ref: str, jobs: Sequence[HeldJob], number: int, *, took_s: float) -> Sequence[HeldJob]:
+        """Make up for the start of a pass of which nothing but its end was told; answers its jobs."""
+        self._learn(self.clock.started(number, ref, now=time.monotonic() - took_s))
+        self.models.chose(ref, jobs=len(jobs), left=self.held.staged.jobs)
+        return jobs
+
     def _learn(self, idle: Idle | None) -> None:
         # Otherwise the jobs of the next pass came after the one before had ended, and nobody was too late.
         if idle is not None and self._planned_at < idle.since:
@@ -176,7 +188,11 @@ class JobPath:
         jobs, outcomes, too_large = self._outcomes(slots, results, report)
         if jobs:
             self._committer.commit(outcomes, took_s=report.took_s)
-        untold = self._starts.ended(slots[0])
+        ran = jobs or [held for held, _ in too_large]
+        if ran and not ran[0].running:
+            untold = self._begun(ran[0].ref, ran, slots[0], took_s=report.took_s)
+        else:
+            untold = self._starts.ended(slots[0])
         idle = self.clock.ended(slots[0], took_s=report.took_s)
         if too_large:
             self._passing_on.pass_on(too_large)

@@ -1,7 +1,8 @@
 """StageMarks: which job each stage of the child is at, in memory that outlives the child.
 
-The parent is told of a pass before it begins, but not of each input that is decoded beside it: a message an item would
-cost more than the work. If the child dies, what it had in its hands is read here; if a stage does not get on, it shows.
+The parent is told of a pass before it begins, unless that would cost more than the pass (`opening`), but not of each
+input that is decoded beside it: a message an item would cost more than the work. If the child dies, what it had in its
+hands is read here; if a stage does not get on, it shows.
 """
 
 import mmap
@@ -13,10 +14,11 @@ _NOBODY = -1
 
 
 class Stage(IntEnum):
-    """Stages that work beside the forward pass."""
+    """What may be under way without having been told: stages beside the forward pass, and a pass of a single job."""
 
     PREPARE = 0
     FINISH = 1
+    PASS = 2
 
 
 class StageMarks:

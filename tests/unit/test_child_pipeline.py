@@ -21,6 +21,7 @@ from workers.frames import Decoder, Frame, PassReport
 from workers.inbox import Inbox, Load, Wanted
 from workers.loaded_models import LoadedModels
 from workers.memory_meter import MemoryMeter
+from workers.opening import Opening
 from workers.preparer import Preparer
 from workers.runtime import Runtime, Staged
 from workers.stage_marks import Stage, StageMarks, make_marks
@@ -57,7 +58,7 @@ class Rig:
         self.inbox = Inbox()
         self.preparer = Preparer(inbox=self.inbox, models=self.models, marks=self.marks)
         self.up = io.BytesIO()
-        self.finisher = Finisher(up=self.up, marks=self.marks)
+        self.finisher = Finisher(up=self.up, marks=self.marks, opening=Opening(up=self.up, marks=self.marks))
 
     def put(self, *words: str, alone: bool = False, first_slot: int = 0) -> None:
         rows = [[first_slot + i, orjson.dumps(word), 1, math.inf, False, b""] for i, word in enumerate(words)]

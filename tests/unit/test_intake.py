@@ -24,7 +24,9 @@ class Rig:
         #: What was heard, and by which thread.
         self.heard: list[tuple[Message, str]] = []
         self.down, self.write_end = os.pipe()
-        self.intake = Intake(fd=self.down, hear=self._hear)
+        #: Set when the main thread has been at something for a while.
+        self.is_long = threading.Event()
+        self.intake = Intake(fd=self.down, hear=self._hear, on_long=self.is_long.set)
 
     def _hear(self, message: Message) -> None:
         self.heard.append((message, threading.current_thread().name))
@@ -94,6 +96,32 @@ def test_the_reader_hands_over_to_an_idle_main_thread_and_leaves_the_pipe_to_it(
     assert ["reader", "MainThread"] == rig.readers[1:]
 
 
+def test_what_the_reader_brings_while_the_main_thread_turns_idle_is_not_left_lying(rig: Rig) -> None:
+    rig.intake.start()
+    rig.say(Frame.DROP, [1])
+    wait_for(lambda: bool(rig.heard))
+
+    def find() -> Task | Wait | None:
+        found = rig.inbox.next({})
+        if len(rig.heard) == 1:
+            rig.say(Frame.UNLOAD, "a@1")
+            wait_for(lambda: len(rig.heard) == 2 and rig.intake.is_watched)
+        return found
+
+    assert Unload("a@1") == rig.intake.idle(find)
+
+
+def test_the_reader_says_when_the_main_thread_has_been_at_something_for_a_while(rig: Rig) -> None:
+    rig.say(Frame.UNLOAD, "a@1")
+    rig.idle()
+    assert rig.intake.is_watched
+
+    rig.intake.start()
+
+    assert rig.is_long.wait(60)
+    wait_for(lambda: not rig.intake.is_watched)
+
+
 def test_between_two_passes_the_main_thread_hears_what_has_come(rig: Rig) -> None:
     rig.say(Frame.UNLOAD, "a@1")
     rig.say(Frame.PARK, "b@1")
@@ -157,7 +185,7 @@ def test_the_end_of_the_pipe_ends_the_process_whatever_it_is_at(state: str) -> N
     code = f"""
 import os, sys, time
 from workers.intake import Intake
-intake = Intake(fd=0, hear=lambda message: None)
+intake = Intake(fd=0, hear=lambda message: None, on_long=lambda: None)
 intake.start()
 print("begun", flush=True)
 while True:
