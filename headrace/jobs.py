@@ -123,7 +123,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "v": "layout version",
         "s": "state",
         "f": "fence: changes whenever the job changes hands; a write with another fence is refused; "
-        "00 until it is claimed if it has none of o, h, T and R",
+        "00 until it is claimed if it has none of o, h, T, R and S",
         "a": "attempts charged: forward passes begun",
         "n": "attempts allowed",
         "m": "model@version",
@@ -155,6 +155,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "L": "s that its forward pass may take, if that was bounded for it",
         "T": "s that it is kept after its end, if that was asked for",
         "R": "causes for which its attempts may be repeated, each between commas, if that was said",
+        "S": "1 if no other job may be in its forward pass",
         "P": "how far its pass is, as its model says: a fraction of 1",
         "A": "ms, said how far",
         "N": "what its model said with it",
@@ -220,6 +221,8 @@ class NewJob(NamedTuple):
     result_ttl_s: int | None = None
     #: Causes for which an attempt may be repeated; None for all that others' are.
     retry_on: tuple[Cause, ...] | None = None
+    #: Other jobs may be in its forward pass.
+    is_batchable: bool = True
     #: The submitter waits for its end, which is then told with the event.
     is_awaited: bool = False
     idempotency_key: str = ""
@@ -277,6 +280,7 @@ class Job(NamedTuple):
     result_ttl_s: int | None = None
     #: As of `NewJob`.
     retry_on: tuple[Cause, ...] | None = None
+    is_batchable: bool = True
     #: Memory of a worker that it has outgrown, so that only larger ones claim it; 0 for most.
     outgrown_bytes: int = 0
     #: Of its last attempt; None if its model said nothing, or it waits.
@@ -335,6 +339,7 @@ class Job(NamedTuple):
             run_timeout_s=float(record["L"]) if record.get("L") else None,
             result_ttl_s=optional("T"),
             retry_on=read_causes(record["R"]) if record.get("R") else None,
+            is_batchable=not record.get("S"),
             outgrown_bytes=optional("B") or 0,
             progress=_progress(record),
         )

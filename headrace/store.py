@@ -330,7 +330,7 @@ def _kind_row(job: NewJob) -> tuple[Argument, ...]:
         dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
         *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
         *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", int(job.is_awaited)),
-        "" if job.retry_on is None else write_causes(job.retry_on),
+        *("" if job.retry_on is None else write_causes(job.retry_on), int(not job.is_batchable)),
     )
 
 

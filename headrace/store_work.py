@@ -42,6 +42,8 @@ class ClaimedJob(NamedTuple):
     checkpoint: bytes = b""
     #: Causes for which an attempt may be repeated; None for all that others' are.
     retry_on: tuple[Cause, ...] | None = None
+    #: No other job may be in its forward pass.
+    runs_apart: bool = False
 
     @property
     def lease(self) -> Lease:
@@ -116,6 +118,7 @@ _TOLD_OF_SOME: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("run_timeout_s", float),
     ("checkpoint", bytes),
     ("retry_on", lambda causes: read_causes(causes.decode())),
+    ("runs_apart", bool),
 )
 #: What stands before the jobs in the reply.
 _HEAD = 2 + len(_TOLD_OF_SOME)

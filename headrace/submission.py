@@ -59,6 +59,9 @@ class Options(BaseModel):
     retry_on: RetryOnField | None = Field(
         None, description="Repeat attempts that failed for these causes only; without it for all of them."
     )
+    batchable: Annotated[bool, Field(strict=True)] = Field(
+        True, description="False: no other job is in its forward pass."
+    )
     dedupe: Dedupe | None = Field(None, description="If an earlier job stands for it, submitting gives that one.")
 
     @property
@@ -203,6 +206,7 @@ def _blank_job(body: SubmitBody, *, tenant: str, ref: ModelRef, bounds: Bounds, 
         run_timeout_s=bounds.run_timeout_s(options.run_timeout_s),
         result_ttl_s=kept_s,
         retry_on=options.retry_on,
+        is_batchable=options.batchable,
         metadata=orjson.dumps(body.metadata) if body.metadata else b"",
     )
 

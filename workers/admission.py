@@ -65,6 +65,8 @@ def form(head: Entry, waiting: Waiting, limits: Limits, now: float) -> Formed:
     Jobs whose costs are not known have nothing to be compared by: if the head is one, such jobs follow it in order, or
     none if the cost of the batch is limited.
     """
+    if waiting.is_apart:
+        return Formed([head], waiting.costs.get(head.job.slot, 0.0) if limits.sized else 1.0)
     if not limits.sized:
         return _form_equal(head, waiting, limits, now)
     if head.job.slot in waiting.costs:

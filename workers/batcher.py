@@ -5,7 +5,7 @@ pixels), known once it has been preprocessed; that of a batch is padded: its ite
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from workers.admission import Formed, Limits, form, led_by
@@ -14,6 +14,8 @@ from workers.waiting import Entry, Waiting, WaitingJob
 
 __all__ = ["Batch", "Batcher", "Limits", "Wait", "WaitingJob"]
 
+#: Behind a version's name, that of its jobs which share no batch.
+_APART = " apart"
 #: After so many batches without the job that came first, whatever its tier, that job leads one.
 PATIENCE = 16
 
@@ -40,6 +42,8 @@ class Batcher:
     nothing starves: not a length that has no company, nor (see `PATIENCE`) a tier that more urgent jobs keep
     overtaking. A job that cannot meet its deadline any more runs all the same, in its turn: it is the queue that lets
     jobs expire. Nothing is handed out twice: what `next_batch` returns no longer waits here.
+
+    Jobs that share no batch wait as those of another version would whose batches are of one.
     """
 
     def __init__(self) -> None:
@@ -50,16 +54,32 @@ class Batcher:
         self._oldest = 0
         self._passed_over = 0
 
-    def add(self, ref: str, jobs: list[WaitingJob], *, now: float = 0.0, alone: bool = False) -> None:
-        """Take jobs of one model version in the order of service; `alone` gives each a batch of its own."""
+    def add(
+        self,
+        ref: str,
+        jobs: list[WaitingJob],
+        *,
+        now: float = 0.0,
+        alone: bool = False,
+        apart: Collection[int] = (),
+    ) -> None:
+        """Take jobs of one model version in the order of service.
+
+        `alone` gives each a batch of its own, out of turn, as a suspect; the slots in `apart` have one in their turn.
+        """
         if alone:
             self._alone.extend((ref, job) for job in jobs)
-            return
-        if not jobs:
-            return
-        waiting = self._waiting.get(ref)
+        elif apart:
+            for job in jobs:
+                self._put(ref, [job], now, is_apart=job.slot in apart)
+        elif jobs:
+            self._put(ref, jobs, now)
+
+    def _put(self, ref: str, jobs: list[WaitingJob], now: float, *, is_apart: bool = False) -> None:
+        key = ref + _APART if is_apart else ref
+        waiting = self._waiting.get(key)
         if waiting is None:
-            waiting = self._waiting[ref] = Waiting()
+            waiting = self._waiting[key] = Waiting(ref, is_apart=is_apart)
         waiting.extend(jobs, self._arrivals + 1, now)
         self._arrivals += len(jobs)
 
@@ -75,16 +95,16 @@ class Batcher:
         """Forget a job that was refused or canceled; nothing happens if it no longer waits."""
         if self._alone:
             self._alone = deque((ref, job) for ref, job in self._alone if job.slot != slot)
-        for ref, waiting in self._waiting.items():
+        for key, waiting in self._waiting.items():
             if waiting.remove(slot):
-                return self._drop_if_empty(ref)
+                return self._drop_if_empty(key)
         return None
 
     def unprepared(self, limit: int) -> list[tuple[str, WaitingJob]]:
         """Up to `limit` jobs whose cost is not known, in the order in which they will be wanted."""
         found: list[tuple[str, WaitingJob]] = []
-        for ref in sorted(self._waiting, key=self._order):
-            found += [(ref, job) for job in self._waiting[ref].unpriced(limit - len(found))]
+        for waiting in map(self._waiting.__getitem__, sorted(self._waiting, key=self._order)):
+            found += [(waiting.ref, job) for job in waiting.unpriced(limit - len(found))]
         return found
 
     @property
@@ -99,16 +119,16 @@ class Batcher:
         """
         if not self._waiting or (self._alone and self._alone_is_next):
             return None
-        if not any(ref in limits and limits[ref].sized for ref in self._waiting):
+        if not any(waiting.ref in limits and limits[waiting.ref].sized for waiting in self._waiting.values()):
             return None
-        ref, head = self._lead()
-        bounds = limits.get(ref)
-        if bounds is None or not bounds.sized:
+        key, head = self._lead()
+        waiting = self._waiting[key]
+        bounds = limits.get(waiting.ref)
+        if bounds is None or not bounds.sized or waiting.is_apart:
             return None
-        waiting = self._waiting[ref]
         mates = led_by(head, waiting.first(bounds.max_batch), bounds.max_batch)
         jobs = [entry.job for entry in mates if entry.job.slot not in waiting.costs]
-        return (ref, jobs) if jobs else None
+        return (waiting.ref, jobs) if jobs else None
 
     def next_batch(self, now: float, limits: Mapping[str, Limits]) -> Batch | Wait | None:
         """The next batch, or until when to wait for company; None if nothing waits.
@@ -122,16 +142,17 @@ class Batcher:
             return Batch(ref, [job])
         if not self._waiting:
             return None
-        ref, head = self._lead()
-        bounds = limits.get(ref) or Limits(CostModel())
-        formed = form(head, self._waiting[ref], bounds, now)
+        key, head = self._lead()
+        waiting = self._waiting[key]
+        bounds = limits.get(waiting.ref) or Limits(CostModel())
+        formed = form(head, waiting, bounds, now)
         if formed.wants_more and (until_s := self._wait_until(formed, bounds)) > now:
             return Wait(until_s)
         self._alone_is_next = True
         self._passed_over = self._passed_over + 1 if head.arrival != self._oldest else 0
-        jobs = self._waiting[ref].take(formed.entries)
-        self._drop_if_empty(ref)
-        return Batch(ref, jobs, formed.cost, bounds.costs.t(formed.cost) if formed.cost else 0.0)
+        jobs = waiting.take(formed.entries)
+        self._drop_if_empty(key)
+        return Batch(waiting.ref, jobs, formed.cost, bounds.costs.t(formed.cost) if formed.cost else 0.0)
 
     def clear(self) -> None:
         """Forget everything that waits."""
@@ -140,21 +161,21 @@ class Batcher:
 
     def staged_s(self, limits: Mapping[str, Limits]) -> float:
         """Seconds of work that wait here, in batches as large as they may be, as far as authors tell costs."""
-        sized = ((waiting, limits[ref]) for ref, waiting in self._waiting.items() if ref in limits)
-        return sum(_work_s(waiting, bounds) for waiting, bounds in sized if bounds.sized)
+        known = ((waiting, limits[waiting.ref]) for waiting in self._waiting.values() if waiting.ref in limits)
+        return sum(_work_s(waiting, bounds) for waiting, bounds in known if bounds.sized)
 
     def _lead(self) -> tuple[str, Entry]:
         """Who goes first: the head of the order, or the job that came first if it was passed over too often."""
-        entry, ref = min((waiting.oldest(), ref) for ref, waiting in self._waiting.items())
+        entry, key = min((waiting.oldest(), key) for key, waiting in self._waiting.items())
         if entry.arrival != self._oldest:
             self._oldest, self._passed_over = entry.arrival, 0
         if self._passed_over < PATIENCE:
-            ref = min(self._waiting, key=self._order)
-            entry = self._waiting[ref].head()
-        return ref, entry
+            key = min(self._waiting, key=self._order)
+            entry = self._waiting[key].head()
+        return key, entry
 
-    def _order(self, ref: str) -> tuple[int, bool, int]:
-        entry = self._waiting[ref].head()
+    def _order(self, key: str) -> tuple[int, bool, int]:
+        entry = self._waiting[key].head()
         return entry.job.tier, not entry.job.leads, entry.arrival
 
     def _wait_until(self, formed: Formed, bounds: Limits) -> float:
@@ -165,12 +186,13 @@ class Batcher:
         one_more = formed.cost * (1 + 1 / len(formed.entries))
         return min(*waits, formed.soonest_s - bounds.costs.t_hi(one_more), float("inf"))
 
-    def _drop_if_empty(self, ref: str) -> None:
-        if not len(self._waiting[ref]):
-            del self._waiting[ref]
+    def _drop_if_empty(self, key: str) -> None:
+        if not len(self._waiting[key]):
+            del self._waiting[key]
 
 
 def _work_s(waiting: Waiting, bounds: Limits) -> float:
     mean = waiting.mean_cost if bounds.sized else 1.0
-    size = max(min(len(waiting), bounds.max_batch, bounds.budget / mean), 1.0)
+    most = 1 if waiting.is_apart else bounds.max_batch
+    size = max(min(len(waiting), most, bounds.budget / mean), 1.0)
     return len(waiting) / size * bounds.costs.t(size * mean)

@@ -122,9 +122,9 @@ class Children:
         """Have a version of the shared process copied to host memory of which it has no job."""
         self._shared.park(ref)
 
-    def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
-        """Hand jobs over to the version's process."""
-        self._of(ref).send(ref, jobs, alone=alone)
+    def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False, apart: Collection[int] = ()) -> None:
+        """Hand jobs over to the version's process; `alone` and `apart` as for `Executor.send`."""
+        self._of(ref).send(ref, jobs, alone=alone, apart=apart)
 
     def drop(self, slots: Sequence[int]) -> None:
         """Have all forget these jobs, except those whose forward pass has begun."""

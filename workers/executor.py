@@ -183,9 +183,9 @@ class Executor:
         self.watch.parking_begins(ref, time.monotonic())
         self._say(Frame.PARK, ref)
 
-    def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False) -> None:
-        """Hand over jobs, each by itself if `alone`."""
-        self._say(Frame.JOBS, ref, alone, jobs)
+    def send(self, ref: str, jobs: Sequence[ChildJob], *, alone: bool = False, apart: Collection[int] = ()) -> None:
+        """Hand over jobs, each by itself if `alone`; the slots in `apart` are to share no pass with others."""
+        self._say(Frame.JOBS, ref, alone, jobs, *apart)
 
     def drop(self, slots: Sequence[int]) -> None:
         """Have the child forget jobs, except those whose forward pass has begun."""

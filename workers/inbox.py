@@ -6,7 +6,7 @@ The preparer looks into it for what to make ready while a pass runs.
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from workers.batcher import Batch, Batcher, Limits, Wait, WaitingJob
@@ -67,8 +67,8 @@ class Inbox:
         """Take a message of the parent."""
         with self._lock:
             match message:
-                case [Frame.JOBS, ref, alone, rows] if not self._finishing:
-                    self._add(ref, list(map(WaitingJob._make, rows)), alone=alone)
+                case [Frame.JOBS, ref, alone, rows, *apart] if not self._finishing:
+                    self._add(ref, list(map(WaitingJob._make, rows)), alone=alone, apart=apart)
                 case [Frame.LOAD, ref, state, spares]:
                     self._loads.append(Load(ref, state, spares))
                 case [Frame.UNLOAD, ref]:
@@ -83,8 +83,8 @@ class Inbox:
             if self.beside:
                 self._to_prepare.notify()
 
-    def _add(self, ref: str, jobs: list[WaitingJob], *, alone: bool) -> None:
-        self._batcher.add(ref, jobs, now=time.monotonic(), alone=alone)
+    def _add(self, ref: str, jobs: list[WaitingJob], *, alone: bool, apart: Collection[int]) -> None:
+        self._batcher.add(ref, jobs, now=time.monotonic(), alone=alone, apart=apart)
         if alone:
             self._alone.update(job.slot for job in jobs)
 

@@ -137,11 +137,12 @@ class JobPath:
 
     def _send(self, jobs: list[HeldJob], *, alone: bool = False) -> None:
         by_ref: dict[str, list[ChildJob]] = {}
+        apart = [held.slot for held in jobs if held.job.runs_apart]
         for held in jobs:
             by_ref.setdefault(held.ref, []).append(held.row)
         for ref, rows in by_ref.items():
             if self.models.is_ready(ref):
-                self._children.send(ref, rows, alone=alone)
+                self._children.send(ref, rows, alone=alone, apart=apart)
 
     # --- what the child says
 
@@ -151,7 +152,8 @@ class JobPath:
         idle = self.clock.started(slots[0], ref, now=now, expected_s=expected_s)
         failpoint("worker.started")
         jobs = self.held.start(slots, now=now)
-        self.models.chose(ref, jobs=len(slots), left=self.held.staged.jobs)
+        if not (jobs and jobs[0].job.runs_apart):
+            self.models.chose(ref, jobs=len(slots), left=self.held.staged.jobs)
         self._starts.begun(slots[0], jobs, now=now)
         self._learn(idle)
         self._on_room()

@@ -43,9 +43,14 @@ class Waiting:
     """What waits for one model version: higher tiers first, then who leads, then by arrival.
 
     Costs become known later, or never.
+
+    Args:
+        ref: the version.
+        is_apart: these share no batch with others, nor with each other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ref: str, *, is_apart: bool = False) -> None:
+        self.ref, self.is_apart = ref, is_apart
         #: Two for each tier: who leads, and the others.
         self._lanes: tuple[OrderedDict[int, Entry], ...] = tuple(OrderedDict() for _ in range(2 * TIERS))
         #: Costs of the jobs that have been preprocessed, by slot.

@@ -126,6 +126,7 @@ class JobRecord(Shape):
     retry_on: list[Cause] | None = Field(
         description="Causes for which its attempts may be repeated; null if nothing was said, which is for all of them."
     )
+    batchable: bool = Field(description="Whether other jobs may be in its forward pass.")
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None

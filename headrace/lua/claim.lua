@@ -11,14 +11,15 @@
 --          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due, or a tenant may have more again (0 = none), (place among the jobs from 1,
 --          traceparent)* of those that have one, (place, workers lost with it)*, (place, ms until its deadline)*, (place, s that it may run)*
---          (place, how far its pass was)* and (place, causes for which its attempts may be repeated)* likewise,
+--          (place, how far its pass was)*, (place, causes for which its attempts may be repeated)* and (place, 1)* of those that
+--          nobody else may be in a pass with, likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
 local read = reader('s', 'f', 'a', 'n', 'p', 'd', 'L')
 -- What only those have that were claimed before, of whose passes something was kept, or that ask for what few do: no plain
 -- one (`submit`).
-local read_past = reader('s', 'k', 'C', 'R')
+local read_past = reader('s', 'k', 'C', 'R', 'S')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -169,7 +170,7 @@ local function input_at(queue, at)
 end
 
 -- A job that changed its tier half-way stands in two queues: here it is met once.
-local chosen, listed, met, traces, rescues, dues, limits, kept, repeats, bytes = {}, {}, {}, {}, {}, {}, {}, {}, {}, 0
+local chosen, listed, met, traces, rescues, dues, limits, kept, repeats, apart, bytes = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, 0
 while #chosen < limit do
   local queue, source = next_job(#chosen)
   if not queue then break end
@@ -219,16 +220,20 @@ while #chosen < limit do
       repeats[#repeats + 1] = #chosen
       repeats[#repeats + 1] = past[4]
     end
+    if past and past[5] then
+      apart[#apart + 1] = #chosen
+      apart[#apart + 1] = 1
+    end
   elseif broken or waits then
     quarantine(member, now)
   end
 end
 
-local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats}, {}
+local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}, {}
 for k, job in ipairs(chosen) do
   redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now_text, 'j', job[7])
   leases[2 * k - 1], leases[2 * k] = expires, job[1] .. '#' .. job[2]
-  local n = 6 * k + 2
+  local n = 6 * k + 3
   reply[n + 1] = job[1]
   reply[n + 2] = tonumber(job[2])
   reply[n + 3] = tonumber(job[3])

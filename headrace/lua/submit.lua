@@ -13,13 +13,14 @@
 --          (0 = none), URL that is told of its end or '', letters of what that is told, traceparent or '', digest of its
 --          dedupe key or '', that key's scope (active | window | content), s that it is remembered, '1' if its submitter
 --          chose the id, s that it may run or '', s that it is kept after its end or '', '1' if its submitter waits for its end,
---          causes for which its attempts may be repeated (R) or ''; then for each job: member, number of its kind, input, idempotency key or '', request hash, metadata or ''
+--          causes for which its attempts may be repeated (R) or '', '1' if no other job may be in its pass; then for each job:
+--          member, number of its kind, input, idempotency key or '', request hash, metadata or ''
 -- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- A row is a table of what is found out about the job whose arguments begin at `at`.
-local KIND_WIDTH, WIDTH, ARGV, call = 20, 6, ARGV, redis.call
+local KIND_WIDTH, WIDTH, ARGV, call = 21, 6, ARGV, redis.call
 local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
@@ -53,8 +54,11 @@ local function kind_at(at)
   if ARGV[at + 17] ~= '' then set('T', ARGV[at + 17]) end
   if ARGV[at + 18] == '1' then set('W', 1) end
   if ARGV[at + 19] ~= '' then set('R', ARGV[at + 19]) end
-  -- A plain job has none of the fields that few have and `claim` or `commit` would look for; its fence says so until it is claimed.
-  kind.fence = (kind.is_later or kind.hook ~= '' or ARGV[at + 17] ~= '' or ARGV[at + 19] ~= '') and '0' or '00'
+  if ARGV[at + 20] == '1' then set('S', 1) end
+  -- A plain job has none of the fields that few have and `claim` or `commit` would look for; its fence says so until it is
+  -- claimed.
+  local is_rare = kind.hook ~= '' or ARGV[at + 17] ~= '' or ARGV[at + 19] ~= '' or ARGV[at + 20] == '1'
+  kind.fence = (kind.is_later or is_rare) and '0' or '00'
   return kind
 end
 local kinds, jobs_at = {}, 7

@@ -220,10 +220,10 @@ async def test_what_is_tried_again_keeps_its_limits(api: httpx2.AsyncClient) -> 
     assert (again["result_ttl_s"], again["run_timeout_s"]) == (60, 5.0)
 
 
-async def test_what_is_tried_again_keeps_the_causes_that_it_names(api: httpx2.AsyncClient) -> None:
-    path = await submitted(api, options={"retry_on": ["oom"]})
+async def test_what_is_tried_again_keeps_how_it_is_to_be_run(api: httpx2.AsyncClient) -> None:
+    path = await submitted(api, options={"retry_on": ["oom"], "batchable": False})
     await api.post(f"{path}/cancel")
 
     again = (await api.post(f"{path}/retry")).json()
 
-    assert again["retry_on"] == ["oom"]
+    assert (again["retry_on"], again["batchable"]) == (["oom"], False)

@@ -281,3 +281,11 @@ async def test_a_cause_for_which_nothing_is_repeated_is_refused_with_those_that_
     assert error["pointer"] == "/options/retry_on/1"
     assert error["detail"].startswith(f"'{cause}' is no cause")
     assert error["detail"].endswith("possible are worker_lost, oom, timeout, internal")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_whether_other_jobs_may_be_in_its_pass_is_kept(api: httpx2.AsyncClient, asked: bool) -> None:
+    record = (await api.post("/v1/jobs", json={**BODY, "options": {"batchable": asked}})).json()
+    again = (await api.get(record["links"]["self"])).json()
+
+    assert [asked, asked] == [record["batchable"], again["batchable"]]

@@ -13,6 +13,7 @@ _ENDING = "tests/integration/test_scripts_ending.py"
 _OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
 _RETRY_ON = "tests/integration/test_scripts_retry_on.py"
+_APART = "tests/integration/test_scripts_apart.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
 _PAUSED = "tests/integration/test_scripts_paused.py"
 _COURIER = "tests/integration/test_courier.py"
@@ -573,8 +574,29 @@ FURTHER = (
     Mutation(
         "a job that says when to try again is taken for a plain one",
         "headrace/lua/submit.lua",
-        " or ARGV[at + 19] ~= '') and '0' or '00'",
-        ") and '0' or '00'",
+        " or ARGV[at + 19] ~= '' or ",
+        " or ",
         f"{_RETRY_ON}::test_workers_are_told_of_those_that_say_so_and_of_no_others",
+    ),
+    Mutation(
+        "a job that shares no pass is taken for a plain one",
+        "headrace/lua/submit.lua",
+        " or ARGV[at + 20] == '1'\n",
+        "\n",
+        f"{_APART}::test_workers_are_told_which_jobs_share_no_pass",
+    ),
+    Mutation(
+        "a job that shares no pass is handed down like others",
+        "workers/job_path.py",
+        "alone=alone, apart=apart)",
+        "alone=alone)",
+        f"{_ENGINE}::test_no_other_job_is_in_the_pass_of_one_that_is_not_batchable",
+    ),
+    Mutation(
+        "a job that shares no pass has company",
+        "workers/batcher.py",
+        "is_apart=job.slot in apart)",
+        "is_apart=False)",
+        "tests/unit/test_batcher.py::test_a_job_apart_runs_by_itself_in_its_turn_and_those_around_it_together",
     ),
 )

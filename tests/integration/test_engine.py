@@ -366,3 +366,28 @@ def test_who_brings_the_process_down_alone_is_not_run_again_if_its_list_does_not
     assert ([JobStatus.FAILED], Cause.WORKER_LOST) == (statuses, rig.job(once).cause)
     assert b"killed the model's process alone (exit 3), and its retry_on does not name worker_lost" in rig.output(once)
     assert rig.engine.figures().child_deaths == 1
+
+
+def test_no_other_job_is_in_the_pass_of_one_that_is_not_batchable(rig: EngineRig) -> None:
+    ref = rig.push()
+    before = rig.submit("a", "b", ref=ref)
+    apart = rig.submit("c", "d", ref=ref, is_batchable=False)
+    after = rig.submit("e", "f", ref=ref)
+
+    rig.start()
+    statuses = rig.finish(*before, *apart, *after)
+
+    assert [JobStatus.SUCCEEDED] * 6 == statuses
+    assert [1, 1] == [rig.job(member).batch_size for member in apart]
+    assert [4] * 4 == [rig.job(member).batch_size for member in (*before, *after)]
+
+
+def test_passes_of_one_that_had_to_be_are_no_reason_to_claim_less(rig: EngineRig) -> None:
+    ref = rig.push()
+    apart = rig.submit(*["sleep 0.1"] * 20, ref=ref, is_batchable=False)
+    first, *others = rig.submit(*["a"] * 40, ref=ref)
+
+    rig.start()
+    rig.finish(*apart, first, *others)
+
+    assert 5 < (rig.job(first).batch_size or 0)

@@ -19,7 +19,7 @@ for _, source in ipairs(sources) do
     end
   end
 end
-local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats}, {}
+local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}, {}
 """
 
 _POST = "  if hook then post(end_of(member, hook), now) end\n"
@@ -39,7 +39,7 @@ MISTAKES = {
         "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body,",
     ),
     "claim takes from the ready set before it leases": Mutation(
-        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats}, {}\n", _ZREM_FIRST
+        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}, {}\n", _ZREM_FIRST
     ),
     "claim takes what has outgrown a size out of a queue that is paused": Mutation(
         "claim", "queues[i - 8] = counted_in(ARGV[i])", "queues[i - 8] = ARGV[i]"

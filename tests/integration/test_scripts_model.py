@@ -52,6 +52,8 @@ class ModelJob:
     max_attempts: int
     #: Causes for which an attempt may be repeated.
     retry_on: tuple[Cause, ...] = REPEATABLE
+    #: Nobody else may be in its pass.
+    is_apart: bool = False
     deadline: bool = False
     status: JobStatus = QUEUED
     attempts: int = 0
@@ -115,7 +117,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
     @rule(
         tier=st.sampled_from(Tier),
         attempts=st.integers(1, 3),
-        kind=st.sampled_from(["now", "later", "deadline", "told", "picky"]),
+        kind=st.sampled_from(["now", "later", "deadline", "told", "picky", "apart"]),
     )
     def submit(self, tier: Tier, attempts: int, kind: str) -> None:
         """A job arrives."""
@@ -128,6 +130,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             "deadline": {"deadline_ms": far},
             "told": {"webhook_url": HOOK},
             "picky": {"retry_on": PICKY},
+            "apart": {"is_batchable": False},
         }
         number = len(self.jobs)
         member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **kinds.get(kind, {})).member
@@ -138,6 +141,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             tier,
             attempts,
             PICKY if kind == "picky" else REPEATABLE,
+            kind == "apart",
             kind == "deadline",
             is_delayed=kind == "later",
             has_listener=kind == "told",
@@ -161,6 +165,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             known = self.jobs[job.member]
             assert (known.attempts, known.rescues, known.kept) == (job.attempts, job.rescues, job.checkpoint)
             assert known.retry_on == (REPEATABLE if job.retry_on is None else job.retry_on)
+            assert known.is_apart == job.runs_apart
             self.jobs[job.member].lease = job.lease
             self.old.append(job.lease)
         if starts:

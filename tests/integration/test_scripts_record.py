@@ -38,6 +38,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         run_timeout_s=86_399.5,
         result_ttl_s=2_592_000,
         retry_on=REPEATABLE,
+        is_batchable=False,
         is_awaited=True,
         is_named=True,
         request_hash=fingerprint(b"{}"),

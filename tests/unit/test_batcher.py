@@ -82,6 +82,60 @@ def test_a_suspect_follows_each_batch_however_much_else_arrives() -> None:
     assert [[10], [1], [11, 12], [2]] == order
 
 
+def test_a_job_apart_runs_by_itself_in_its_turn_and_those_around_it_together() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2, 3, 4), apart=[1, 3])
+    batcher.add("a", jobs(5))
+    order = [slots_of_next(batcher, a=4) for _ in range(4)]
+
+    assert [[1], [2, 4, 5], [3], []] == order
+
+
+def test_jobs_apart_share_no_batch_with_each_other_either() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2), apart=[1, 2])
+
+    assert [[1], [2]] == [slots_of_next(batcher, a=4) for _ in range(2)]
+
+
+def test_a_job_apart_goes_by_its_tier() -> None:
+    batcher = Batcher()
+    batcher.add("a", [WaitingJob(1, b"", tier=2), WaitingJob(2, b"", tier=0)], apart=[1, 2])
+    batcher.add("a", [WaitingJob(3, b"", tier=1)])
+
+    assert [[2], [3], [1]] == [slots_of_next(batcher, a=4) for _ in range(3)]
+
+
+def test_a_job_apart_waits_for_no_company_and_says_nothing_of_the_best_size() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2, 3, 4, 5), apart=[1])
+    costs = CostModel()
+    bounds = {"a": Limits(costs, max_batch=4, max_wait_s=(0.0, 9.0, 9.0))}
+    first, second = batcher.next_batch(0.0, bounds), batcher.next_batch(0.0, bounds)
+
+    assert isinstance(first, Batch)
+    assert isinstance(second, Batch)
+    assert (jobs(1), 1.0, jobs(2, 3, 4, 5)) == (first.jobs, first.cost, second.jobs)
+
+
+def test_a_removed_job_apart_does_not_run() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1, 2), apart=[1])
+    batcher.remove(1)
+
+    assert [2] == slots_of_next(batcher, a=4)
+    assert batcher.is_empty
+
+
+def test_of_a_job_apart_nothing_need_be_known_before_it_runs() -> None:
+    batcher = Batcher()
+    batcher.add("a", jobs(1), apart=[1])
+    bounds = {"a": Limits(CostModel(), max_batch=4, sized=True)}
+
+    assert None is batcher.wanted(bounds)
+    assert [("a", jobs(1)[0])] == batcher.unprepared(5)
+
+
 def test_clear_forgets_everything() -> None:
     batcher = Batcher()
     batcher.add("a", jobs(1), alone=True)

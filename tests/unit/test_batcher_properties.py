@@ -36,8 +36,9 @@ def test_every_job_runs_exactly_once_within_the_limits(
 ) -> None:
     batcher = Batcher()
     price = {}
+    apart = data.draw(st.sets(st.integers(0, 9), max_size=4))
     for slot, (ref, tier, cost, known) in enumerate(jobs):
-        batcher.add(ref, [WaitingJob(slot, b"", tier, data.draw(deadlines))])
+        batcher.add(ref, [WaitingJob(slot, b"", tier, data.draw(deadlines))], apart=apart)
         if known:
             price[slot] = cost
             batcher.prepared(slot, cost)
@@ -50,6 +51,7 @@ def test_every_job_runs_exactly_once_within_the_limits(
     for batch in batches:
         assert {batch.ref} == {jobs[job.slot][0] for job in batch.jobs}
         assert 1 <= len(batch.jobs) <= most
+        assert len(batch.jobs) == 1 or apart.isdisjoint(job.slot for job in batch.jobs)
         known_costs = [price.get(job.slot, 0.0) for job in batch.jobs] if sized else [1.0] * len(batch.jobs)
         assert len(batch.jobs) == 1 or len(batch.jobs) * max(known_costs) <= budget
         assert batch.cost == (len(batch.jobs) * max(known_costs) if all(known_costs) else 0.0)
