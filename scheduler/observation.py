@@ -91,5 +91,5 @@ class Observation(NamedTuple):
 
     queues: tuple[QueueLoad, ...]
     classes: Mapping[str, ClassLoad]
-    #: Queues (`name@version:tier`) from which nobody claims; what waits in them is not in `queues`.
-    paused: frozenset[str] = frozenset()
+    #: Queues (`name@version:tier`) from which nobody claims, and the jobs that wait in them, which are not in `queues`.
+    paused: Mapping[str, int] = {}

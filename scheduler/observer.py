@@ -1,6 +1,6 @@
 """Observer: looks at queues and workers in Redis and makes of it what the scaling policy needs. Changes nothing."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from headrace.groups import outgrown_of, queue_of, split_group
 from headrace.model_ref import ModelRef
@@ -77,8 +77,7 @@ class Observer:
         self._times.note(workers)
         self._passes.note(workers)
         seen = self._put_together(depths, counts, workers, desired, dues, now)
-        paused = frozenset(pauses)
-        return seen._replace(queues=tuple(_unless_paused(queue, paused) for queue in seen.queues), paused=paused)
+        return _without(seen, pauses)
 
     def _put_together(
         self,
@@ -140,11 +139,16 @@ class Observer:
         )
 
 
-def _unless_paused(queue: QueueLoad, paused: frozenset[str]) -> QueueLoad:
-    """A queue that is paused needs no workers, however much comes: only what they hold of it is still to be done."""
-    if queue_of(queue.group) not in paused:
-        return queue
-    return queue._replace(waiting=0, arrivals=0.0, arrived=0.0, oldest_age_s=0.0, dues=())
+def _without(seen: Observation, pauses: Collection[str]) -> Observation:
+    """Queues that are paused need no workers, however much comes: only what they hold of them is still to be done."""
+    paused, queues = dict.fromkeys(pauses, 0), []
+    for queue in seen.queues:
+        if (name := queue_of(queue.group)) in paused:
+            paused[name] += queue.waiting
+            queues.append(queue._replace(waiting=0, arrivals=0.0, arrived=0.0, oldest_age_s=0.0, dues=()))
+        else:
+            queues.append(queue)
+    return seen._replace(queues=tuple(queues), paused=paused)
 
 
 def stage_of(worker: WorkerPresence) -> WorkerState:

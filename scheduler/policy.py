@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from headrace.groups import queue_of
 from headrace.homes import Manners
 from headrace.worker_class import WorkerClass
 from scheduler.back_fill import is_short, manners_of
@@ -103,6 +104,7 @@ class ScalingPolicy:
             reasons = (
                 _describe(found[name], kind),
                 *_for_others(name, poured, found, asked),
+                *self._paused(name, seen),
                 *self._at_home(name, seen),
                 *_due(urgencies[name]),
                 *_expect(found[name], planned, forecast),
@@ -122,6 +124,15 @@ class ScalingPolicy:
             for name, decided in decision.classes.items()
         }
         return manners_of(seen, self._homes, self._classes, short=short, poured=decision.poured)
+
+    def _paused(self, name: str, seen: Observation) -> tuple[str, ...]:
+        """What waits for a class and is not counted, since an operator said so."""
+        mine = {queue_of(queue.group) for queue in seen.queues if self._homes.of(queue, seen.classes) == name}
+        return tuple(
+            f"{jobs} jobs wait in {queue}, which is paused"
+            for queue, jobs in seen.paused.items()
+            if jobs and queue in mine
+        )[:_TOLD]
 
     def _at_home(self, name: str, seen: Observation) -> tuple[str, ...]:
         """Which model versions a class is chosen for, and what others would take for their jobs."""

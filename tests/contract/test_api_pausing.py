@@ -101,6 +101,25 @@ async def test_a_reason_that_is_too_long_names_the_parameter(api: httpx2.AsyncCl
     assert (422, "/query/reason") == (answer.status_code, answer.json()["errors"][0]["pointer"])
 
 
+async def test_a_deadline_that_must_be_kept_cannot_be_promised_there(api: httpx2.AsyncClient) -> None:
+    await order(api, "pause", reason="bad images")
+
+    refused = await api.post("/v1/jobs", json={**BODY, "options": {"admission": "strict", "deadline": 60}})
+    accepted = await api.post("/v1/jobs", json={**BODY, "options": {"deadline": 60}})
+
+    assert (409, "deadline_unattainable") == (refused.status_code, refused.json()["code"])
+    assert "nobody can run it now (paused by an operator since" in refused.json()["detail"]
+    assert 202 == accepted.status_code
+
+
+async def test_a_job_whose_time_has_not_come_says_that_first(api: httpx2.AsyncClient) -> None:
+    await order(api, "pause")
+
+    job = (await api.post("/v1/jobs", json={**BODY, "options": {"not_before": 600}})).json()
+
+    assert ("scheduled", None) == (job["reason"], job["queue"]["eta"])
+
+
 @pytest.mark.usefixtures("slow_worker")
 async def test_no_limit_of_a_wait_refuses_jobs_of_a_queue_that_is_paused(api_with: Callable[..., Any]) -> None:
     async with api_with(wait_limits_s={Tier.STANDARD: 4.0, Tier.SPOT: 4.0}) as api:

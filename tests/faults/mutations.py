@@ -523,6 +523,14 @@ FURTHER = (
         "::test_no_worker_is_started_for_a_queue_that_is_paused_and_some_are_when_it_goes_on",
     ),
     Mutation(
+        "a model is loaded for a paused queue",
+        "workers/backlog_look.py",
+        "if queue_of(depth.group) in self._paused:",
+        "if False:",
+        "tests/integration/test_backlog_look.py"
+        "::test_what_waits_in_a_queue_that_is_paused_is_worth_no_load_until_it_goes_on",
+    ),
+    Mutation(
         "what is paused is before others",
         "api/prospects.py",
         "roster.serving(ref, other) and not roster.is_paused(ref, other)",

@@ -6,6 +6,7 @@ import pytest
 from bench.service import Service
 from headrace.jobs import JobStatus
 from headrace.model_ref import ModelRef
+from headrace.queue_store import QueueStore
 from tests.faults.cluster import Cluster, is_ready, poll
 from tests.faults.ledger import TENANT, Ledger
 
@@ -37,6 +38,8 @@ def test_a_redis_restart_while_idle_is_recovered_from(
 ) -> None:
     ledger.submit(range(8))
     ledger.wait_until_ended()
+    queues = QueueStore(cluster.store.keys)
+    paused = cluster.redis.run(queues.pause(f"{ref}:spot", reason="bad images"))
 
     cluster.restart_server(down_s=DOWN_S)
 
@@ -44,6 +47,7 @@ def test_a_redis_restart_while_idle_is_recovered_from(
     ledger.submit(range(8, 48))
     ledger.wait_until_ended()
     ledger.verify_all_succeeded()
+    assert {f"{ref}:spot": paused} == cluster.redis.run(queues.paused())
     _verify_everything_serves(cluster, ledger, services)
 
 

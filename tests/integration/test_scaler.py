@@ -86,7 +86,7 @@ def test_a_queue_that_is_paused_counts_as_nothing_but_what_workers_hold_of_it(ce
     assert [0, 0] == [queue.waiting for queue in seen.queues]
     assert {3, 0} == {queue.held for queue in seen.queues}
     assert {(0.0, 0.0, 0.0, ())} == {(q.arrivals, q.arrived, q.oldest_age_s, q.dues) for q in seen.queues}
-    assert {STANDARD} == seen.paused
+    assert {STANDARD: 10} == seen.paused
 
 
 def test_no_worker_is_started_for_a_queue_that_is_paused_and_some_are_when_it_goes_on(
@@ -100,10 +100,12 @@ def test_no_worker_is_started_for_a_queue_that_is_paused_and_some_are_when_it_go
 
     scaler.step(lead, 1000.0)
     paused = cell.redis.hget(keys.desired, "gpu")
+    [reasons] = [row.reasons for row in ScalingReport.model_validate_json(cell.redis.get(keys.scaling)).classes]
     cell.resume()
     scaler.step(lead, 1001.0)
 
     assert b"0" == paused
+    assert f"1000 jobs wait in {STANDARD}, which is paused" in reasons
     assert int(cell.redis.hget(keys.desired, "gpu")) > 0
 
 

@@ -61,7 +61,7 @@ def test_where_spot_jobs_run_on_demand_anyway_none_is_moved() -> None:
 
 
 def test_a_tier_that_is_paused_is_no_refuge() -> None:
-    [row] = DeadlineRisk(classes=CLASSES).hastenings(seen(spot(9))._replace(paused=frozenset({"m@1:standard"})))
+    [row] = DeadlineRisk(classes=CLASSES).hastenings(seen(spot(9))._replace(paused={"m@1:standard": 3}))
 
     assert Tier.PRIORITY is row.tier
 
