@@ -23,7 +23,7 @@ from headrace.reading import invalid_fields, parse_json
 from headrace.redis_op import RedisOp
 from headrace.replies import read_raw_bytes
 from headrace.server_clock import ServerClock
-from headrace.store_submissions import SubmitOutcome, Submitted
+from headrace.store_submissions import Amendment, SubmitOutcome, Submitted
 from headrace.submission import (
     Changes,
     Webhook,
@@ -125,8 +125,13 @@ class JobDesk:
             await self._require_in_time(job)
         if body.webhook is None:
             return job
-        letters = letters_of(await self._told_to(body.webhook))
-        return job._replace(webhook_url=webhook_url(body, self._egress), webhook_letters=letters)
+        url, letters = await self._receiver(body.webhook)
+        return job._replace(webhook_url=url, webhook_letters=letters)
+
+    async def _receiver(self, webhook: Webhook) -> tuple[str, str]:
+        """What is noted of a job for who is told of it: URL, or what stands for one, and letters."""
+        letters = letters_of(await self._told_to(webhook))
+        return webhook_url(webhook, self._egress), letters
 
     async def _told_to(self, webhook: Webhook) -> AbstractSet[Event]:
         """What is noted of a job for its receiver; which ends a registered one wants is seen when they are told."""
@@ -294,8 +299,9 @@ class JobDesk:
             JobNotFound, JobExpired: if there is no record.
             JobNotWaiting: if a worker has it, or it has ended.
             QueueFull: if no more may wait in the tier that it was to go to, or it would wait too long there.
+            InvalidInput: if its deadline is over, or webhooks may not be sent where they were to go.
         """
-        change = changes.amendment(await self.jobs.now_ms())
+        change = await self._amendment(changes)
         job = await self._run(self._store.read(f"{self.tenant}/{job_id}"))
         if job is not None and change.tier not in (None, job.tier):
             await self._admit_to(change.tier, job)
@@ -314,6 +320,13 @@ class JobDesk:
             case other:
                 what = "is with a worker" if other == "held" else f"is {other}"
                 raise JobNotWaiting(f"job {job_id} {what}; only a job that waits can be changed")
+
+    async def _amendment(self, changes: Changes) -> Amendment:
+        change = changes.amendment(await self.jobs.now_ms())
+        if "webhook" not in changes.model_fields_set:
+            return change
+        url, letters = await self._receiver(changes.webhook) if changes.webhook else ("", "")
+        return change._replace(webhook_url=url, webhook_letters=letters)
 
     async def erase(self, job_id: str) -> Seen | None:
         """Delete what a job holds, canceling it first if it has not ended; what is left of it, None if nothing is.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.http_call import JSON, Answer, HttpCall, at, read_document, read_record, to_json, with_query
-from headrace.job_calls import body_of
+from headrace.job_calls import body_of, receiver
 from headrace.job_record import JobRecord
 
 _NOTHING_LEFT = 204
@@ -22,10 +22,11 @@ def timeline(job_id: str) -> HttpCall[dict[str, Any]]:
 
 
 def amend(job_id: str, changes: Mapping[str, Any]) -> HttpCall[JobRecord]:
-    """Change a job that waits."""
-    return HttpCall(
-        method="PATCH", path=at("jobs", job_id), read=read_record, headers=JSON, body=to_json(dict(changes))
-    )
+    """Change a job that waits; `webhook` as `job_calls.submit` takes it, None for nobody."""
+    body = dict(changes)
+    if isinstance(webhook := body.get("webhook"), str):
+        body["webhook"] = receiver(webhook)
+    return HttpCall(method="PATCH", path=at("jobs", job_id), read=read_record, headers=JSON, body=to_json(body))
 
 
 def retry(job_id: str) -> HttpCall[JobRecord]:

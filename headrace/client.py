@@ -225,7 +225,12 @@ class Client:
         return self._carry_out(persistence.cancel_many(chosen, self._patience, confirm=confirm))
 
     def amend(self, job_id: str, **changes: Any) -> JobRecord:
-        """Change `tier`, `deadline` (None for none) or `metadata` of a job that waits; what is not named stays."""
+        """Change a job that waits; what is not named stays.
+
+        Args:
+            job_id: names it.
+            changes: `tier`, `deadline` (None for none), `metadata`, `webhook` (as `submit` takes it, None for nobody).
+        """
         return self._call(change_calls.amend(job_id, changes))
 
     def retry(self, job_id: str) -> JobRecord:

@@ -60,13 +60,14 @@ def body_of(
     if options:
         body["options"] = dict(options)
     if webhook:
-        body["webhook"] = _receiver(webhook) if isinstance(webhook, str) else dict(webhook)
+        body["webhook"] = receiver(webhook) if isinstance(webhook, str) else dict(webhook)
     if metadata:
         body["metadata"] = dict(metadata)
     return body
 
 
-def _receiver(named: str) -> dict[str, str]:
+def receiver(named: str) -> dict[str, str]:
+    """Who is told, by a URL or the id of a registered receiver."""
     return {"endpoint" if named.startswith(ENDPOINT_PREFIX) else "url": named}
 
 

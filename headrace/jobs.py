@@ -141,6 +141,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "y": "ms, must have begun by",
         "g": "size of the batch it ran in",
         "h": "number of the next event that a webhook is told, and letters of what else than its end",
+        "E": "number of its next event, while nobody is told of it after somebody was to be",
         "p": "traceparent of the request that made it",
         "k": "workers that were lost while they held it",
         "x": "1 if its submitter noted something beside it",

@@ -187,6 +187,7 @@ class JobStore:
         args = self._keyed(
             *(job.member, cap, str(job.tier), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
             *(deadline, change.metadata or ""),
+            *("" if change.webhook_url is None else change.webhook_url or "-", change.webhook_letters),
         )
         return RedisOp(read_amended, args, load_script("amend"))
 

@@ -48,6 +48,10 @@ class Amendment(NamedTuple):
     deadline_ms: int | None = None
     #: JSON; `{}` for none.
     metadata: bytes | None = None
+    #: Told of the end from now on; empty for nobody.
+    webhook_url: str | None = None
+    #: What it is told, as of `NewJob`.
+    webhook_letters: str = ""
 
 
 class Amended(NamedTuple):

@@ -129,16 +129,19 @@ class Changes(BaseModel):
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=MOST_METADATA, description="All that is noted beside the job from now on."
     )
+    webhook: Webhook | None = Field(None, description="Who is told of it from now on; null for nobody.")
 
     def amendment(self, now_ms: int) -> Amendment:
-        """What of it changes a job.
+        """What of it changes a job; who is told of it is looked up apart.
 
         Raises:
             InvalidInput: if its deadline is over, or nothing is changed.
         """
         named = self.model_fields_set
         if not named:
-            raise invalid_fields([FieldError("", "names nothing to change; give tier, deadline or metadata", "empty")])
+            raise invalid_fields(
+                [FieldError("", "names nothing to change; give tier, deadline, metadata or webhook", "empty")]
+            )
         deadline_ms = _ms(self.deadline, now_ms)
         _check_limit("deadline", deadline_ms, 0, now_ms, where="")
         return Amendment(
@@ -276,18 +279,16 @@ def refusal_of(job: NewJob, submitted: Submitted) -> HeadraceError | None:
             return None
 
 
-def webhook_url(body: SubmitBody, egress: Egress) -> str:
-    """The URL that is told of the job's end, or what stands for an endpoint; empty if nobody is.
+def webhook_url(webhook: Webhook, egress: Egress) -> str:
+    """The URL that is told of a job's end, or what stands for an endpoint.
 
     Raises:
         InvalidInput: if webhooks may not be sent there.
     """
-    if body.webhook is None:
-        return ""
-    if body.webhook.endpoint is not None:
-        return MARK + body.webhook.endpoint
+    if webhook.endpoint is not None:
+        return MARK + webhook.endpoint
     try:
-        return check_webhook_url(body.webhook.url or "", egress)
+        return check_webhook_url(webhook.url or "", egress)
     except ValueError as error:
         raise invalid_fields([FieldError("/webhook/url", str(error), "webhook_url")]) from error
 

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     responses=json_answers({200: "As it is now"}, JobRecord, problems=(400, 404, 409, 410, 413, 415, 422, 429, 503)),
 )
 async def change(request: Request, job_id: str) -> Response:
-    """Change tier, deadline or metadata of a job that no worker has taken."""
+    """Change tier, deadline, metadata or webhook of a job that no worker has taken."""
     seen = await desk_of(request).amend(job_id, await body_as(request, Changes))
     return json_answer(seen.document())
 

@@ -39,6 +39,9 @@ def amend(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Replaces all that it had; may be given often.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL|ENDPOINT", help="Who is told of its end from now on; none for nobody.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
@@ -48,6 +51,8 @@ def amend(
         changes["deadline"] = None if deadline == "none" else _moment(deadline)
     if metadata:
         changes["metadata"] = dict(map(pair, metadata))
+    if webhook is not None:
+        changes["webhook"] = None if webhook == "none" else webhook
     with Client(url or None, patience=LOOKING) as client:
         record = client.amend(job_id, **changes)
     if as_json:

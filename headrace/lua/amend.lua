@@ -1,15 +1,19 @@
 #!lua flags=allow-oom
--- amend: change what a job that waits was submitted with: its tier, its deadline, what was noted beside it.
--- touches  JOB<m>, META<m>, DEADLINES, READY with TURN and BELL (of both groups), DELAYED and INDEX<tenant> (looked at),
---          GROUPS, QUEUE<group> hash (arrivals counted)
+-- amend: change what a job that waits was submitted with: its tier, its deadline, what was noted beside it, who is told of it.
+-- touches  JOB<m>, META<m>, HOOK<m>, DEADLINES, READY with TURN and BELL (of both groups), DELAYED and INDEX<tenant> (looked
+--          at), GROUPS, QUEUE<group> hash (arrivals counted), OUTBOX (removed from) and DELIVERY<d> of what its former receiver
+--          was still to be told
 -- ARGV     member, cap, the tier that it has, the tier that it gets, offset ms of that, the next higher tier's, deadline ms
---          (0 = none, '' as it is), metadata ('{}' = none, '' as it is)
+--          (0 = none, '' as it is), metadata ('{}' = none, '' as it is), URL that is told of its end ('-' = none, '' as it is),
+--          letters of what that is told
 -- reply    {amended | full | held | changed (it has another tier by now) | a state in which it is not, how many wait where it
 --          would go}, or false
 -- A job enters the set it goes to before it leaves the one it comes from, so a stop between leaves it in both: whoever meets
--- it where it does not belong takes it out.
-local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y', 'B')
+-- it where it does not belong takes it out. Nobody is told of a job whose record does not say so: a URL that lies there all
+-- the same is taken away by `sweep`, which the number of the next event bids (E).
+local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y', 'B', 'f', 'h', 'E')
 local member, cap, tier, due, notes = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[7], ARGV[8]
+local url, letters = ARGV[9], ARGV[10]
 local fields = read(member)
 if not fields then return false end
 if fields[1] ~= 'queued' then return {fields[1], 0} end
@@ -29,6 +33,24 @@ if deadline then score = math.min(score, math.max(deadline, arrival + ARGV[6])) 
 score = string.format('%.3f', score)
 local expiry = expiry_of(deadline, fields[8])
 
+-- Events keep their numbers, whoever is told: one that was told under a number is never another.
+local next_event = fields[11] and string.match(fields[11], '^%d+') or fields[12] or '1'
+
+-- What earlier attempts have left to be told, to somebody who is told no more.
+local function untold()
+  local found = {}
+  if url == '' or redis.pcall('GET', HOOK .. member) == url then return found end
+  for event = 1, next_event - 1 do
+    local delivery = string.format('%s:%d', member, event)
+    if redis.call('ZSCORE', OUTBOX, delivery) then found[#found + 1] = delivery end
+  end
+  return found
+end
+
+for _, delivery in ipairs(untold()) do
+  redis.pcall('HSET', DELIVERY .. delivery, 's', 'failed', 'o', 'withdrawn')
+  redis.call('ZREM', OUTBOX, delivery)
+end
 if notes ~= '' and notes ~= '{}' then redis.call('SET', META .. member, notes) end
 if expiry then redis.call('ZADD', DEADLINES, expiry, member) end
 if group ~= before then
@@ -37,12 +59,25 @@ if group ~= before then
 end
 if not redis.call('ZSCORE', DELAYED, member) then enter_ready(group, member, score) end
 local record = {'t', tier, 'z', score, 'd', deadline or ''}
-if notes ~= '' then
-  record[#record + 1] = 'x'
-  record[#record + 1] = notes ~= '{}' and '1' or ''
+local function set(name, value)
+  record[#record + 1] = name
+  record[#record + 1] = value
+end
+if notes ~= '' then set('x', notes ~= '{}' and '1' or '') end
+if url == '-' then
+  set('h', '')
+  set('E', next_event)
+elseif url ~= '' then
+  if not fields[11] then redis.call('HSET', JOB .. member, 'E', next_event) end
+  redis.call('SET', HOOK .. member, url)
+  set('h', next_event .. letters)
+  set('E', '')
+  -- No plain job any more (`submit`): `commit` must look for its hook.
+  if fields[10] == '00' then set('f', '0') end
 end
 redis.call('HSET', JOB .. member, unpack(record))
 if group ~= before then leave_ready(before, member) end
 if not expiry then redis.call('ZREM', DEADLINES, member) end
 if notes == '{}' then redis.call('DEL', META .. member) end
+if url == '-' then redis.call('DEL', HOOK .. member) end
 return {'amended', depth}

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- replay_deliveries: have deliveries made again that are over, from the first attempt on; and at once those that wait.
--- An event before the end is kept by itself, and told as long as its job is kept.
+-- An event before the end is kept by itself, and told as long as its job is kept, unless it was for a receiver that was
+-- replaced (`amend`).
 -- touches  JOB<m>, HOOK<m> and OUTPUT<m> (read; time to live), INPUT<m> (time to live), DELIVERY<d> hash (state s,
 --          attempts a; time to live), OUTBOX with COURIERS
 -- ARGV     ttl s, d*
@@ -12,10 +13,10 @@ for i = 2, #ARGV do
   local id = ARGV[i]
   local member = string.match(id, '^([^/]+/.*):%d+$')
   local fields = member and read(member)
-  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'k')
+  local known = redis.pcall('HMGET', DELIVERY .. id, 's', 'k', 'o')
   local hook = fields and not known.err and redis.call('EXISTS', HOOK .. member) == 1 and fields[2]
   local is_end = hook and ENDED[fields[1]] and id == end_of(member, hook)
-  local is_told = is_end or (hook and known[1] and known[2])
+  local is_told = is_end or (hook and known[1] and known[2] and known[3] ~= 'withdrawn')
   local own = fields and fields[3]
   if is_told then
     redis.call('EXPIRE', DELIVERY .. id, kept_s(own or ttl, true))

@@ -6,7 +6,7 @@
 --          DEDUPE (kept alive while its job is open), OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     tenant, first rank, how many, ttl s
 -- reply    {next rank or 0 at the end, forgotten, mended}
-local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u', 'T', 'B')
+local read = reader('s', 'f', 'm', 't', 'z', 'd', 'y', 'a', 'h', 'u', 'T', 'B', 'E')
 local tenant, first, limit, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
@@ -52,6 +52,8 @@ end
 
 for _, member in ipairs(members) do
   local fields, broken = read(member)
+  -- Nobody is told of it, and a change that stopped half-way (`amend`) may have left a URL behind.
+  if fields and fields[13] and not fields[9] then redis.call('DEL', HOOK .. member) end
   if fields and ENDED[fields[1]] then
     mended = mended + mend_ended(member, fields[1], fields[9], fields[11])
   elseif fields then

@@ -110,6 +110,27 @@ async def test_an_endpoint_is_told_and_signed_by_its_own_secret(
 
 
 @pytest.mark.usefixtures("courier")
+async def test_an_endpoint_that_a_waiting_job_gets_is_told_of_its_start_and_end(
+    api: httpx2.AsyncClient, worker: HandWorker, receiver: Receiver
+) -> None:
+    made = await register(api, receiver.url, events=["job.started", "job.succeeded"])
+    path = (await api.post("/v1/jobs", json=BODY)).json()["links"]["self"]
+
+    await api.patch(path, json={"webhook": {"endpoint": made["id"]}})
+    [job] = worker.claim()
+    worker.start(job)
+    worker.succeed(job)
+
+    assert ("delivered", "http_204") == await until_over(api, path)
+    for _ in range(600):
+        if len(receiver.heard) == 2:
+            break
+        await httpx2_sleep()
+    told = [Webhook(made["secret"]).verify(heard.body, dict(heard.headers)) for heard in receiver.heard]
+    assert {("job.started", 1), ("job.succeeded", 2)} == {(event["type"], event["data"]["seq"]) for event in told}
+
+
+@pytest.mark.usefixtures("courier")
 async def test_after_a_rotation_both_secrets_sign(
     api: httpx2.AsyncClient, worker: HandWorker, receiver: Receiver
 ) -> None:

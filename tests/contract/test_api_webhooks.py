@@ -119,6 +119,43 @@ async def test_a_url_that_webhooks_may_not_go_to_is_refused_at_once(
     assert queued() == 0
 
 
+async def test_a_job_that_waits_gets_a_webhook_and_loses_it(
+    api: httpx2.AsyncClient, worker: HandWorker, courier: HandCourier
+) -> None:
+    told, silent = [(await api.post("/v1/jobs", json=BODY)).json()["links"]["self"] for _ in range(2)]
+
+    given = [(await api.patch(path, json={"webhook": {"url": URL}})).json() for path in (told, silent)]
+    taken = (await api.patch(silent, json={"webhook": None})).json()
+    for job in worker.claim():
+        worker.succeed(job)
+
+    assert [URL, URL] == [record["webhook"]["url"] for record in given]
+    assert (taken["webhook"], (await api.get(silent)).json()["webhook"]) == (None, None)
+    due = courier.lease()
+    assert (due.url, due.job.id) == (URL, given[0]["id"])
+    assert (await api.patch(told, json={"webhook": None})).json()["code"] == "job_not_waiting"
+
+
+@pytest.mark.parametrize(
+    ("webhook", "pointer"),
+    [
+        ({"url": "https://127.0.0.1/"}, "/webhook/url"),
+        ({"url": URL, "secret": "x"}, "/webhook/secret"),
+        ({"endpoint": "ep_00000000000000000000"}, "/webhook/endpoint"),
+        ({}, "/webhook"),
+    ],
+)
+async def test_a_webhook_that_no_submission_may_name_no_change_may_either(
+    api: httpx2.AsyncClient, webhook: dict[str, Any], pointer: str
+) -> None:
+    path = (await api.post("/v1/jobs", json=HOOKED)).json()["links"]["self"]
+
+    answer = await api.patch(path, json={"webhook": webhook})
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert (await api.get(path)).json()["webhook"]["url"] == URL
+
+
 async def test_an_unknown_field_is_refused_with_the_known_ones(api: httpx2.AsyncClient) -> None:
     answer = await api.post("/v1/jobs", json={**BODY, "webhook": {"url": URL, "secret": "x"}})
 

@@ -253,6 +253,15 @@ def test_a_job_is_amended_and_what_a_worker_has_is_not(run: Run, worker: HandWor
     assert [2, 2] == [code(run("amend", job_id, *changes)) for changes in ([], ["--tier", "standard"])]
 
 
+def test_a_job_gets_a_webhook_and_loses_it(run: Run) -> None:
+    job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
+
+    given = json.loads(run("amend", job_id, "--webhook", "https://example.com/done", "--json").stdout)
+    taken = json.loads(run("amend", job_id, "--webhook", "none", "--json").stdout)
+
+    assert (given["webhook"]["url"], taken["webhook"]) == ("https://example.com/done", None)
+
+
 def test_a_canceled_job_is_retried_under_a_new_id(run: Run) -> None:
     job_id = run("submit", "greeter", '{"text": "hi"}').stdout.strip()
     refused = run("retry", job_id)

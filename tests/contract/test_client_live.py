@@ -249,6 +249,15 @@ def test_a_job_that_is_erased_is_gone_and_may_be_erased_again(live_url: str) -> 
             client.erase("never-was?")
 
 
+def test_a_job_that_waits_gets_a_webhook_by_its_url_and_loses_it(live_url: str) -> None:
+    with Client(live_url) as client:
+        job = client.submit("greeter", greeting("hi"))
+        given = client.amend(job.id, webhook="https://example.com/done").document
+        taken = client.amend(job.id, webhook=None).document
+
+    assert (given["webhook"]["url"], taken["webhook"]) == ("https://example.com/done", None)
+
+
 def test_an_estimate_stores_nothing(live_url: str, queued: Callable[[], int]) -> None:
     with Client(live_url) as client:
         said = client.estimate("greeter", greeting("hi"), tier="spot", deadline=60)

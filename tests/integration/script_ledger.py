@@ -234,7 +234,7 @@ class Ledger:
     def forget(self) -> None:
         """Forget what has ended and was told; whatever else goes missing is a broken promise."""
         ended = [member for member, seen in self._seen.items() if seen.job.status.is_terminal]
-        self._forgettable = {member for member in ended if _end_of(self._seen[member].job) in self._told}
+        self._forgettable = {member for member in ended if self._is_told(self._seen[member].job)}
         for tenant in self.cell.run(self.cell.store.tenants()):
             self._attempt(partial(self.cell.forget, tenant))
 
@@ -412,8 +412,11 @@ class Ledger:
     def _may_be_gone(self, member: str) -> bool:
         if member not in self._erased or member not in self._known:
             return member in self._forgettable
-        is_told = _end_of(self._known[member]) in self._told or not self._known[member].has_webhook
-        return is_told or member in self._forgettable
+        return self._is_told(self._known[member]) or member in self._forgettable
+
+    def _is_told(self, job: Job) -> bool:
+        """Nobody is to be told of its end any more."""
+        return not job.has_webhook or _end_of(job) in self._told
 
     def _is_erased(self, job: Job) -> bool:
         return job.member in self._erased and job.status.is_terminal

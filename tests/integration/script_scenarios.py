@@ -19,7 +19,7 @@ from tests.integration.script_delivery_scenarios import (
     settling_deliveries,
     settling_early_events,
 )
-from tests.integration.script_ledger import WITH_STARTS, Ledger
+from tests.integration.script_ledger import HOOK, WITH_STARTS, Ledger
 
 
 def submitting(ledger: Ledger) -> Act:
@@ -330,6 +330,20 @@ def amending_what_is_delayed(ledger: Ledger) -> Act:
     return lambda: ledger.amend("default/a", Amendment(Tier.SPOT))
 
 
+def amending_who_is_told(ledger: Ledger) -> Act:
+    for job_id in ("moved", "untold"):
+        ledger.submit(job_id, webhook_letters=WITH_STARTS)
+    ledger.fail(ledger.take(start=True))
+    ledger.submit("plain", webhook_url="")
+
+    def amend() -> None:
+        ledger.amend("default/plain", Amendment(webhook_url=HOOK))
+        ledger.amend("default/moved", Amendment(webhook_url=f"{HOOK}/new"))
+        ledger.amend("default/untold", Amendment(webhook_url=""))
+
+    return amend
+
+
 def hastening(ledger: Ledger) -> Act:
     soon = ledger.cell.now_ms() + 60_000
     for job_id in ("a", "b"):
@@ -427,7 +441,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
     "erase": [erasing_what_waits, erasing_what_runs, erasing_what_has_ended],
-    "amend": [amending_what_waits, amending_what_is_delayed],
+    "amend": [amending_what_waits, amending_what_is_delayed, amending_who_is_told],
     "hasten": [hastening],
     "expire": [expiring],
     "reap": [reaping],

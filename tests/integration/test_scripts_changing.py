@@ -7,9 +7,12 @@ from headrace.jobs import Cause, JobStatus
 from headrace.store_submissions import Amendment
 from headrace.store_work import CommitAnswer
 from headrace.tiers import Tier
-from tests.integration.script_cell import REF, Cell
+from headrace.webhooks import DeliveryState
+from tests.integration.script_cell import REF, TTL_S, Cell
+from tests.integration.script_ledger import WITH_STARTS
 
 MEMBER = "default/j1"
+URL = "https://example.com/hook"
 PRIORITY, SPOT = group_of(REF, Tier.PRIORITY), group_of(REF, Tier.SPOT)
 
 
@@ -110,6 +113,85 @@ def test_a_full_queue_takes_no_job_of_another_tier(cell: Cell) -> None:
 
     assert "full" == cell.amend(MEMBER, cap=1, tier=Tier.SPOT)
     assert [MEMBER] == cell.ready()
+
+
+# --- told to others ------------------------------------------------------------------------------------------
+
+
+def told(cell: Cell) -> list[tuple[str, str, bool]]:
+    """What couriers find to tell: which event, to whom, and whether it is an end."""
+    return [(due.id, due.url, due.earlier is None) for due in cell.claim_deliveries()]
+
+
+def started_and_given_back(cell: Cell) -> None:
+    """A job waits again after an attempt whose start is to be told."""
+    cell.submit("j1", webhook_url=URL, webhook_letters=WITH_STARTS)
+    cell.fail(cell.take_and_start())
+
+
+@pytest.mark.parametrize("letters", ["", WITH_STARTS])
+def test_a_job_that_nobody_was_to_be_told_of_gets_somebody(cell: Cell, letters: str) -> None:
+    cell.submit("j1")
+
+    assert "amended" == cell.amend(MEMBER, webhook_url=URL, webhook_letters=letters)
+
+    assert (True, letters) == (cell.job(MEMBER).has_webhook, cell.job(MEMBER).webhook_letters)
+    cell.commit(cell.take())
+    assert [(f"{MEMBER}:1", URL, True)] == told(cell)
+
+
+def test_nobody_is_told_of_a_job_whose_webhook_was_taken_away(cell: Cell) -> None:
+    cell.submit("j1", webhook_url=URL)
+
+    cell.amend(MEMBER, webhook_url="")
+    cell.commit(cell.take_and_start())
+
+    assert (False, []) == (cell.job(MEMBER).has_webhook, told(cell))
+    assert 0 == cell.redis.exists(cell.keys.hook(MEMBER))
+    assert 0 < cell.redis.ttl(cell.keys.job(MEMBER)) <= TTL_S
+
+
+def test_what_was_to_be_told_to_a_former_receiver_is_told_to_nobody(cell: Cell) -> None:
+    started_and_given_back(cell)
+
+    cell.amend(MEMBER, webhook_url="https://example.com/new")
+    cell.commit(cell.take())
+
+    assert [(f"{MEMBER}:2", "https://example.com/new", True)] == told(cell)
+    [start] = cell.run(cell.deliveries.read([f"{MEMBER}:1"]))
+    assert (DeliveryState.FAILED, "withdrawn") == (start.state, start.outcome)
+    assert [False, True] == cell.run(cell.deliveries.replay([f"{MEMBER}:1", f"{MEMBER}:2"], result_ttl_s=TTL_S))
+
+
+def test_who_stays_the_receiver_is_still_told_what_was_to_be_told(cell: Cell) -> None:
+    started_and_given_back(cell)
+
+    cell.amend(MEMBER, webhook_url=URL)
+
+    assert [(f"{MEMBER}:1", URL, False)] == told(cell)
+    assert "" == cell.job(MEMBER).webhook_letters
+
+
+def test_a_courier_that_was_under_way_to_a_former_receiver_does_not_go_to_the_new_one(cell: Cell) -> None:
+    started_and_given_back(cell)
+    under_way = cell.claim_deliveries()
+
+    cell.amend(MEMBER, webhook_url="https://example.com/new")
+
+    assert [False] == cell.settle(under_way, DeliveryState.PENDING, outcome="timeout")
+    cell.lapse_deliveries()
+    assert [] == told(cell)
+
+
+def test_events_keep_their_numbers_though_nobody_was_told_of_them_for_a_while(cell: Cell) -> None:
+    started_and_given_back(cell)
+    cell.settle(cell.claim_deliveries(), DeliveryState.DELIVERED)
+
+    cell.amend(MEMBER, webhook_url="")
+    cell.amend(MEMBER, webhook_url=URL)
+    cell.commit(cell.take())
+
+    assert [(f"{MEMBER}:2", URL, True)] == told(cell)
 
 
 # --- deleting ------------------------------------------------------------------------------------------------

@@ -167,6 +167,17 @@ MISTAKES = {
         "if not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
         "leave_ready(before, member)\nif not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
     ),
+    "amend leaves a job plain that somebody is to be told of": Mutation(
+        "amend", "if fields[10] == '00' then set('f', '0') end", ""
+    ),
+    "amend lets a URL lie where the record names nobody": Mutation(
+        "amend",
+        "if url == '-' then redis.call('DEL', HOOK .. member) end\n",
+        "if url == '-' then redis.call('HDEL', JOB .. member, 'E') end\n",
+    ),
+    "amend takes the number of an event for that of another": Mutation(
+        "amend", "next_event .. letters", "'1' .. letters"
+    ),
     "hasten leaves the old place first": Mutation(
         "hasten",
         "  enter_ready(after, member, score)\n",

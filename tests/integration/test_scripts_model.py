@@ -275,6 +275,18 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
         else:
             assert self.cell.amend(member, tier=tier) in ("held", *JobStatus)
 
+    @rule(pick=st.integers(0, 99), is_told=st.booleans())
+    def change_who_is_told(self, pick: int, is_told: bool) -> None:
+        """The owner wants to be told of an end, or no more."""
+        member = self._pick(pick, list(self.jobs))
+        job = self.jobs[member]
+        if job.status is QUEUED and job.lease is None:
+            job.has_listener = is_told
+
+            assert "amended" == self.cell.amend(member, webhook_url=HOOK if is_told else "")
+        else:
+            assert self.cell.amend(member, webhook_url="") in ("held", *JobStatus)
+
     @precondition(lambda self: any(job.is_ready and job.deadline for job in self.jobs.values()))
     @rule()
     def hasten(self) -> None:

@@ -13,7 +13,7 @@ from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.integration.script_bench import Bench
 from tests.integration.script_faults import stopped
-from tests.integration.script_ledger import Ledger
+from tests.integration.script_ledger import HOOK, Ledger
 
 _VERBS = (
     *("submit", "submit", "take", "take_and_start", "take_and_start", "start", "commit", "commit", "fail"),
@@ -83,7 +83,9 @@ class History:
             case "erase":
                 ledger.erase(f"default/j{step.pick % self._submitted}")
             case "amend":
-                change = Amendment(list(Tier)[step.size - 1], 0 if step.is_repeated else None, b'{"a":"b"}')
+                url = (None, "", f"{HOOK}/new")[step.pick % 3]
+                due = 0 if step.is_repeated else None
+                change = Amendment(list(Tier)[step.size - 1], due, b'{"a":"b"}', webhook_url=url)
                 ledger.amend(f"default/j{step.pick % self._submitted}", change)
             case "expire":
                 ledger.expire(f"default/j{step.pick % self._submitted}")

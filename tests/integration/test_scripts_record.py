@@ -46,6 +46,8 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
     cell.run(cell.store.submit(job, cap=10))
     cell.lapse_delays()
     cell.run(cell.store.promote(limit=1))
+    for url in ("", job.webhook_url):
+        cell.amend(member, webhook_url=url)
     at_risk = Hastening(group_of(LONGEST_MODEL, Tier.SPOT), Tier.PRIORITY, 1, 0.0, far, 0.0)
     cell.run(cell.store.hasten([at_risk], cursor=0, limit=10, most=10))
     outgrown = 10**15
