@@ -67,6 +67,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take a place, if need be that of one that makes no use of it."""
         super().connection_made(transport)
+        # An answer leaves at once; uvloop would hold it to the end of the turn, behind what others still do in that.
+        transport.set_write_buffer_limits(high=0)
         self._outgoing = Outgoing(transport)
         has_place, displaced = self._book.enter(self, self._reception.now())
         if displaced is not None:

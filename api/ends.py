@@ -15,8 +15,9 @@ def read_end(member: str, told: bytes) -> tuple[Job, bytes] | None:
     """
     try:
         # All of it is text, and read as such at once: one by one, the values would take as long as all else here.
-        *record, output = msgpack.unpackb(told)
-        job = Job.from_record(member, dict(zip(record[::2], record[1::2], strict=True)))
+        parts = msgpack.unpackb(told)
+        output, fields = parts.pop(), iter(parts)
+        job = Job.from_record(member, dict(zip(fields, fields, strict=True)))
         return (job, output.encode()) if job.status.is_terminal else None
-    except (AttributeError, InvalidInput, KeyError, TypeError, ValueError):
+    except (AttributeError, IndexError, InvalidInput, KeyError, TypeError, ValueError):
         return None

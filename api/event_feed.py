@@ -108,6 +108,7 @@ class EventFeed:
         if self._waiters or self._is_concerned():
             for entry in entries:
                 self._wake(entry.fields)
+            await asyncio.sleep(0)  # who was woken answers before the next reading is asked for
         else:
             await self._waiters.somebody(_QUIET_S)
         if len(entries) == _COUNT and await self._was_trimmed_past(last):

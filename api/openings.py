@@ -1,7 +1,5 @@
 """What each tenant has open in one process at once: requests, and those among them that wait. Pure bookkeeping."""
 
-from collections import Counter
-
 from headrace.errors import FieldError, TooManyOpenRequests, TooManyOpenWaits
 
 
@@ -16,8 +14,8 @@ class Openings:
     def __init__(self, *, most_requests: int, most_waits: int) -> None:
         self._most_requests = most_requests
         self._most_waits = most_waits
-        self._requests: Counter[str] = Counter()
-        self._waits: Counter[str] = Counter()
+        self._requests: dict[str, int] = {}
+        self._waits: dict[str, int] = {}
 
     def enter(self, tenant: str) -> None:
         """A request begins; `leave` must follow.
@@ -25,11 +23,11 @@ class Openings:
         Raises:
             TooManyOpenRequests: if it is one too many; it has not begun then.
         """
-        if self._requests[tenant] >= self._most_requests:
+        if (others := self._requests.get(tenant, 0)) >= self._most_requests:
             raise TooManyOpenRequests(
                 f"the tenant {tenant} has {self._most_requests} requests open, as many as it may; let some end first"
             )
-        self._requests[tenant] += 1
+        self._requests[tenant] = others + 1
 
     def leave(self, tenant: str) -> None:
         """A request has ended."""
@@ -41,18 +39,19 @@ class Openings:
         Raises:
             TooManyOpenWaits: if it is one too many; it does not wait then.
         """
-        if self._waits[tenant] >= self._most_waits:
+        if (others := self._waits.get(tenant, 0)) >= self._most_waits:
             problem = f"{self._most_waits} requests of the tenant {tenant} wait already, as many as may"
             way_out = "let some end first, or leave it out and ask again later"
             raise TooManyOpenWaits(f"{problem}; {way_out}", fields=[FieldError("/header/Prefer", way_out)])
-        self._waits[tenant] += 1
+        self._waits[tenant] = others + 1
 
     def end_wait(self, tenant: str) -> None:
         """A request waits no longer."""
         _take_one(self._waits, tenant)
 
 
-def _take_one(counts: Counter[str], tenant: str) -> None:
-    counts[tenant] -= 1
-    if not counts[tenant]:
+def _take_one(counts: dict[str, int], tenant: str) -> None:
+    if left := counts[tenant] - 1:
+        counts[tenant] = left
+    else:
         del counts[tenant]

@@ -6,6 +6,7 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from headrace.groups import group_of
@@ -67,8 +68,8 @@ class JobStore:
 
     def submit(self, job: NewJob, *, cap: int, idempotency_ttl_s: int = 86_400) -> RedisOp[Submitted]:
         """Accept a job: record, input, queue and bell, or nothing; `cap` limits the tenant's waiting jobs."""
-        many = self.submit_many([job], cap=cap, idempotency_ttl_s=idempotency_ttl_s)
-        return RedisOp(lambda reply: many.parse(reply)[0], many.args, many.script)
+        args = self._keyed(job.tenant, cap, idempotency_ttl_s, NAME_TTL_S, 0, *self._rows([job]))
+        return RedisOp(_read_one, args, load_script("submit"))
 
     def submit_many(
         self, jobs: Sequence[NewJob], *, cap: int, idempotency_ttl_s: int = 86_400, is_whole: bool = False
@@ -80,7 +81,7 @@ class JobStore:
     def foresee(self, job: NewJob, *, cap: int) -> RedisOp[Submitted]:
         """What `submit` would answer now; nothing is stored."""
         args = self._keyed(job.tenant, cap, 1, 1, "look", *self._rows([job]))
-        return RedisOp(lambda reply: read_submitted(reply)[0], args, load_script("submit"))
+        return RedisOp(_read_one, args, load_script("submit"))
 
     def _rows(self, jobs: Sequence[NewJob]) -> list[Argument]:
         """Jobs as `submit` takes them: how many kinds there are, each kind, each job."""
@@ -96,7 +97,7 @@ class JobStore:
                 known, last = len(kinds), kind
                 number = kinds.setdefault(tuple(kind), str(known + 1))
                 if len(kinds) > known:
-                    heads += _kind_row(job)
+                    heads += _kind_row(NewJob._make(("", b"", *kind, "", "", b"")))
             idem = self.keys.idempotency(job.tenant, key) if key else ""
             rows += (f"{job.tenant}/{job_id}", number, value, idem, request_hash, metadata)
         return [len(kinds), *heads, *rows]
@@ -321,6 +322,11 @@ class JobStore:
         return RedisOp(read_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
 
 
+def _read_one(reply: Reply) -> Submitted:
+    return read_submitted(reply)[0]
+
+
+@lru_cache(256)  # most calls are of few kinds
 def _kind_row(job: NewJob) -> tuple[Argument, ...]:
     """What `submit` is told of all jobs like this one, once."""
     tier = job.tier

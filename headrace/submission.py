@@ -260,6 +260,8 @@ def _tenant_full(job: NewJob, depth: int) -> TenantQueueFull:
 def refusal_of(job: NewJob, submitted: Submitted) -> HeadraceError | None:
     """Why a job was not stored, None if it was or another stands for it."""
     match submitted.outcome:
+        case SubmitOutcome.ACCEPTED:
+            return None
         case SubmitOutcome.FULL:
             return queue_full(job, submitted.depth)
         case SubmitOutcome.TENANT_FULL:
