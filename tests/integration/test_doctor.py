@@ -14,7 +14,9 @@ import obstore
 import pytest
 
 from headrace.keys import Keys
+from headrace.queue_store import QueueStore
 from headrace.settings import Settings
+from headrace.sync_redis import SyncRedis
 from registry.object_store import ObjectStore
 from registry.registry import Registry
 from scheduler.doctor.finding import Finding, Verdict
@@ -67,6 +69,17 @@ def test_all_that_there_is_to_check_is_checked(settings: Settings) -> None:
     assert {"models", "scheduler", "workers"} <= {
         check for check, finding in found.items() if finding.verdict is Verdict.WARN
     }
+
+
+def test_a_queue_that_is_paused_is_named(settings: Settings, connection: SyncRedis, keys: Keys) -> None:
+    before = rounds(settings)["queues"]
+    connection.run(QueueStore(keys).pause("m@1:spot", reason="bad images"))
+
+    after = rounds(settings)["queues"]
+
+    assert (Verdict.OK, Verdict.WARN) == (before.verdict, after.verdict)
+    assert after.detail.startswith("m@1:spot is paused by an operator since 2")
+    assert after.detail.endswith(": bad images")
 
 
 def test_it_leaves_nothing_behind(settings: Settings) -> None:
