@@ -299,7 +299,7 @@ class Ledger:
 
     def drain(self) -> None:
         """Let time pass and serve everybody until each accepted job has ended; then look for what is left behind."""
-        for queue in [*self._paused]:
+        for queue in self.cell.run(self.cell.queues.paused()):
             self.resume(queue)
         for _ in range(_MAX_ROUNDS):
             self._look_after()

@@ -12,13 +12,14 @@ from headrace.store_submissions import Amendment
 from headrace.sync_redis import SyncRedis
 from headrace.tiers import Tier
 from tests.integration.script_bench import Bench
+from tests.integration.script_cell import GROUPS
 from tests.integration.script_faults import stopped
 from tests.integration.script_ledger import HOOK, Ledger
 
 _VERBS = (
     *("submit", "submit", "take", "take_and_start", "take_and_start", "start", "commit", "commit", "fail"),
     *("fail_with_backoff", "release", "renew", "cancel", "reap", "promote", "expire", "sweep", "amend", "erase"),
-    *("hasten", "progress"),
+    *("hasten", "progress", "pause", "resume", "resume"),
 )
 
 
@@ -82,6 +83,8 @@ class History:
                 ledger.cancel(f"default/j{step.pick % self._submitted}")
             case "erase":
                 ledger.erase(f"default/j{step.pick % self._submitted}")
+            case "pause" | "resume":
+                getattr(ledger, step.verb)(GROUPS[step.size - 1])
             case "amend":
                 url = (None, "", f"{HOOK}/new")[step.pick % 3]
                 due = 0 if step.is_repeated else None
