@@ -135,15 +135,19 @@ class BulkDesk:
     ) -> dict[int, NewJob]:
         """The jobs that these bodies ask for by their number, from `first`; what is wrong with the others is noted."""
         jobs, admits_all = {}, self._desk.admits_all
+        make, last = None, None
         ids = await self._desk.new_ids(len(piece))
         for number, (document, job_id) in enumerate(zip(piece, ids, strict=True), first):
             try:
                 if isinstance(document, HeadraceError):
                     raise document
                 terms, value = read_submission(document)
-                job = self._desk.make_job_at_once(terms, value, now_ms=now_ms, job_id=job_id)
-                if job is None:
+                if terms is not last:
+                    make, last = self._desk.maker(terms, now_ms=now_ms), terms
+                if make is None:
                     job = await self._desk.make_job(terms, value, now_ms=now_ms, job_id=job_id)
+                else:
+                    job = make(job_id, value)
                 if len(job.input) > self._most_bytes:
                     raise _too_large(self._most_bytes)
                 if key:

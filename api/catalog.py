@@ -68,6 +68,11 @@ class Catalog:
         model = self._models.get(name)
         return None if model is None else model.pick(job_id)
 
+    def sole(self, name: str) -> ServedVersion | None:
+        """The version that all jobs get which ask for just this name; None if it depends on their ids, or on a look."""
+        model = self._models.get(name)
+        return None if model is None else model.sole
+
     async def find(self, name: str) -> ServedModel:
         """A model by its name.
 

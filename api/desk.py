@@ -8,7 +8,7 @@ from typing import Any, cast
 from fastapi import Request
 
 from api.callers import caller_of
-from api.drafting import Drafting
+from api.drafting import Drafting, Maker
 from api.estimates import Foreseen, unattainable
 from api.gathering import Gathering
 from api.records import accepted_job
@@ -108,11 +108,9 @@ class JobDesk:
         """
         return await self._drafting.new_ids(count)
 
-    def make_job_at_once(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob | None:
-        """As `make_job`, None if something must be asked for that."""
-        if terms.needs_asking:
-            return None
-        return self._drafting.draft_at_once(terms, value, now_ms=now_ms, job_id=job_id)
+    def maker(self, terms: Terms, *, now_ms: int) -> Maker | None:
+        """What makes jobs of these terms as `make_job` does, None if something must be asked for each; raises so."""
+        return None if terms.needs_asking else self._drafting.maker(terms, now_ms=now_ms)
 
     async def make_job(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob:
         """The job that a submission asks for which came at `now_ms`; not stored yet.

@@ -3,8 +3,9 @@
 What jobs of a version with the same terms have in common is worked out once and kept for the next ones.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from api.catalog import Catalog
 from api.id_seal import IdSeal
@@ -17,6 +18,10 @@ from registry.served import ServedVersion
 
 #: Kinds of jobs that are remembered.
 _MOST_KINDS = 256
+
+
+#: Takes an id and an input.
+Maker: TypeAlias = Callable[[str, Any], NewJob]
 
 
 class Drafting:
@@ -52,16 +57,25 @@ class Drafting:
         """
         picked = self._catalog.picked(terms.model, job_id)
         version = picked or await self._catalog.version_for(terms.model, job_id)
-        return self._drafted(version, terms, value, now_ms, job_id)
-
-    def draft_at_once(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob | None:
-        """The same, None if its model must be looked for first. Raises as `draft`."""
-        version = self._catalog.picked(terms.model, job_id)
-        return None if version is None else self._drafted(version, terms, value, now_ms, job_id)
-
-    def _drafted(self, version: ServedVersion, terms: Terms, value: Any, now_ms: int, job_id: str) -> NewJob:
         version.check(value)
         return self._mould(version, terms, now_ms if terms.names_times else 0).job(job_id, value)
+
+    def maker(self, terms: Terms, *, now_ms: int) -> Maker | None:
+        """What makes all jobs of these terms that come at `now_ms`; None if it depends on their ids what they are.
+
+        Raises:
+            InvalidInput: saying what is wrong with the terms; the maker itself, with the input.
+        """
+        version = self._catalog.sole(terms.model)
+        if version is None:
+            return None
+        check, make = version.check, self._mould(version, terms, now_ms if terms.names_times else 0).job
+
+        def checked(job_id: str, value: Any) -> NewJob:
+            check(value)
+            return make(job_id, value)
+
+        return checked
 
     def _make_mould(self, version: ServedVersion, terms: Terms, now_ms: int) -> Mould:
         bounds = Bounds.of(self._settings, version.manifest.options)

@@ -67,11 +67,13 @@ class ServedModel:
         routes = [(version, weight) for version, weight in sorted(release.routes.items()) if weight > 0]
         self._served = [versions[version] for version, _ in routes]
         self._limits = list(accumulate(weight for _, weight in routes))
+        #: The version that all jobs get; None if they are shared out.
+        self.sole = self._served[0] if len(self._served) == 1 else None
 
     def pick(self, job_id: str) -> ServedVersion:
         """The version for a job: by weight, and always the same for the same id."""
-        if len(self._served) == 1:
-            return self._served[0]
+        if self.sole is not None:
+            return self.sole
         point = zlib.crc32(job_id.encode()) % self._limits[-1]
         return self._served[bisect_right(self._limits, point)]
 

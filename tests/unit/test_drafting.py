@@ -31,6 +31,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     folder = tmp_path_factory.mktemp("echo")
     (folder / "model.py").write_text(SOURCE)
     registry = Registry(url=tmp_path_factory.mktemp("registry").as_uri())
+    registry.push(folder, name="alone")
     registry.push(folder, name="echo")
     (folder / "model.py").write_text(SOURCE + "\n")
     registry.canary(registry.push(folder, name="echo", release=False).manifest.ref, percent=50)
@@ -99,3 +100,24 @@ async def test_each_input_is_checked_though_its_kind_is_known(drafting: Drafting
 
     with pytest.raises(InvalidInput, match="/input"):
         await draft(drafting, input=5)
+
+
+async def test_a_maker_makes_the_jobs_that_are_drafted_one_by_one(drafting: Drafting) -> None:
+    options = {"max_attempts": 7, "deadline": "PT1H", "dedupe": {"scope": "content"}}
+    terms, value = read_submission({"model": "alone", "input": "hello", "options": options, "metadata": {"a": "b"}})
+
+    make = drafting.maker(terms, now_ms=NOW_MS)
+
+    assert make is not None
+    assert make(ID, value) == await drafting.draft(terms, value, now_ms=NOW_MS, job_id=ID)
+    with pytest.raises(InvalidInput, match="/input"):
+        make(ID, 5)
+
+
+@pytest.mark.parametrize("model", ["echo", "unheard-of"])
+async def test_nothing_makes_all_jobs_that_are_shared_out_or_whose_model_must_be_looked_for(
+    drafting: Drafting, model: str
+) -> None:
+    terms, _ = read_submission({"model": model, "input": "hello"})
+
+    assert drafting.maker(terms, now_ms=NOW_MS) is None
