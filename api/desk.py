@@ -354,7 +354,23 @@ class JobDesks:
             self._desks[tenant] = JobDesk(self._services, tenant=tenant, clock=self._clock)
         return self._desks[tenant]
 
+    def looking_after(self, tenant: str) -> JobDesk:
+        """The same for who looks after others: there may be no such tenant, so it is not remembered."""
+        return self._desks.get(tenant) or JobDesk(self._services, tenant=tenant, clock=self._clock)
+
 
 def desk_of(request: Request) -> JobDesk:
     """The desk of the tenant that this request acts for."""
     return cast("JobDesks", request.app.state.desks).of(caller_of(request).tenant)
+
+
+def desk_named(request: Request, tenant: str | None) -> JobDesk:
+    """The desk of a tenant that this request names, of its own if it names none.
+
+    Raises:
+        Forbidden: if it may not look after others.
+    """
+    whose = caller_of(request).looking_after(tenant)
+    if whose == caller_of(request).tenant:
+        return desk_of(request)
+    return cast("JobDesks", request.app.state.desks).looking_after(whose)

@@ -18,7 +18,7 @@ from api.schemas.jobs import JobRecord
 from api.schemas.problems import Problem
 from api.scopes import scope_needed
 from api.tenant_limits import LimitsChange
-from headrace.api_keys import KeyChange, KeyRequest, Scope
+from headrace.api_keys import TENANT_PATTERN, KeyChange, KeyRequest, Scope
 from headrace.endpoints import EndpointChange, EndpointRequest
 from headrace.jobs import JobStatus
 from headrace.submission import Changes, SubmitBody
@@ -114,6 +114,7 @@ _FILTERS = [
     _query("tier", "Only of this tier.", type="string", enum=[*Tier]),
     _query("created_after", "Only those that came later: RFC 3339.", type="string", format="date-time"),
     _query("created_before", "Only those that came earlier: RFC 3339.", type="string", format="date-time"),
+    _query("tenant", "Another's than the caller's: keys of scope `admin`.", type="string", pattern=TENANT_PATTERN),
     _query("cursor", "`next` of the page before.", type="string"),
 ]
 #: What marks a route that takes parameters `metadata.name=value`, as many as one likes: OpenAPI has no words for them.

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.problems import problem_response
+from api.problems import problem_response, route_problem
 from api.queries import Queries
 from headrace.errors import HeadraceError
 
@@ -53,7 +53,7 @@ class Express:
         try:
             response = await cast("Handler", route.endpoint)(request)
         except HeadraceError as error:
-            response = problem_response(error, request)
+            response = route_problem(error, request)
         await response(scope, receive, send)
 
 

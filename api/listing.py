@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from api.tenant_jobs import Seen, TenantJobs
+from headrace.api_keys import TenantName
 from headrace.errors import FieldError, InvalidInput
 from headrace.jobs import JobStatus
 from headrace.moments import MomentField
@@ -31,6 +32,8 @@ class JobFilter(BaseModel):
     tier: Tier | None = None
     created_after: MomentField | None = None
     created_before: MomentField | None = None
+    #: Whose they are, the caller's own if it says nothing: seen to before any is looked for.
+    tenant: TenantName | None = None
     metadata: dict[str, str] = {}
 
     def takes(self, found: Browsed) -> bool:

@@ -10,6 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from api.scopes import challenge
+from headrace.api_keys import Scope
 from headrace.errors import (
     FieldError,
     HeadraceError,
@@ -60,6 +62,12 @@ def problem_response(error: HeadraceError, request: Request, headers: dict[str, 
     return Response(orjson.dumps(document), error.status, headers, media_type=MEDIA_TYPE)
 
 
+def route_problem(error: HeadraceError, request: Request) -> Response:
+    """The answer to a request that a route refused."""
+    # The gate has seen to what a key needs to come here; a route itself refuses only who would have to be an admin.
+    return problem_response(error, request, challenge(error, Scope.ADMIN))
+
+
 def retry_headers(error: HeadraceError) -> dict[str, str]:
     """`Retry-After`, if it is worth coming back."""
     retry_after_s = _retry_after_s(error)
@@ -81,7 +89,7 @@ def install(app: FastAPI) -> None:
 
 def _on_headrace_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HeadraceError)
-    return problem_response(error, request)
+    return route_problem(error, request)
 
 
 def _on_http_exception(request: Request, error: Exception) -> Response:

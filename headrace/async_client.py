@@ -223,6 +223,7 @@ class AsyncClient:
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         metadata: Mapping[str, str] | None = None,
+        tenant: str | None = None,
     ) -> JobRecords:
         """As `Client.jobs`."""
         filters = job_calls.job_filters(
@@ -232,6 +233,7 @@ class AsyncClient:
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
+            tenant=tenant,
         )
         return await self._carry_out(persistence.jobs(filters, self._patience, limit=limit))
 

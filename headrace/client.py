@@ -216,7 +216,7 @@ class Client:
         Args:
             confirm: how many they may be; if there are more, none is canceled. Without it they are only counted.
             metadata: pairs that a job was submitted with.
-            filters: status (`queued` or `running`), model, tier, created_after, created_before.
+            filters: status (`queued` or `running`), model, tier, created_after, created_before, tenant (as `jobs`).
 
         Returns:
             How many jobs `matched`, and of them were `canceled`, are `canceling`, or had `ended` by themselves.
@@ -263,6 +263,7 @@ class Client:
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         metadata: Mapping[str, str] | None = None,
+        tenant: str | None = None,
     ) -> JobRecords:
         """Jobs, newest first, without results: those that every filter means; as many pages as `limit` takes.
 
@@ -274,6 +275,7 @@ class Client:
             created_after: with a time zone, or RFC 3339.
             created_before: likewise.
             metadata: pairs that a job was submitted with.
+            tenant: another's than the caller's; that takes a key of scope admin.
         """
         filters = job_calls.job_filters(
             status=status,
@@ -282,6 +284,7 @@ class Client:
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
+            tenant=tenant,
         )
         return self._carry_out(persistence.jobs(filters, self._patience, limit=limit))
 

@@ -4,7 +4,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from api.calling_off import CallingOff, CancelFilter
-from api.desk import desk_of
+from api.desk import desk_named
 from api.documentation import CANCELLING, json_answers
 from api.listing import Cursor, read_metadata
 from api.schemas.jobs import CalledOffJobs
@@ -27,6 +27,7 @@ async def cancel_many(request: Request) -> Response:
     metadata, cursor = read_metadata(query), query.get("cursor", "")
     wanted = read_shape({name: query[name] for name in _FILTERS if name in query}, CancelFilter, "/query")
     wanted = wanted.model_copy(update={"metadata": metadata})
-    done = await CallingOff(desk_of(request)).call_off(wanted, cursor=Cursor.parse(cursor) if cursor else None)
+    desk = desk_named(request, wanted.tenant)
+    done = await CallingOff(desk).call_off(wanted, cursor=Cursor.parse(cursor) if cursor else None)
     answer = {**done._asdict(), "next": done.next and str(done.next)}
     return Response(orjson.dumps(answer), media_type="application/json")

@@ -8,7 +8,7 @@ from api.answers import json_answer
 from api.body import read_json_body
 from api.caching import partial, with_tag
 from api.change_wait import see_changed
-from api.desk import JobDesk, desk_of
+from api.desk import JobDesk, desk_named, desk_of
 from api.documentation import LISTING, PUT_BODY, SUBMIT_BODY, WAITING, WATCHING, json_answers
 from api.hangup import submit_attended
 from api.headers import Preference, header_fields, read_idempotency_key, read_preference
@@ -113,7 +113,7 @@ async def list_jobs(
     metadata, cursor = read_metadata(query), query.get("cursor", "")
     wanted = read_shape({name: query[name] for name in _FILTERS if name in query}, JobFilter, "/query")
     wanted = wanted.model_copy(update={"metadata": metadata})
-    listing = Listing(desk_of(request).jobs)
+    listing = Listing(desk_named(request, wanted.tenant).jobs)
     page = await listing.page(wanted, limit=limit, cursor=Cursor.parse(cursor) if cursor else None)
     return json_answer({"jobs": [seen.document() for seen in page.jobs], "next": page.next and str(page.next)})
 

@@ -10,13 +10,10 @@ from api.answers import json_answer
 from api.callers import caller_of
 from api.desk import desk_of
 from api.documentation import CSV, json_answers
-from api.problems import problem_response
 from api.schemas.tenants import UsageReport
-from api.scopes import challenge
 from api.services import services_of
 from api.usage_reports import Span, parse_day
-from headrace.api_keys import TENANT_PATTERN, Scope
-from headrace.errors import Forbidden
+from headrace.api_keys import TENANT_PATTERN
 from headrace.usage import as_csv, today
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"])
@@ -46,11 +43,7 @@ async def usage(
     ] = None,
 ) -> Response:
     """Count jobs, time of devices and bytes of each day; of today what there is until now."""
-    caller, reports = caller_of(request), services_of(request).usage
-    whose = tenant or caller.tenant
-    if whose != caller.tenant and not caller.may(Scope.ADMIN):
-        refusal = Forbidden(f"the API key {caller.key_id} sees what {caller.tenant} had; others' takes {Scope.ADMIN}")
-        return problem_response(refusal, request, challenge(refusal, Scope.ADMIN))
+    whose, reports = caller_of(request).looking_after(tenant), services_of(request).usage
     span = Span.of(first, last, today=today(await desk_of(request).jobs.now_ms()))
     found = await (reports.of_all(span) if whose == _ALL else reports.of(whose, span))
     documents = [one.document() for one in found]

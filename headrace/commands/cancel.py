@@ -13,6 +13,7 @@ from headrace.commands.jobs import (
     Before,
     Noted,
     OfModel,
+    OfTenant,
     OfTier,
     Url,
     ids_of,
@@ -45,6 +46,7 @@ def cancel(
     after: After = None,
     before: Before = None,
     metadata: Noted = None,
+    tenant: OfTenant = None,
     confirm: Annotated[
         int | None, typer.Option(min=0, metavar="JOBS", help="With --all: so many may be canceled; else only counts.")
     ] = None,
@@ -59,6 +61,7 @@ def cancel(
         "created_after": after,
         "created_before": before,
         "metadata": dict(map(pair, metadata or ())),
+        "tenant": tenant,
     }
     if bool(ids) == every or (ids and (confirm is not None or any(filters.values()))):
         raise InvalidInput("name the jobs to cancel, or give --all with what chooses them (--model, --metadata, …)")

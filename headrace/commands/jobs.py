@@ -37,6 +37,9 @@ OfModel = Annotated[str | None, typer.Option("--model", metavar="NAME[@VERSION]"
 OfTier = Annotated[Tier | None, typer.Option("--tier", help="Only of this tier.")]
 After = Annotated[str | None, typer.Option("--after", metavar="TIME", help="Only those that came later: RFC 3339.")]
 Before = Annotated[str | None, typer.Option("--before", metavar="TIME", help="Only those that came earlier.")]
+OfTenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="Another's than yours: needs a key of scope admin.")
+]
 Noted = Annotated[
     list[str] | None,
     typer.Option("--metadata", metavar="NAME=VALUE", help="Only those submitted with this; may be given often."),
@@ -142,6 +145,7 @@ def jobs(
     after: After = None,
     before: Before = None,
     metadata: Noted = None,
+    tenant: OfTenant = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
@@ -155,6 +159,7 @@ def jobs(
             created_after=after,
             created_before=before,
             metadata=dict(map(pair, metadata or ())),
+            tenant=tenant,
         )
     documents = [record.document for record in found]
     if as_json:

@@ -5,8 +5,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from headrace.jobs import NewJob
 from headrace.keys import Keys
+from headrace.model_ref import ModelRef
+from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
+from headrace.tiers import Tier
 from tests.contract.conftest import HandWorker
 from tests.contract.keyring import Keyring
 
@@ -27,6 +31,58 @@ async def submitted(api: httpx2.AsyncClient, **fields: Any) -> str:
 
 async def statuses(api: httpx2.AsyncClient) -> dict[str, str]:
     return {record["id"]: record["status"] for record in (await api.get("/v1/jobs")).json()["jobs"]}
+
+
+async def of_two_tenants(api: httpx2.AsyncClient, keyring: Keyring) -> tuple[list[dict[str, str]], list[str]]:
+    """Keys of acme and rival, and a job of each."""
+    headers = [keyring.headers("acme"), keyring.headers("rival")]
+    answers = [await api.post("/v1/jobs", json=BODY, headers=each) for each in headers]
+    return headers, [answer.json()["id"] for answer in answers]
+
+
+async def test_an_admin_lists_and_cancels_another_tenants_jobs(api: httpx2.AsyncClient, keyring: Keyring) -> None:
+    (acme, rival), (own, others) = await of_two_tenants(api, keyring)
+    admin = keyring.headers("acme", "admin")
+
+    lists = [await api.get(f"/v1/jobs{whose}", headers=admin) for whose in ("", "?tenant=acme", "?tenant=rival")]
+    counted = await api.post("/v1/jobs:cancel?tenant=rival", headers=admin)
+    done = await api.post("/v1/jobs:cancel?tenant=rival&confirm=1", headers=admin)
+
+    assert [[own], [own], [others]] == [[record["id"] for record in each.json()["jobs"]] for each in lists]
+    assert (counted.json()["matched"], done.json()["canceled"]) == (1, 1)
+    after = [await api.get("/v1/jobs", headers=headers) for headers in (acme, rival)]
+    assert ["queued", "canceled"] == [each.json()["jobs"][0]["status"] for each in after]
+
+
+async def test_who_is_no_admin_gets_nothing_of_another_tenant(api: httpx2.AsyncClient, keyring: Keyring) -> None:
+    (acme, rival), (own, _) = await of_two_tenants(api, keyring)
+
+    refused = [
+        await api.get("/v1/jobs?tenant=rival", headers=acme),
+        await api.get("/v1/jobs?tenant=nobody", headers=acme),
+        await api.post("/v1/jobs:cancel?tenant=rival&confirm=9", headers=acme),
+    ]
+    named = await api.get("/v1/jobs?tenant=acme", headers=acme)
+
+    assert [(403, "forbidden")] * 3 == [(answer.status_code, answer.json()["code"]) for answer in refused]
+    assert all('scope="admin"' in answer.headers["www-authenticate"] for answer in refused)
+    assert [own] == [record["id"] for record in named.json()["jobs"]]
+    assert "queued" == (await api.get("/v1/jobs", headers=rival)).json()["jobs"][0]["status"]
+
+
+async def test_without_keys_any_tenants_jobs_are_listed_and_one_that_is_unknown_has_none(
+    api: httpx2.AsyncClient, connection: SyncRedis, store: JobStore
+) -> None:
+    job = NewJob(id="j1", input=b"{}", tenant="acme", ref=ModelRef("greeter", 1), tier=Tier.STANDARD)
+    connection.run(store.submit(job, cap=1))
+
+    lists = [(await api.get(f"/v1/jobs?tenant={tenant}")).json() for tenant in ("acme", "nobody")]
+    counted = (await api.post("/v1/jobs:cancel?tenant=nobody&confirm=9")).json()
+    wrong = await api.get("/v1/jobs?tenant=No%20Name")
+
+    assert [["j1"], []] == [[record["id"] for record in each["jobs"]] for each in lists]
+    assert counted == {**NOTHING, "matched": 0}
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/query/tenant")
 
 
 async def test_what_a_filter_means_is_canceled_and_nothing_else(api: httpx2.AsyncClient, worker: HandWorker) -> None:

@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from headrace.cli import app, exit_code
 from headrace.errors import HeadraceError
+from headrace.jobs import NewJob
+from headrace.model_ref import ModelRef
 from headrace.presence import ModelPresence, ModelState, WorkerPresence, WorkerState
 from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
@@ -251,6 +253,17 @@ def test_a_job_is_amended_and_what_a_worker_has_is_not(run: Run, worker: HandWor
     assert told.stdout == f"{job_id}  queued  spot\n"
     assert (record["tier"], record["times"]["deadline"], record["metadata"]) == ("spot", None, {"a": "b"})
     assert [2, 2] == [code(run("amend", job_id, *changes)) for changes in ([], ["--tier", "standard"])]
+
+
+def test_jobs_of_another_tenant_are_listed_and_canceled(run: Run, connection: SyncRedis, store: JobStore) -> None:
+    job = NewJob(id="j1", input=b"{}", tenant="acme", ref=ModelRef("greeter", 1), tier=Tier.STANDARD)
+    connection.run(store.submit(job, cap=1))
+
+    own, listed = run("jobs", "--json"), run("jobs", "--tenant", "acme", "--json")
+    canceled = run("cancel", "--all", "--tenant", "acme", "--confirm", "1", "--json")
+
+    assert (own.stdout, json.loads(listed.stdout)["id"]) == ("", "j1")
+    assert json.loads(canceled.stdout)["canceled"] == 1
 
 
 def test_a_job_gets_a_webhook_and_loses_it(run: Run) -> None:
