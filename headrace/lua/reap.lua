@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- reap: take jobs back whose lease ran out: a new fence at once, so that the silent worker's result will be refused, then
--- the old place in the queue, or failed if no attempt is left, or none may be repeated for this. A job that was leased but never begun is charged nothing;
--- but that its worker was lost is counted, and `claim` tells it, so that a job that takes its workers along runs alone.
+-- the old place in the queue, or failed if no attempt is left, or none may be repeated for this. A job that was leased but
+-- never begun is charged nothing; but that its worker was lost is counted, and `claim` tells it, so that a job that takes its
+-- workers along runs alone.
 -- touches  LEASES, JOB<m>, INPUT<m>, OUTPUT<m> (error document), READY with TURN, PAID (refunded) and BELL, DEADLINES, EVENTS, STATS,
 --          PAST<m> (an attempt noted), QUEUE<group> hash (failures counted), OUTBOX with COURIERS, DEAD<tenant> zset of jobs given up,
 --          USAGE with USAGE_DAYS

@@ -44,7 +44,8 @@ local ENDED = {queued = false, running = false, canceling = false,
 local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
   k = true, j = true, L = true, T = true, g = true, B = true, P = true, A = true, E = true}
 local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true, W = true, R = true, S = true, E = true}
+  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true, W = true,
+  R = true, S = true, E = true}
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
