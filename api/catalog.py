@@ -40,6 +40,8 @@ class Catalog:
         #: What callers ask the object store for takes one thread, however many ask.
         self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        #: True if any version gets copies of the jobs of another.
+        self.has_shadows = False
         #: Why the last look failed; empty when it did not.
         self.problem = "the registry was not read yet"
 
@@ -155,6 +157,7 @@ class Catalog:
         self._looked_at = time.monotonic()
         try:
             self._models, self.problem = await asyncio.to_thread(read_served, self._registry, self._models)
+            self.has_shadows = any(model.release.shadows for model in self._models.values())
         except Exception as error:  # noqa: BLE001 - object stores raise what they like; old knowledge is better than none
             self.problem = f"the registry cannot be read: {error}"
         if self.problem:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, cast
+from typing import Any
 
 from fastapi import Request
 
@@ -59,9 +59,7 @@ class JobDesk:
         self._run = services.mux.run
         self._gathering = Gathering(self.enqueue_many)
         self._clock = clock
-        self._drafting = Drafting(
-            settings=services.settings, catalog=services.catalog, seal=services.seal, tenant=tenant
-        )
+        self._drafting = Drafting(settings=services.settings, catalog=services.catalog, tenant=tenant)
         self._egress = services.settings.webhook_egress
         #: The tenant's, to look at them.
         self.jobs = TenantJobs(services, tenant=tenant, clock=clock)
@@ -106,10 +104,10 @@ class JobDesk:
         Raises:
             RedisUnavailable: if the secret behind ids is not known yet and cannot be read.
         """
-        return await self._drafting.new_ids(count)
+        return await self._services.seal.new_ids(self.tenant, count)
 
     def maker(self, terms: Terms, *, now_ms: int) -> Maker | None:
-        """What makes jobs of these terms as `make_job` does, None if something must be asked for each; raises so."""
+        """What makes jobs of these terms as `make_job` does; None if something must be asked for each of them."""
         return None if terms.needs_asking else self._drafting.maker(terms, now_ms=now_ms)
 
     async def make_job(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob:
@@ -361,7 +359,8 @@ class JobDesks:
 
 def desk_of(request: Request) -> JobDesk:
     """The desk of the tenant that this request acts for."""
-    return cast("JobDesks", request.app.state.desks).of(caller_of(request).tenant)
+    desks: JobDesks = request.app.state.desks
+    return desks.of(caller_of(request).tenant)
 
 
 def desk_named(request: Request, tenant: str | None) -> JobDesk:
@@ -373,4 +372,5 @@ def desk_named(request: Request, tenant: str | None) -> JobDesk:
     whose = caller_of(request).looking_after(tenant)
     if whose == caller_of(request).tenant:
         return desk_of(request)
-    return cast("JobDesks", request.app.state.desks).looking_after(whose)
+    desks: JobDesks = request.app.state.desks
+    return desks.looking_after(whose)

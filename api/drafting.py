@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from api.catalog import Catalog
-from api.id_seal import IdSeal
 from api.terms import Terms
 from headrace.bounds import Bounds
+from headrace.errors import InvalidInput
 from headrace.jobs import NewJob
 from headrace.settings import Settings
 from headrace.submission import Mould
@@ -30,24 +30,14 @@ class Drafting:
     Args:
         settings: of this process.
         catalog: knows what is released.
-        seal: makes ids.
         tenant: whose jobs they are.
     """
 
-    def __init__(self, *, settings: Settings, catalog: Catalog, seal: IdSeal, tenant: str) -> None:
+    def __init__(self, *, settings: Settings, catalog: Catalog, tenant: str) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._seal = seal
         self._tenant = tenant
         self._mould = lru_cache(_MOST_KINDS)(self._make_mould)
-
-    async def new_ids(self, count: int) -> list[str]:
-        """Ids for jobs that came together, in their order.
-
-        Raises:
-            RedisUnavailable: if the secret behind ids is not known yet and cannot be read.
-        """
-        return await self._seal.new_ids(self._tenant, count)
 
     async def draft(self, terms: Terms, value: Any, *, now_ms: int, job_id: str) -> NewJob:
         """The job that a submission asks for which came at `now_ms`, Unix milliseconds by Redis's clock.
@@ -61,15 +51,14 @@ class Drafting:
         return self._mould(version, terms, now_ms if terms.names_times else 0).job(job_id, value)
 
     def maker(self, terms: Terms, *, now_ms: int) -> Maker | None:
-        """What makes all jobs of these terms that come at `now_ms`; None if it depends on their ids what they are.
-
-        Raises:
-            InvalidInput: saying what is wrong with the terms; the maker itself, with the input.
-        """
+        """What makes jobs of these terms as `draft` does; None if that depends on their ids, or there can be none."""
         version = self._catalog.sole(terms.model)
         if version is None:
             return None
-        check, make = version.check, self._mould(version, terms, now_ms if terms.names_times else 0).job
+        try:
+            check, make = version.check, self._mould(version, terms, now_ms if terms.names_times else 0).job
+        except InvalidInput:
+            return None  # `draft` says so, after what is wrong with an input
 
         def checked(job_id: str, value: Any) -> NewJob:
             check(value)

@@ -38,12 +38,12 @@ class Shadows:
 
     def copy(self, jobs: Sequence[NewJob], submitted: Sequence[Submitted]) -> None:
         """Send copies of those jobs that are new and have shadows; returns at once."""
-        if not any(self._has_shadows(name) for name in {job.ref.name for job in jobs}):
+        if not self._catalog.has_shadows:
             return
         wanted = [
             (job, version.ref, answer.now_ms)
             for job, answer in zip(jobs, submitted, strict=True)
-            if (model := self._catalog.known(job.ref.name)) is not None
+            if (model := self._catalog.known(job.ref.name)) is not None and model.release.shadows
             if answer.outcome is SubmitOutcome.ACCEPTED
             for version in model.shadows_of(job.id)
         ]
@@ -51,10 +51,6 @@ class Shadows:
             task = asyncio.create_task(self._send(wanted))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-
-    def _has_shadows(self, name: str) -> bool:
-        model = self._catalog.known(name)
-        return model is not None and bool(model.release.shadows)
 
     async def close(self) -> None:
         """Send what is on its way."""

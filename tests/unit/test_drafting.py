@@ -6,12 +6,9 @@ import pytest
 
 from api.catalog import Catalog
 from api.drafting import Drafting
-from api.id_seal import IdSeal
 from api.terms import read_submission
 from headrace.errors import InvalidInput
 from headrace.jobs import NewJob
-from headrace.keys import Keys
-from headrace.mux import Mux
 from headrace.settings import Settings
 from registry.registry import Registry
 
@@ -42,8 +39,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 async def drafting(registry: Registry) -> Drafting:
     catalog = Catalog(registry=registry, poll_s=60)
     await catalog.refresh()
-    seal = IdSeal(mux=Mux(url="redis://nowhere"), keys=Keys())
-    return Drafting(settings=Settings(), catalog=catalog, seal=seal, tenant="acme")
+    return Drafting(settings=Settings(), catalog=catalog, tenant="acme")
 
 
 async def draft(drafting: Drafting, *, now_ms: int = NOW_MS, job_id: str = ID, **fields: Any) -> NewJob:
@@ -114,10 +110,12 @@ async def test_a_maker_makes_the_jobs_that_are_drafted_one_by_one(drafting: Draf
         make(ID, 5)
 
 
-@pytest.mark.parametrize("model", ["echo", "unheard-of"])
-async def test_nothing_makes_all_jobs_that_are_shared_out_or_whose_model_must_be_looked_for(
-    drafting: Drafting, model: str
+@pytest.mark.parametrize(
+    ("model", "options"), [("echo", {}), ("unheard-of", {}), ("alone", {"deadline": "2023-11-14T22:13:19Z"})]
+)
+async def test_nothing_makes_all_jobs_that_are_shared_out_or_must_be_looked_at_one_by_one(
+    drafting: Drafting, model: str, options: dict[str, Any]
 ) -> None:
-    terms, _ = read_submission({"model": model, "input": "hello"})
+    terms, _ = read_submission({"model": model, "input": "hello", "options": options})
 
     assert drafting.maker(terms, now_ms=NOW_MS) is None
