@@ -142,6 +142,8 @@ class Batcher:
             return Batch(ref, [job])
         if not self._waiting:
             return None
+        if (sole := self._sole(limits)) is not None:
+            return sole
         key, head = self._lead()
         waiting = self._waiting[key]
         bounds = limits.get(waiting.ref) or Limits(CostModel())
@@ -153,6 +155,18 @@ class Batcher:
         jobs = waiting.take(formed.entries)
         self._drop_if_empty(key)
         return Batch(waiting.ref, jobs, formed.cost, bounds.costs.t(formed.cost) if formed.cost else 0.0)
+
+    def _sole(self, limits: Mapping[str, Limits]) -> Batch | None:
+        """The only job that waits, unless it might wait for company: where there is no choice nothing is weighed."""
+        key, waiting = next(iter(self._waiting.items()))
+        bounds = limits.get(key)
+        if len(self._waiting) > 1 or len(waiting) > 1 or bounds is None or any(bounds.max_wait_s):
+            return None
+        [entry] = waiting
+        self._alone_is_next, self._oldest, self._passed_over = True, entry.arrival, 0
+        cost = waiting.costs.get(entry.job.slot, 0.0) if bounds.sized else 1.0
+        del self._waiting[key]
+        return Batch(key, [entry.job], cost, bounds.costs.t(cost) if cost else 0.0)
 
     def clear(self) -> None:
         """Forget everything that waits."""

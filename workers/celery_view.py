@@ -29,10 +29,10 @@ class CeleryView:
     def received(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were claimed: reserved, for Celery."""
         # What `state.task_reserved` and `task_ready` do one by one, which costs more than everything else here.
-        requests = [JobRequest(held, self._consumer) for held in jobs]
-        for held, request in zip(jobs, requests, strict=True):
-            held.request = state.requests[request.id] = request
-        state.reserved_requests.update(requests)
+        for held in jobs:
+            held.request = request = JobRequest(held, self._consumer)
+            state.requests[request.id] = request
+        state.reserved_requests.update([held.request for held in jobs])
         if self._events:
             self._events.received(jobs)
 

@@ -111,8 +111,10 @@ class Child:
         self._say(Frame.HELLO, os.getpid())
         while True:
             self._intake.look()
-            if self._inbox.has_more:
-                self._learn()
+            if not self._inbox.has_more:
+                self._finish()
+                self._up.flush()
+            self._learn()
             task = self._inbox.take(self._models.limits)
             # Inputs that are wanted before a batch can be chosen are staged between two passes: that is the turn's own.
             if not isinstance(task, Batch | Wanted):
@@ -121,7 +123,6 @@ class Child:
             was_idle = task is None
             if task is None:
                 self._up.flush()
-                self._learn()
                 task = self._intake.idle(self._next)
             match task:
                 case Load():

@@ -117,6 +117,8 @@ class Inbox:
 
     def staged_s(self, limits: Mapping[str, Limits]) -> float:
         """Seconds of work that wait here, by the cost models."""
+        if self._batcher.is_empty:
+            return 0.0
         with self._lock:
             return self._batcher.staged_s(limits)
 

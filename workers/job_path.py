@@ -167,7 +167,8 @@ class JobPath:
     def _begun(self, ref: str, jobs: Sequence[HeldJob], number: int, *, took_s: float) -> Sequence[HeldJob]:
         """Make up for the start of a pass of which nothing but its end was told; answers its jobs."""
         self._learn(self.clock.started(number, ref, now=time.monotonic() - took_s))
-        self.models.chose(ref, jobs=len(jobs), left=self.held.staged.jobs)
+        if not jobs[0].job.runs_apart:
+            self.models.chose(ref, jobs=len(jobs), left=self.held.staged.jobs)
         return jobs
 
     def _learn(self, idle: Idle | None) -> None:
@@ -217,12 +218,15 @@ class JobPath:
         for held, (ok, cause, body), part_ms in zip(ended, results, parts_ms, strict=True):
             if held is None:
                 continue
-            if not ok and self._passing_on.concerns(held, ok=ok, cause=cause):
+            if ok:
+                jobs.append(held)
+                outcomes.append(Outcome(held.job.lease, JobStatus.SUCCEEDED, None, body, part_ms))
+            elif self._passing_on.concerns(held, ok=ok, cause=cause):
                 too_large.append(TooLarge(held, body if cause else None))
             else:
-                status = JobStatus.SUCCEEDED if ok else JobStatus.FAILED
                 jobs.append(held)
-                outcomes.append(Outcome(held.job.lease, status, Cause(cause) if cause else None, body, part_ms))
+                why = Cause(cause) if cause else None
+                outcomes.append(Outcome(held.job.lease, JobStatus.FAILED, why, body, part_ms))
         return jobs, outcomes, too_large
 
     def _note_pass(self, ref: str, outcomes: list[Outcome], report: PassReport) -> None:

@@ -138,8 +138,8 @@ class ServedModels:
     def window(self) -> Window:
         """How many jobs should be with the child, for the version that needs most."""
         windows = [model.window() for model in self._models.values() if model.state is ModelState.READY]
-        if not windows:
-            return Window(0, 0)
+        if len(windows) < 2:
+            return windows[0] if windows else Window(0, 0)
         return Window(max(window.batch for window in windows), max(window.most for window in windows))
 
     def ran(self, ref: str, report: PassReport) -> None:
