@@ -185,7 +185,9 @@ class Claimer:
         self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent)
         if not (claimed.more or sent.plan.is_urgent or self._stopped):
             self._park(groups, claimed.come_back_ms)
-        self.look()
+        # At the bell and with jobs there is nothing to plan before their end, which looks again.
+        if not (claimed.jobs and self._bell.is_parked):
+            self.look()
 
     def _park(self, groups: tuple[str, ...], come_back_ms: int) -> None:
         """Wait at the bells, unless there is more to look at: what is for spare time, or is served only since then."""

@@ -191,6 +191,7 @@ class JobPath:
         jobs, outcomes, too_large = self._outcomes(slots, results, report)
         if jobs:
             self._committer.commit(outcomes, took_s=report.took_s)
+        self.held.remove_all(slots)
         ran = jobs or [held for held, _ in too_large]
         if ran and not ran[0].running:
             untold = self._begun(ran[0].ref, ran, slots[0], took_s=report.took_s)
@@ -212,10 +213,10 @@ class JobPath:
     def _outcomes(
         self, slots: list[int], results: list[tuple[bool, str | None, bytes]], report: PassReport
     ) -> tuple[list[HeldJob], list[Outcome], list[TooLarge]]:
-        """Let go of a pass's jobs: those that ended with how, and those that larger workers are to run."""
+        """Of a pass's jobs those that ended, with how, and those that larger workers are to run."""
         jobs, outcomes, too_large = [], [], []
-        ended, parts_ms = self.held.remove_all(slots), report.parts_ms(len(slots))
-        for held, (ok, cause, body), part_ms in zip(ended, results, parts_ms, strict=True):
+        parts_ms = report.parts_ms(len(slots))
+        for held, (ok, cause, body), part_ms in zip(map(self.held.get, slots), results, parts_ms, strict=True):
             if held is None:
                 continue
             if ok:

@@ -35,6 +35,8 @@ from workers.stage_time import StageTime
 
 log = logging.getLogger("headrace.model")
 
+#: For all to enter who need nothing around what they do.
+_NOTHING = nullcontext()
 #: What it costs a pass that another thread works beside it: item by item on the next inputs, or once on the last rows.
 _PREPARER_S, _FINISHER_S = 0.5e-3, 0.1e-3
 
@@ -209,7 +211,7 @@ class Runtime:
     def inference(self) -> AbstractContextManager[Any]:
         """What a thread has to enter around the stages: no gradients, if the model uses torch."""
         torch = sys.modules.get("torch")
-        return nullcontext() if torch is None else torch.inference_mode()
+        return _NOTHING if torch is None else torch.inference_mode()
 
     def run(self, raws: Sequence[bytes]) -> list[ItemResult]:
         """All stages for one batch: one result per input, in order.
@@ -289,7 +291,7 @@ class Runtime:
     def _precision(self) -> AbstractContextManager[Any]:
         torch, wanted = sys.modules.get("torch"), self.manifest.options.autocast
         if torch is None or wanted is None:
-            return nullcontext()
+            return _NOTHING
         precision: AbstractContextManager[Any] = torch.autocast(
             torch.device(self._device).type, dtype=getattr(torch, wanted)
         )
