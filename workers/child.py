@@ -230,7 +230,9 @@ class Child:
         if is_alone:
             self._finish()
             self._finisher.wait()
-        self._opening.begin(batch, is_watched=was_idle and self._intake.is_watched)
+        self._opening.begin(batch, was_idle=was_idle)
+        if not self._intake.is_watched:
+            self._opening.tell()
         failpoint("child.before_forward")
         runtime = self._models.get(batch.ref)
         if runtime is None:

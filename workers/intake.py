@@ -116,8 +116,9 @@ class Intake:
     def _run(self) -> None:
         while True:
             self._alarm.sleep()
-            self._on_long()
             if self._pipe.acquire(blocking=False):
+                # Who begins something and then finds the pipe free is heard of here.
+                self._on_long()
                 self._read()
                 while not self._is_idle:
                     self._read()

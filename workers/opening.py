@@ -26,14 +26,14 @@ class Opening:
         self._lock = threading.Lock()
         self._untold: Batch | None = None
 
-    def begin(self, batch: Batch, *, is_watched: bool) -> None:
-        """A pass begins.
+    def begin(self, batch: Batch, *, was_idle: bool) -> None:
+        """A pass begins; somebody must call `tell` if it lasts.
 
         Args:
             batch: what is in it.
-            is_watched: whether `tell` will be called if it lasts, and nothing that was said before is on its way yet.
+            was_idle: whether all that was said before is on its way.
         """
-        if is_watched and len(batch.jobs) == 1 and 0 < batch.expected_s < _MOMENT_S:
+        if was_idle and len(batch.jobs) == 1 and 0 < batch.expected_s < _MOMENT_S:
             self._marks.at(Stage.PASS, batch.jobs[0].slot)
             self._untold = batch
         else:

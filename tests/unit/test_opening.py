@@ -19,9 +19,9 @@ class Rig:
         _, self.marks = make_marks()
         self.opening = Opening(up=self.up, marks=self.marks)
 
-    def begin(self, *slots: int, expected_s: float, is_watched: bool = True) -> None:
+    def begin(self, *slots: int, expected_s: float, was_idle: bool = True) -> None:
         jobs = [WaitingJob(slot, b"1") for slot in slots]
-        self.opening.begin(Batch("m@1", jobs, 1.0, expected_s), is_watched=is_watched)
+        self.opening.begin(Batch("m@1", jobs, 1.0, expected_s), was_idle=was_idle)
 
     def told(self) -> list[list[object]]:
         return list(Decoder().feed(self.up.getvalue()))
@@ -58,19 +58,17 @@ def test_a_pass_that_lasts_longer_than_it_should_is_told_once(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slots", "expected_s", "is_watched"),
+    ("slots", "expected_s", "was_idle"),
     [
         pytest.param([7], 0.01, True, id="it takes long"),
         pytest.param([7], 0.0, True, id="nobody knows how long it takes"),
         pytest.param([7], math.nan, True, id="what is known of it is no time"),
         pytest.param([7, 8], 0.0001, True, id="several jobs"),
-        pytest.param([7], 0.0001, False, id="nobody would tell if it lasted"),
+        pytest.param([7], 0.0001, False, id="something said before is not on its way yet"),
     ],
 )
-def test_any_other_pass_is_told_before_it_begins(
-    rig: Rig, slots: list[int], expected_s: float, is_watched: bool
-) -> None:
-    rig.begin(*slots, expected_s=expected_s, is_watched=is_watched)
+def test_any_other_pass_is_told_before_it_begins(rig: Rig, slots: list[int], expected_s: float, was_idle: bool) -> None:
+    rig.begin(*slots, expected_s=expected_s, was_idle=was_idle)
 
     assert [[Frame.STARTED, slots]] == [[message[0], message[2]] for message in rig.told()]
     assert {} == rig.marks.slots()
