@@ -177,7 +177,7 @@ async def test_what_no_route_knows_is_refused_by_every_route(app: FastAPI, api: 
 async def test_a_parameter_that_is_not_known_is_answered_with_those_that_are(api: httpx2.AsyncClient) -> None:
     some, none = await api.get("/v1/jobs?state=queued"), await api.get("/v1/limits?of=me")
 
-    known = "created_after, created_before, cursor, limit, model, status, tier, metadata.name"
+    known = "created_after, created_before, cursor, limit, model, status, tenant, tier, metadata.name"
     assert some.json()["detail"] == f"/query/state: is not known; known are {known}"
     assert none.json()["detail"] == "/query/of: is not known; there are none here"
 
