@@ -43,6 +43,8 @@ class Sent(NamedTuple):
     at: float
     #: True if it lay ready until somebody rang; its times are those of its answer.
     is_ahead: bool = False
+    #: True if it has left jobs for the next.
+    has_more: bool = False
 
 
 class Claimer:
@@ -182,6 +184,7 @@ class Claimer:
             self._claim(sent.plan, self._spare)
             return
         # To the child first, then to the bell.
+        sent = sent._replace(has_more=claimed.more)
         self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent)
         if not (claimed.more or sent.plan.is_urgent or self._stopped):
             self._park(groups, claimed.come_back_ms)

@@ -120,6 +120,9 @@ class JobPath:
         held = self.held.add_all(claimed, claimed_at=sent.at)
         if held:
             self._planned_at = sent.planned_at
+            if sent.has_more:
+                # So that Redis is at the next claim, if that is due, while these go to the child.
+                self._on_room()
             failpoint("worker.before_send")
             self._send(self._unsuspected(held))
             self.trial.proceed()

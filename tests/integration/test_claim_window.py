@@ -70,3 +70,18 @@ def test_where_costs_differ_there_are_more_to_choose_from_and_none_is_forgotten(
     rig.start()
 
     assert MAX_BATCH < staged(rig, members)[-1] <= MAX_BATCH + 160 // CLAIM_SHARE
+
+
+def test_while_more_waits_the_next_claim_leaves_before_jobs_go_to_the_child(
+    rig: EngineRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = rig.push("letters", SOURCE.replace("time.sleep(0.05)", "pass"))
+    members = rig.submit(*("x" for _ in range(80)), ref=ref)
+    steps: list[str] = []
+    for module in ("claimer", "job_path"):
+        monkeypatch.setattr(f"workers.{module}.failpoint", steps.append)
+
+    rig.start()
+    rig.finish(*members)
+
+    assert "worker.claimed worker.before_claim worker.before_send" in " ".join(steps)
