@@ -39,6 +39,8 @@ local function kind_at(at)
     more[#more + 1] = value
   end
   kind.is_later, kind.more, kind.alike = kind.not_before > now, more, {}
+  -- Of such a job only room decides.
+  kind.is_free = kind.twin == '' and not (kind.is_named or kind.is_later)
   kind.expiry = expiry_of(kind.deadline > 0 and kind.deadline, kind.start_by > 0 and kind.start_by)
   if kind.deadline > 0 then set('d', kind.deadline) end
   if kind.start_by > 0 then set('y', kind.start_by) end
@@ -125,6 +127,15 @@ for k = 1, #keys, 2000 do
   are_known = are_known or call('EXISTS', unpack(keys, k, math.min(k + 1999, #keys))) > 0
 end
 
+local function take_room(kind, depth)
+  depths[kind.group] = depth + 1
+  if kind.is_later then
+    delayed = delayed + 1
+  else
+    tenants_room, tenants_depth = tenants_room - 1, tenants_depth + 1
+  end
+end
+
 local function decide(row, at)
   local member, kind, outcome, known = row.member, row.kind, nil, nil
   if ARGV[at + IDEM_AT] ~= '' then outcome, known = replay_of(ARGV[at + IDEM_AT], ARGV[at + REQUEST]) end
@@ -147,16 +158,12 @@ local function decide(row, at)
     return 'tenant_full', ''
   end
   if kind.twin ~= '' then claimed_keys[kind.twin] = member end
-  depths[kind.group] = row.depth + 1
-  if kind.is_later then
-    delayed = delayed + 1
-  else
-    tenants_room, tenants_depth = tenants_room - 1, tenants_depth + 1
-  end
+  take_room(kind, row.depth)
   return 'accepted', member
 end
 
 local rows, reply, is_refused = {}, {now}, false
+local REFUSED = {full = true, tenant_full = true, mismatch = true, gone = true}
 for at = jobs_at, #ARGV, WIDTH do
   local kind = kinds[tonumber(ARGV[at + KIND_AT])]
   local group = kind.group
@@ -171,13 +178,25 @@ for at = jobs_at, #ARGV, WIDTH do
     end
     depths[group], was_empty[group] = depth, depth == 0
   end
-  local row = {at = at, key = keys[#rows + 1], member = ARGV[at], kind = kind, depth = depth, outcome = '', known = ''}
-  row.outcome, row.known = decide(row, at)
-  is_refused = is_refused or row.outcome == 'full' or row.outcome == 'tenant_full' or row.outcome == 'mismatch' or row.outcome == 'gone'
-  rows[#rows + 1] = row
+  local member, number = ARGV[at], #rows + 1
+  local row = {at = at, key = keys[number], member = member, kind = kind, depth = depth, outcome = 'accepted', known = member}
+  rows[number] = row
+  if kind.is_free and not are_known and ARGV[at + IDEM_AT] == '' and depth < cap and tenants_room >= 1 then
+    take_room(kind, depth)
+  else
+    row.outcome, row.known = decide(row, at)
+    is_refused = is_refused or REFUSED[row.outcome]
+  end
 end
+local keyed = {}
 for i, row in ipairs(rows) do
-  if whole and is_refused and row.outcome == 'accepted' and not row.again then row.outcome, row.known = 'withheld', '' end
+  if row.outcome == 'accepted' then
+    if whole and is_refused and not row.again then
+      row.outcome, row.known = 'withheld', ''
+    elseif ARGV[row.at + IDEM_AT] ~= '' or row.kind.is_named or row.kind.twin ~= '' then
+      keyed[#keyed + 1] = row
+    end
+  end
   reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = row.outcome, row.known, row.depth
 end
 if ARGV[5] == 'look' then return reply end
@@ -195,34 +214,54 @@ local function keep_own(row)
   keep(row.key, kind, row.score, more)
 end
 
--- Most jobs of a kind differ in their scores alone, so the record of the last is the mould of the others before it takes its
+-- Jobs of a kind differ in their scores at most, so the record of the last is the mould of the others before it takes its
 -- own score: a copy is one write, as HSET is, and costs a third.
 local function keep_alike(kind)
   local alike = kind.alike
-  local mould = alike[#alike]
-  keep(mould.key, kind, alike[1].score, kind.more)
+  local mould, score = alike[#alike], alike[1].score
+  keep(mould.key, kind, score, kind.more)
   for k = 2, #alike do
     -- Unless the same job came twice in one call.
     if alike[k - 1].key ~= mould.key then call('COPY', mould.key, alike[k - 1].key) end
-    call('HSET', mould.key, 'z', alike[k].score)
+    if alike[k].score ~= score then
+      score = alike[k].score
+      call('HSET', mould.key, 'z', score)
+    end
   end
 end
 
-local fresh, owns, index, inputs, entered, count = {}, {}, {}, {}, {}, 0
-for number, row in ipairs(rows) do
-  if row.outcome == 'accepted' and not row.again then
-    local member, kind, input, is_own = row.member, row.kind, ARGV[row.at + INPUT_AT], ARGV[row.at + NOTES] ~= ''
-    count = count + 1
-    fresh[count] = row
-    -- Jobs of one call keep their order: each has a microsecond of its own.
-    local came = (now_us + number) / 1000
+-- Jobs of one call keep their order. Ids that we gave out do that by themselves, as long as they rise; else each job comes
+-- a microsecond after the one before it.
+local came, came_text, last_id
+local function comes_at(number, row)
+  local member, is_named = row.member, row.kind.is_named
+  if not last_id or is_named or member <= last_id then
+    came = (now_us + number) / 1000
+    came_text = string.format('%.3f', came)
+  end
+  last_id = not is_named and member or nil
+end
+
+local function score_of(kind)
+  if kind.came ~= came then
     local arrival = kind.is_later and math.max(came, kind.not_before) or came
     local score = arrival + kind.offset
     -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
     if kind.deadline > 0 then score = math.min(score, math.max(kind.deadline, arrival + kind.floor)) end
-    row.score = string.format('%.3f', score)
+    kind.came, kind.score = came, string.format('%.3f', score)
+  end
+  return kind.score
+end
+
+local further, owns, index, inputs, entered, count = {}, {}, {}, {}, {}, 0
+for number, row in ipairs(rows) do
+  if row.outcome == 'accepted' and not row.again then
+    local member, kind, input, has_notes = row.member, row.kind, ARGV[row.at + INPUT_AT], ARGV[row.at + NOTES] ~= ''
+    count = count + 1
+    comes_at(number, row)
+    row.score = score_of(kind)
     local n = 2 * count
-    index[n - 1], index[n] = came, member
+    index[n - 1], index[n] = came_text, member
     inputs[n - 1], inputs[n] = INPUT .. member, input
     local entries = entered[kind.group]
     if not entries then
@@ -235,8 +274,9 @@ for number, row in ipairs(rows) do
       local k = #entries
       entries[k + 1], entries[k + 2] = row.score, member
     end
-    local likes = (is_own or kind.is_named) and owns or kind.alike
+    local likes = (has_notes or kind.is_named) and owns or kind.alike
     likes[#likes + 1] = row
+    if has_notes or kind.expiry or kind.is_later or kind.hook ~= '' then further[#further + 1] = row end
   end
 end
 
@@ -250,7 +290,7 @@ if count > 0 then
   end
   call_in_pieces('ZADD', INDEX .. tenant, index)
   for k = 1, #inputs, 2000 do call('MSET', unpack(inputs, k, math.min(k + 1999, #inputs))) end
-  for _, row in ipairs(fresh) do
+  for _, row in ipairs(further) do
     local member, kind = row.member, row.kind
     if kind.hook ~= '' then call('SET', HOOK .. member, kind.hook) end
     if ARGV[row.at + NOTES] ~= '' then call('SET', META .. member, ARGV[row.at + NOTES]) end
@@ -272,13 +312,11 @@ if count > 0 then
     note_usage(tenant, group, 'in_bytes', entries.bytes)
   end
 end
-for _, row in ipairs(rows) do
-  if row.outcome == 'accepted' then
-    local at, member, kind, request = row.at, row.member, row.kind, ARGV[row.at + REQUEST]
-    if kind.is_named then call('SET', NAMED .. member, request, 'EX', name_ttl) end
-    if kind.twin ~= '' then call('SET', DEDUPE .. tenant .. ':' .. kind.twin, member, 'EX', kind.twin_s) end
-    if ARGV[at + IDEM_AT] ~= '' then call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
-  end
+for _, row in ipairs(keyed) do
+  local at, member, kind, request = row.at, row.member, row.kind, ARGV[row.at + REQUEST]
+  if kind.is_named then call('SET', NAMED .. member, request, 'EX', name_ttl) end
+  if kind.twin ~= '' then call('SET', DEDUPE .. tenant .. ':' .. kind.twin, member, 'EX', kind.twin_s) end
+  if ARGV[at + IDEM_AT] ~= '' then call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
 end
 count_usage(now)
 return reply
