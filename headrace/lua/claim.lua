@@ -93,7 +93,7 @@ local lane = math.floor(limit / ARGV[6])
 local function open_queue(group, tenant, vtime)
   local heads = redis.pcall('ZRANGE', READY .. group .. ':' .. tenant, 0, math.max(0, limit - 1), 'WITHSCORES')
   local broken = heads.err ~= nil
-  return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, unread = 1, taken = {}}
+  return {tenant = tenant, vtime = tonumber(vtime), heads = broken and {} or heads, broken = broken, at = 1, unread = 1}
 end
 
 -- What each tenant is charged for a job until `commit` knows better: what its jobs took lately, else those of the group.
@@ -170,9 +170,11 @@ local function input_at(queue, at)
 end
 
 -- A job that changed its tier half-way stands in two queues: here it is met once.
-local chosen, listed, met, traces, rescues, dues, limits, kept, repeats, apart, bytes = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, 0
-while #chosen < limit do
-  local queue, source = next_job(#chosen)
+local count, fences, prices, listed, met, bytes = 0, {}, {}, {}, {}, 0
+local traces, rescues, dues, limits, kept, repeats, apart = {}, {}, {}, {}, {}, {}, {}
+local reply = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}
+while count < limit do
+  local queue, source = next_job(count)
   if not queue then break end
   local member = queue.heads[queue.at]
   local fields, broken = nil, false
@@ -184,44 +186,47 @@ while #chosen < limit do
   if input and not is_plain then past = read_past(member) end
   local state = past and past[3] and redis.pcall('GET', CHECKPOINT .. member)
   if type(state) ~= 'string' then state = '' end
-  if input and #chosen > 0 and bytes + #input + #state > room then break end
+  if input and count > 0 and bytes + #input + #state > room then break end
   queue.at = queue.at + 2
-  queue.taken[#queue.taken + 1] = member
   if input then
     queue.vtime = queue.vtime + queue.price
     bytes = bytes + #input + #state
-    chosen[#chosen + 1] = {member, next_fence(fields[2], now_us), fields[3], fields[4], source.index, input, is_plain and queue.plain_text or queue.price_text}
+    count = count + 1
+    fences[count], prices[count] = next_fence(fields[2], now_us), is_plain and queue.plain_text or queue.price_text
+    local n = 6 * count + 3
+    reply[n + 1], reply[n + 2], reply[n + 3] = member, last_fence, tonumber(fields[3])
+    reply[n + 4], reply[n + 5], reply[n + 6] = tonumber(fields[4]), source.index, input
     if rooms[queue.tenant] then
       rooms[queue.tenant] = rooms[queue.tenant] - 1
       listed[queue.tenant] = listed[queue.tenant] or {}
-      table.insert(listed[queue.tenant], member .. '#' .. chosen[#chosen][2])
+      table.insert(listed[queue.tenant], member .. '#' .. fences[count])
     end
     if fields[5] then
-      traces[#traces + 1] = #chosen
+      traces[#traces + 1] = count
       traces[#traces + 1] = fields[5]
     end
     if past and past[2] then
-      rescues[#rescues + 1] = #chosen
+      rescues[#rescues + 1] = count
       rescues[#rescues + 1] = tonumber(past[2])
     end
     if fields[6] then
-      dues[#dues + 1] = #chosen
+      dues[#dues + 1] = count
       dues[#dues + 1] = fields[6] - now
     end
     if fields[7] then
-      limits[#limits + 1] = #chosen
+      limits[#limits + 1] = count
       limits[#limits + 1] = fields[7]
     end
     if state ~= '' then
-      kept[#kept + 1] = #chosen
+      kept[#kept + 1] = count
       kept[#kept + 1] = state
     end
     if past and past[4] then
-      repeats[#repeats + 1] = #chosen
+      repeats[#repeats + 1] = count
       repeats[#repeats + 1] = past[4]
     end
     if past and past[5] then
-      apart[#apart + 1] = #chosen
+      apart[#apart + 1] = count
       apart[#apart + 1] = 1
     end
   elseif broken or waits then
@@ -229,17 +234,11 @@ while #chosen < limit do
   end
 end
 
-local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}, {}
-for k, job in ipairs(chosen) do
-  redis.call('HSET', JOB .. job[1], 'f', job[2], 'w', worker, 'l', now_text, 'j', job[7])
-  leases[2 * k - 1], leases[2 * k] = expires, job[1] .. '#' .. job[2]
-  local n = 6 * k + 3
-  reply[n + 1] = job[1]
-  reply[n + 2] = tonumber(job[2])
-  reply[n + 3] = tonumber(job[3])
-  reply[n + 4] = tonumber(job[4])
-  reply[n + 5] = job[5]
-  reply[n + 6] = job[6]
+local leases = {}
+for k = 1, count do
+  local member = reply[6 * k + 4]
+  redis.call('HSET', JOB .. member, 'f', fences[k], 'w', worker, 'l', now_text, 'j', prices[k])
+  leases[2 * k - 1], leases[2 * k] = expires, member .. '#' .. fences[k]
 end
 -- Listed before they are leased, so that no lease is overlooked.
 for tenant, held in pairs(listed) do
@@ -250,7 +249,9 @@ call_in_pieces('ZADD', LEASES, leases)
 for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
     local ready = READY .. source.group .. ':' .. queue.tenant
-    if #queue.taken > 0 then call_in_pieces('ZREM', ready, queue.taken) end
+    -- What was looked at is what comes first.
+    local seen = (queue.at - 1) / 2
+    if seen > 0 then redis.call('ZREMRANGEBYRANK', ready, 0, seen - 1) end
     -- If fewer heads were there than were asked for, and all were taken, nothing is left.
     local is_drained = #queue.heads < 2 * limit and not queue.heads[queue.at]
     local is_empty = queue.broken or is_drained or redis.call('EXISTS', ready) == 0
@@ -258,13 +259,13 @@ for _, source in ipairs(sources) do
     if is_empty then
       leave_turn(source.group, queue.tenant, queue.vtime, source.is_alone)
       source.is_over = source.is_alone
-    elseif #queue.taken > 0 then
+    elseif seen > 0 then
       redis.call('ZADD', TURN .. source.group, 'XX', queue.vtime, queue.tenant)
     end
   end
   if not source.is_over and redis.call('ZCARD', TURN .. source.group) > source.full then reply[1] = reply[1] + 1 end
 end
-if #chosen == 0 then
+if count == 0 then
   local due = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
   -- Not sooner than a little later: what is due already waits for `promote`, which rings.
   if due[2] then reply[2] = math.max(100, tonumber(due[2]) - now) end
