@@ -25,7 +25,7 @@ local ran_ms, parts = tonumber(ARGV[2]), {}
 for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
 local now, now_us = now_ms()
 local size = (#ARGV - 3) / 5
-local answers, leases, words, late, members, spent_inputs, fading = {}, {}, {}, 0, {}, {}, {}
+local answers, leases, words, held, said, late, members, spent_inputs, fading = {}, {}, {}, 0, 0, 0, {}, {}, {}
 local served, NOTHING, USED = {}, {}, {'succeeded', 'failed', 'gpu_us', 'out_bytes'}
 -- Failures that are nobody's last word: not the input's fault, and not said by the model.
 local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
@@ -35,23 +35,26 @@ local function in_us(spent)
   return math.floor(spent * 1000 + 0.5)
 end
 
+-- The sums of a group, and a tenant's of them; mostly those of the job before.
+local last_ref, last_tier, last_outgrown, last_tenant, last_sum, last_share
+local function sums_of(ref, tier, outgrown, tenant)
+  if ref == last_ref and tier == last_tier and outgrown == last_outgrown and tenant == last_tenant then return last_sum, last_share end
+  local group = group_of(ref, tier, outgrown)
+  local sum = served[group] or {jobs = 0, wait_ms = 0, failed = 0, tenants = {}}
+  local share = sum.tenants[tenant] or {jobs = 0, ms = 0, charged = 0, gpu_us = 0}
+  served[group], sum.tenants[tenant] = sum, share
+  last_ref, last_tier, last_outgrown, last_tenant, last_sum, last_share = ref, tier, outgrown, tenant, sum, share
+  return sum, share
+end
+
 -- How long a job was ready before its pass began, whether it failed for another reason than its input, and what its tenant
 -- had of the device, added up for each group; answers its tenant's sums.
-local function note_served(group, tenant, ready_since, begun, cause, part_ms, charged)
-  local sum = served[group]
-  if not sum then
-    sum = {jobs = 0, wait_ms = 0, failed = 0, tenants = {}}
-    served[group] = sum
-  end
+local function note_served(fields, rest, tenant, begun, cause, part_ms)
+  local sum, share = sums_of(fields[5], fields[6], rest[5], tenant)
   sum.jobs = sum.jobs + 1
   if cause ~= '' and cause ~= 'input' then sum.failed = sum.failed + 1 end
-  sum.wait_ms = sum.wait_ms + math.max(0, begun - ready_since)
-  local share = sum.tenants[tenant]
-  if not share then
-    share = {jobs = 0, ms = 0, charged = 0, gpu_us = 0}
-    sum.tenants[tenant] = share
-  end
-  share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + part_ms, share.charged + (charged or 0)
+  sum.wait_ms = sum.wait_ms + math.max(0, begun - (rest[2] or fields[7]))
+  share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + part_ms, share.charged + (fields[9] or 0)
   return share
 end
 
@@ -115,7 +118,8 @@ local function tell_end(member, body)
 end
 
 -- What many jobs of a batch have alike is made text once: their parts, and when a pass began that was not told apart.
-local equal_ms, spent_ms, spent = ran_ms / size, nil, nil
+local equal_ms, spent_ms, spent, spent_us = ran_ms / size, nil, nil, nil
+local is_watched = redis.call('TYPE', DEADLINES).ok == 'zset'
 local began = math.floor(now - ran_ms)
 local began_text, size_text = string.format('%.0f', began), string.format('%.0f', size)
 
@@ -127,53 +131,53 @@ for i = 4, #ARGV, 5 do
   local kept = rest[3] and (rest[4] and kept_s(ttl, true) or told_ttl) or ttl
   local answer = '0'
   local part_ms = parts[(i + 1) / 5] or equal_ms
-  if part_ms ~= spent_ms then spent_ms, spent = part_ms, string.format('%.2f', part_ms) end
+  if part_ms ~= spent_ms then
+    spent_ms, spent = part_ms, string.format('%.2f', part_ms)
+    spent_us = in_us(spent)
+  end
   if broken then
     quarantine(member, now)
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept)
     if GIVEN_UP[cause] then bury(member, now_us) end
-    local begun, why = tonumber(fields[8] or 0), cause ~= '' and {'c', cause} or NOTHING
+    local begun, why = fields[8] or 0, cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = began
-      end_as(member, state, rest, kept, 'M', spent, 'a', fields[3] + 1, 'b', began_text, 'g', size_text, unpack(why))
+      end_as(member, state, rest, kept, 'M', spent, 'a', fields[3] == '0' and '1' or fields[3] + 1, 'b', began_text, 'g', size_text, unpack(why))
     else
       end_as(member, state, rest, kept, 'M', spent, unpack(why))
     end
-    local share = note_served(group_of(fields[5], fields[6], rest[5]), tenant_of(member), tonumber(rest[2] or fields[7]),
-      begun, cause, part_ms, fields[9])
-    share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + in_us(spent)
+    local share = note_served(fields, rest, tenant_of(member), begun, cause, part_ms)
+    share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + spent_us
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
     if fields[10] then tell_end(member, body) end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
     end_as(member, 'canceled', rest, kept, 'M', spent)
     note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'canceled', 1)
-    note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'gpu_us', in_us(spent))
-    state = 'canceled'
-    words[#words + 1] = member
-    words[#words + 1] = state
+    note_usage(tenant_of(member), fields[5] .. ':' .. fields[6], 'gpu_us', spent_us)
+    words[said + 1], words[said + 2], said = member, 'canceled', said + 2
   elseif ours and fields[1] == state then
     answer = '2'
   end
   if ours then
-    leases[#leases + 1] = member .. '#' .. fence
-    members[#members + 1] = member
+    held = held + 1
+    leases[held] = member .. '#' .. fence
+    if is_watched then members[held] = member end
   end
   if answer == '0' then
     if not ours then late = late + 1 end
   else
-    words[#words + 1] = member
-    words[#words + 1] = state
+    words[said + 1], words[said + 2], said = member, state, said + 2
   end
-  answers[#answers + 1] = answer
+  answers[(i + 1) / 5] = answer
 end
 for k = 1, #spent_inputs, 2000 do
   redis.call('DEL', unpack(spent_inputs, k, math.min(k + 1999, #spent_inputs)))
 end
 for k = 1, #fading, 2 do redis.call('EXPIRE', fading[k], fading[k + 1]) end
-if redis.call('TYPE', DEADLINES).ok == 'zset' then call_in_pieces('ZREM', DEADLINES, members) end
+call_in_pieces('ZREM', DEADLINES, members)
 call_in_pieces('ZREM', LEASES, leases)
 say(words, ends)
 if late > 0 then redis.pcall('HINCRBY', STATS, 'late_refused', late) end
