@@ -72,9 +72,9 @@ elseif url ~= '' then
   redis.call('SET', HOOK .. member, url)
   set('h', next_event .. letters)
   set('E', '')
-  -- No plain job any more (`submit`): `commit` must look for its hook.
-  if fields[10] == '00' then set('f', '0') end
 end
+-- No plain job any more (`submit`): `claim` must look for its deadline, and `commit` for its hook.
+if fields[10] == '00' and (deadline or url ~= '') then set('f', '0') end
 redis.call('HSET', JOB .. member, unpack(record))
 if group ~= before then leave_ready(before, member) end
 if not expiry then redis.call('ZREM', DEADLINES, member) end

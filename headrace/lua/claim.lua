@@ -16,10 +16,10 @@
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
 -- is leased, and a lease that nobody got runs out.
-local read = reader('s', 'f', 'a', 'n', 'p', 'd', 'L')
+local read = reader('s', 'f', 'a', 'n')
 -- What only those have that were claimed before, of whose passes something was kept, or that ask for what few do: no plain
 -- one (`submit`).
-local read_past = reader('s', 'k', 'C', 'R', 'S')
+local read_rest = reader('s', 'k', 'C', 'R', 'S', 'p', 'd', 'L')
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ahead, share = tonumber(ARGV[4]), tonumber(ARGV[5])
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -169,6 +169,10 @@ local function input_at(queue, at)
   return queue.inputs[(at - queue.first) / 2 + 1]
 end
 
+local function add(told, place, value)
+  if value then told[#told + 1], told[#told + 2] = place, value end
+end
+
 -- A job that changed its tier half-way stands in two queues: here it is met once.
 local count, fences, prices, listed, met, bytes = 0, {}, {}, {}, {}, 0
 local traces, rescues, dues, limits, kept, repeats, apart = {}, {}, {}, {}, {}, {}, {}
@@ -182,9 +186,12 @@ while count < limit do
   met[member] = true
   local waits = fields and fields[1] == 'queued'
   local input = waits and input_at(queue, queue.at)
-  local is_plain, past = fields and fields[2] == '00', nil
-  if input and not is_plain then past = read_past(member) end
-  local state = past and past[3] and redis.pcall('GET', CHECKPOINT .. member)
+  local is_plain, rest = fields and fields[2] == '00', nil
+  if input and not is_plain then
+    rest = read_rest(member)
+    input = rest and input
+  end
+  local state = rest and rest[3] and redis.pcall('GET', CHECKPOINT .. member)
   if type(state) ~= 'string' then state = '' end
   if input and count > 0 and bytes + #input + #state > room then break end
   queue.at = queue.at + 2
@@ -192,42 +199,23 @@ while count < limit do
     queue.vtime = queue.vtime + queue.price
     bytes = bytes + #input + #state
     count = count + 1
-    fences[count], prices[count] = next_fence(fields[2], now_us), is_plain and queue.plain_text or queue.price_text
-    local n = 6 * count + 3
-    reply[n + 1], reply[n + 2], reply[n + 3] = member, last_fence, tonumber(fields[3])
+    local fence, n = next_fence(fields[2], now_us), 6 * count + 3
+    fences[count], prices[count] = fence, is_plain and queue.plain_text or queue.price_text
+    reply[n + 1], reply[n + 2], reply[n + 3] = member, tonumber(fence), tonumber(fields[3])
     reply[n + 4], reply[n + 5], reply[n + 6] = tonumber(fields[4]), source.index, input
     if rooms[queue.tenant] then
       rooms[queue.tenant] = rooms[queue.tenant] - 1
       listed[queue.tenant] = listed[queue.tenant] or {}
       table.insert(listed[queue.tenant], member .. '#' .. fences[count])
     end
-    if fields[5] then
-      traces[#traces + 1] = count
-      traces[#traces + 1] = fields[5]
-    end
-    if past and past[2] then
-      rescues[#rescues + 1] = count
-      rescues[#rescues + 1] = tonumber(past[2])
-    end
-    if fields[6] then
-      dues[#dues + 1] = count
-      dues[#dues + 1] = fields[6] - now
-    end
-    if fields[7] then
-      limits[#limits + 1] = count
-      limits[#limits + 1] = fields[7]
-    end
-    if state ~= '' then
-      kept[#kept + 1] = count
-      kept[#kept + 1] = state
-    end
-    if past and past[4] then
-      repeats[#repeats + 1] = count
-      repeats[#repeats + 1] = past[4]
-    end
-    if past and past[5] then
-      apart[#apart + 1] = count
-      apart[#apart + 1] = 1
+    if rest then
+      add(traces, count, rest[6])
+      add(rescues, count, rest[2] and tonumber(rest[2]))
+      add(dues, count, rest[7] and rest[7] - now)
+      add(limits, count, rest[8])
+      add(kept, count, state ~= '' and state)
+      add(repeats, count, rest[4])
+      add(apart, count, rest[5] and 1)
     end
   elseif broken or waits then
     quarantine(member, now)

@@ -8,15 +8,15 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
-local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'b', 'j', 'W')
+local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'j', 'W')
 -- What few have. Of a plain job (`submit`) its claim says, by a + before what was charged, that it has none of these and no
 -- checkpoint.
-local read_rest = reader('s', 'o', 'h', 'T', 'B')
-local PLAIN = {false, false, false, false, false}
+local read_rest = reader('s', 'o', 'h', 'T', 'B', 'b')
+local PLAIN = {false, false, false, false, false, false}
 local function read_all(member)
   local fields, broken = read(member)
   if not fields then return nil, PLAIN, broken end
-  if fields[9] and string.byte(fields[9]) == 43 then return fields, PLAIN end
+  if fields[1] == 'queued' and fields[8] and string.byte(fields[8]) == 43 then return fields, PLAIN end
   local rest, rest_broken = read_rest(member)
   return rest and fields, rest or PLAIN, rest_broken
 end
@@ -54,7 +54,7 @@ local function note_served(fields, rest, tenant, begun, cause, part_ms)
   sum.jobs = sum.jobs + 1
   if cause ~= '' and cause ~= 'input' then sum.failed = sum.failed + 1 end
   sum.wait_ms = sum.wait_ms + math.max(0, begun - (rest[2] or fields[7]))
-  share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + part_ms, share.charged + (fields[9] or 0)
+  share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + part_ms, share.charged + (fields[8] or 0)
   return share
 end
 
@@ -140,7 +140,7 @@ for i = 4, #ARGV, 5 do
   elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then
     redis.call('SET', OUTPUT .. member, body, 'EX', kept)
     if GIVEN_UP[cause] then bury(member, now_us) end
-    local begun, why = fields[8] or 0, cause ~= '' and {'c', cause} or NOTHING
+    local begun, why = rest[6] or 0, cause ~= '' and {'c', cause} or NOTHING
     if fields[1] == 'queued' then
       -- So short a pass that its start was not told apart.
       begun = began
@@ -151,7 +151,7 @@ for i = 4, #ARGV, 5 do
     local share = note_served(fields, rest, tenant_of(member), begun, cause, part_ms)
     share[state], share.gpu_us = (share[state] or 0) + 1, share.gpu_us + spent_us
     if state == 'succeeded' then share.out_bytes = (share.out_bytes or 0) + #body end
-    if fields[10] then tell_end(member, body) end
+    if fields[9] then tell_end(member, body) end
     answer = '1'
   elseif ours and fields[1] == 'canceling' then
     end_as(member, 'canceled', rest, kept, 'M', spent)

@@ -60,7 +60,8 @@ local function kind_at(at)
   -- A plain job has none of the fields that few have and `claim` or `commit` would look for; its fence says so until it is
   -- claimed.
   local is_rare = kind.hook ~= '' or ARGV[at + 17] ~= '' or ARGV[at + 19] ~= '' or ARGV[at + 20] == '1'
-  kind.fence = (kind.is_later or is_rare) and '0' or '00'
+  local is_bound = kind.deadline > 0 or ARGV[at + 11] ~= '' or ARGV[at + 16] ~= ''
+  kind.fence = (kind.is_later or is_rare or is_bound) and '0' or '00'
   return kind
 end
 local kinds, jobs_at = {}, 7

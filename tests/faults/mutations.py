@@ -15,6 +15,7 @@ _ENGINE = "tests/integration/test_engine.py"
 _RETRY_ON = "tests/integration/test_scripts_retry_on.py"
 _APART = "tests/integration/test_scripts_apart.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
+_CHANGING = "tests/integration/test_scripts_changing.py"
 _PAUSED = "tests/integration/test_scripts_paused.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
@@ -22,12 +23,14 @@ _MESSENGER = "tests/integration/test_messenger.py"
 
 _ZREM_FIRST = """for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
-    if #queue.taken > 0 then call_in_pieces('ZREM', READY .. source.group .. ':' .. queue.tenant, queue.taken) end
+    local seen = (queue.at - 1) / 2
+    if seen > 0 then redis.call('ZREMRANGEBYRANK', READY .. source.group .. ':' .. queue.tenant, 0, seen - 1) end
+    queue.at = 1
   end
 end
 """
 _LEASED = "call_in_pieces('ZADD', LEASES, leases)\n"
-_CHOSEN = "local reply, leases = "
+_CHOSEN = "local leases = {}\n"
 
 #: The mistakes that the design names; the sources are the real ones.
 NAMED = (
@@ -222,8 +225,8 @@ FURTHER = (
     Mutation(
         "what larger workers ran is set right in the turn of others",
         "headrace/lua/commit.lua",
-        "note_served(group_of(fields[5], fields[6], rest[5]),",
-        "note_served(group_of(fields[5], fields[6]),",
+        "sums_of(fields[5], fields[6], rest[5], tenant)\n",
+        "sums_of(fields[5], fields[6], nil, tenant)\n",
         f"{_OUTGROWN}::test_what_was_charged_ahead_is_set_right_where_it_was_charged",
     ),
     Mutation(
@@ -485,6 +488,27 @@ FURTHER = (
         "fields and fields[2] == '00', nil",
         "true, nil",
         f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded]",
+    ),
+    Mutation(
+        "a job that is bound in time is taken for a plain one",
+        "headrace/lua/submit.lua",
+        "(kind.is_later or is_rare or is_bound)",
+        "(kind.is_later or is_rare)",
+        f"{_CLAIM}::test_a_claimed_job_says_how_long_its_pass_may_take",
+    ),
+    Mutation(
+        "a job that gets a deadline stays plain",
+        "headrace/lua/amend.lua",
+        "if fields[10] == '00' and (deadline or url ~= '') then",
+        "if fields[10] == '00' and url ~= '' then",
+        f"{_CHANGING}::test_a_deadline_that_is_given_is_told_to_whoever_claims_the_job",
+    ),
+    Mutation(
+        "a job that somebody is to be told of stays plain",
+        "headrace/lua/amend.lua",
+        "if fields[10] == '00' and (deadline or url ~= '') then",
+        "if fields[10] == '00' and deadline then",
+        f"{_CHANGING}::test_a_job_that_nobody_was_to_be_told_of_gets_somebody",
     ),
     Mutation(
         "a window closes with its job",

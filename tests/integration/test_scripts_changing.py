@@ -50,6 +50,15 @@ def test_a_deadline_that_is_given_brings_a_job_forward_and_is_watched(cell: Cell
     assert soon == cell.redis.zscore(cell.keys.deadlines, MEMBER)
 
 
+def test_a_deadline_that_is_given_is_told_to_whoever_claims_the_job(cell: Cell) -> None:
+    cell.submit("j1")
+
+    cell.amend(MEMBER, deadline_ms=cell.now_ms() + 10_000)
+
+    [job] = cell.claim().jobs
+    assert 0 < (job.deadline_in_ms or 0) <= 10_000
+
+
 @pytest.mark.parametrize(("start_by", "watched"), [(0, None), (9_000_000_000_000, 9_000_000_000_000)])
 def test_a_deadline_that_is_taken_away_is_watched_no_longer(cell: Cell, start_by: int, watched: int | None) -> None:
     cell.submit("first")

@@ -14,12 +14,13 @@ from tests.integration.script_stories import STORIES
 _ZREM_FIRST = """
 for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
-    if #queue.taken > 0 then
-      call_in_pieces('ZREM', READY .. source.group .. ':' .. queue.tenant, queue.taken)
+    if queue.at > 1 then
+      redis.call('ZREMRANGEBYRANK', READY .. source.group .. ':' .. queue.tenant, 0, (queue.at - 3) / 2)
+      queue.at = 1
     end
   end
 end
-local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}, {}
+local leases = {}
 """
 
 _POST = "  if hook then post(end_of(member, hook), now) end\n"
@@ -38,9 +39,7 @@ MISTAKES = {
         "    redis.call('SET', OUTPUT .. member, body,",
         "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body,",
     ),
-    "claim takes from the ready set before it leases": Mutation(
-        "claim", "local reply, leases = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}, {}\n", _ZREM_FIRST
-    ),
+    "claim takes from the ready set before it leases": Mutation("claim", "local leases = {}\n", _ZREM_FIRST),
     "claim takes what has outgrown a size out of a queue that is paused": Mutation(
         "claim", "queues[i - 8] = counted_in(ARGV[i])", "queues[i - 8] = ARGV[i]"
     ),
@@ -80,7 +79,7 @@ MISTAKES = {
     "submit remembers the idempotency key before there is a job": Mutation(
         "submit",
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(fresh) do\n"
+        "  for _, row in ipairs(rows) do\n"
         "    local idem, request = ARGV[row.at + IDEM_AT], ARGV[row.at + REQUEST]\n"
         "    if idem ~= '' then redis.call('SET', idem, row.member .. '|' .. request) end\n"
         "  end\n"
@@ -89,13 +88,15 @@ MISTAKES = {
     "submit writes the record before what leads to it": Mutation(
         "submit",
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(fresh) do keep(row.key, row.kind, row.score, row.kind.more) end\n"
+        "  for _, row in ipairs(rows) do\n"
+        "    if row.score then keep(row.key, row.kind, row.score, row.kind.more) end\n"
+        "  end\n"
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
     ),
     "submit remembers a name before there is a job": Mutation(
         "submit",
         "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(fresh) do\n"
+        "  for _, row in ipairs(rows) do\n"
         "    local request = ARGV[row.at + REQUEST]\n"
         "    if row.kind.is_named then redis.call('SET', NAMED .. row.member, request) end\n"
         "  end\n"
@@ -166,9 +167,6 @@ MISTAKES = {
         "amend",
         "if not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
         "leave_ready(before, member)\nif not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
-    ),
-    "amend leaves a job plain that somebody is to be told of": Mutation(
-        "amend", "if fields[10] == '00' then set('f', '0') end", ""
     ),
     "amend lets a URL lie where the record names nobody": Mutation(
         "amend",
