@@ -487,7 +487,14 @@ FURTHER = (
         "headrace/lua/claim.lua",
         "fields and fields[2] == '00', nil",
         "true, nil",
-        f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded]",
+        f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded at once]",
+    ),
+    Mutation(
+        "a job that is to be kept for long is taken for a plain one",
+        "headrace/lua/submit.lua",
+        "kind.hook ~= '' or ARGV[at + 17] ~= '' or",
+        "kind.hook ~= '' or",
+        f"{_ENDING}::test_a_job_that_asks_for_nothing_else_is_kept_as_long_as_was_asked_for",
     ),
     Mutation(
         "a job that is bound in time is taken for a plain one",

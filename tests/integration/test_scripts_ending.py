@@ -278,12 +278,16 @@ def told(cell: Cell) -> None:
     "end",
     [
         lambda cell: cell.commit(cell.take_and_start()),
+        lambda cell: cell.commit(cell.take()),
         lambda cell: cell.commit(cell.take(), cause=Cause.MODEL),
         lambda cell: cell.fail(cell.take_and_start()),
         lambda cell: cell.cancel("default/j1"),
         *(reaped, canceled_in_its_pass, expired, mended, told),
     ],
-    ids=["succeeded", "failed", "given up", "canceled", "reaped", "canceled in its pass", "expired", "mended", "told"],
+    ids=[
+        *("succeeded", "succeeded at once", "failed", "given up", "canceled"),
+        *("reaped", "canceled in its pass", "expired", "mended", "told"),
+    ],
 )
 def test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended(cell: Cell, end: Callable[[Cell], object]) -> None:
     cell.submit("j1", max_attempts=1, deadline_ms=cell.now_ms() + 60_000, result_ttl_s=30)
@@ -294,6 +298,14 @@ def test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended(cell: Cell, 
     assert cell.status("default/j1").is_terminal
     assert 25 <= cell.redis.ttl(job) <= 30
     assert cell.redis.ttl(output) == -2 or 25 <= cell.redis.ttl(output) <= 30
+
+
+def test_a_job_that_asks_for_nothing_else_is_kept_as_long_as_was_asked_for(cell: Cell) -> None:
+    cell.submit("j1", result_ttl_s=30)
+
+    cell.commit(cell.take())
+
+    assert 25 <= cell.redis.ttl(cell.keys.job("default/j1")) <= 30
 
 
 def test_what_somebody_is_to_be_told_of_is_kept_longer_by_the_usual_time_if_nobody_comes_for_it(cell: Cell) -> None:
