@@ -77,7 +77,7 @@ class Prospects:
             is_said = bool(job.outgrown_bytes) or reason is Reason.QUEUE_PAUSED
             return Waiting(reason if is_said else job.reason or reason, detail)
         group = group_of(job.ref, job.tier, job.outgrown_bytes)
-        place = await self._place(roster, job.tenant, group, job.score)
+        place = await self._place(roster, job.tenant, group, job.score, job.member)
         if (limited := await self._limited(job.tenant, place.ahead)) is not None:
             return limited
         estimate = await self._estimate(roster, job.ref, job.tier, place.ahead)
@@ -158,12 +158,12 @@ class Prospects:
             return Waiting(job.reason)
         return None
 
-    async def _place(self, roster: Roster, tenant: str, group: str, score: float) -> Place:
+    async def _place(self, roster: Roster, tenant: str, group: str, score: float, member: str = "") -> Place:
         # Tiers that nobody serves, or that are paused, are before nobody.
         ref, tier = split_group(group)
         served = (other for other in Tier if roster.serving(ref, other) and not roster.is_paused(ref, other))
         others = [group_of(ref, other) for other in served if other is not tier]
-        return await self._run(self._store.place(tenant, group, score, others))
+        return await self._run(self._store.place(tenant, group, score, others, member=member))
 
     async def _others_before(self, roster: Roster, job: Job, score: float) -> int:
         group, now = group_of(job.ref, job.tier), self._monotonic()

@@ -239,9 +239,14 @@ class JobStore:
         """The result of a job that succeeded, the error document of one that failed, else None."""
         return RedisOp(read_raw_bytes, ("GET", self.keys.output(member)))
 
-    def place(self, tenant: str, group: str, score: float, others: Sequence[str]) -> RedisOp[Place]:
-        """What comes before a place in a tenant's queue; `others` are the groups of other tiers that compete."""
-        args = self._keyed(tenant, group, f"{score:.3f}", *others)
+    def place(
+        self, tenant: str, group: str, score: float, others: Sequence[str], *, member: str = ""
+    ) -> RedisOp[Place]:
+        """What comes before a place in a tenant's queue; `others` are the groups of other tiers that compete.
+
+        Jobs that came in one call share a score: with `member` it is this one's place among them.
+        """
+        args = self._keyed(tenant, group, f"{score:.3f}", member, *others)
         return RedisOp(lambda reply: Place(*reply), args, load_script("place"))
 
     def groups(self) -> RedisOp[list[str]]:

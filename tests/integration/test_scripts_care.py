@@ -7,7 +7,7 @@ from headrace.jobs import JobStatus
 from headrace.store_care import Reaped, Swept
 from headrace.store_views import Place
 from headrace.tiers import Tier, score_of
-from tests.integration.script_cell import GROUPS, STANDARD, TTL_S, Cell
+from tests.integration.script_cell import GROUPS, STANDARD, TTL_S, Cell, new_job
 
 # --- reap ----------------------------------------------------------------------------------------------------
 
@@ -279,7 +279,8 @@ def test_depths_count_what_waits_of_all_tenants_and_how_long(cell: Cell) -> None
 
 def place_of(cell: Cell, member: str, *others: str) -> Place:
     job = cell.job(member)
-    return cell.run(cell.store.place(job.tenant, group_of(job.ref, job.tier), job.score, others))
+    group = group_of(job.ref, job.tier)
+    return cell.run(cell.store.place(job.tenant, group, job.score, others, member=member))
 
 
 def test_a_place_counts_the_tenants_jobs_before_it(cell: Cell) -> None:
@@ -287,6 +288,13 @@ def test_a_place_counts_the_tenants_jobs_before_it(cell: Cell) -> None:
         cell.submit(f"j{i}")
 
     assert [Place(i, i) for i in range(3)] == [place_of(cell, f"default/j{i}") for i in range(3)]
+
+
+def test_jobs_that_came_in_one_call_have_places_one_after_the_other(cell: Cell) -> None:
+    jobs = [new_job(f"j{i}") for i in range(3)]
+    cell.run(cell.store.submit_many(jobs, cap=10))
+
+    assert [Place(i, i) for i in range(3)] == [place_of(cell, job.member) for job in jobs]
 
 
 def test_a_place_counts_of_other_tenants_what_is_served_meanwhile(cell: Cell) -> None:
