@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -72,15 +73,19 @@ def test_bulk_on_machines_that_are_taken_away_is_cheap_and_in_time_and_priority_
 
 
 def test_each_model_runs_on_the_class_where_its_jobs_cost_least_which_nobody_knew_at_first() -> None:
-    figures = classes.run(hours=1.5, seed=1).figures
+    days = [classes.run(hours=1.5, seed=seed).figures for seed in (1, 2, 3)]
 
-    assert figures["deep_on_large"] >= 0.95
-    assert figures["flat_on_small"] >= 0.95
-    assert figures["in_time"] >= 0.999
-    assert max(figures["cost_over_small_alone"], figures["cost_over_large_alone"]) < 0.95
-    assert figures["cost_over_both_whoever_is_free"] < 0.95
+    def mean(name: str) -> float:
+        return statistics.fmean(figures[name] for figures in days)
+
+    assert min(figures["deep_on_large"] for figures in days) >= 0.95
+    assert min(figures["flat_on_small"] for figures in days) >= 0.95
+    assert min(figures["in_time"] for figures in days) >= 0.999
+    # One day alone says little: a worker more or less of the other way's is a tenth.
+    assert max(mean("cost_over_small_alone"), mean("cost_over_large_alone")) < 0.95
+    assert mean("cost_over_both_whoever_is_free") < 0.95
     # Liquid and single jobs tell the same.
-    assert abs(figures["cost_by_flow_over_by_jobs"] - 1) <= 0.05
+    assert max(abs(figures["cost_by_flow_over_by_jobs"] - 1) for figures in days) <= 0.05
 
 
 # --- overload ----------------------------------------------------------------------------------------------
