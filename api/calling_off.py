@@ -1,4 +1,4 @@
-"""Many jobs of a tenant called off at once: those that a filter means, once it was said how many they may be."""
+"""Many jobs called off at once, once it was said how many they may be: those of a tenant that a filter means."""
 
 from collections import Counter
 from collections.abc import Sequence

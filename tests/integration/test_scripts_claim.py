@@ -309,6 +309,17 @@ def test_a_server_that_forgot_a_claim_gives_another_fence(cell: Cell) -> None:
     assert second.fence > first.fence
 
 
+def test_a_job_whose_bounds_cannot_be_read_is_set_apart_and_not_run_without_them(cell: Cell) -> None:
+    cell.submit("broken", run_timeout_s=2.5)
+    cell.submit("whole")
+    cell.redis.hset(cell.keys.job("default/broken"), "L", "soon")
+
+    claimed = cell.claim().jobs
+
+    assert ["default/whole"] == [job.member for job in claimed]
+    assert cell.redis.zrange(cell.keys.quarantine, 0, -1) == [b"default/broken"]
+
+
 def test_a_claimed_job_says_how_long_its_pass_may_take(cell: Cell) -> None:
     cell.submit("any")
     cell.submit("short", run_timeout_s=2.5)

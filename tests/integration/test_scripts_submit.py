@@ -279,6 +279,18 @@ def test_each_of_many_has_an_outcome_of_its_own(cell: Cell) -> None:
     assert cell.ready() == ["default/j0", "default/j3"]
 
 
+@pytest.mark.parametrize(("named", "scores"), [((), 1), ((1,), 3), ((0, 1, 2), 3)])
+def test_jobs_of_one_call_share_a_score_unless_their_submitters_chose_their_ids(
+    cell: Cell, named: tuple[int, ...], scores: int
+) -> None:
+    jobs = [new_job(f"j{i}", is_named=i in named, request_hash="h") for i in range(3)]
+
+    cell.run(cell.store.submit_many(jobs, cap=10))
+
+    assert scores == len({cell.job(job.member).score for job in jobs})
+    assert [job.member for job in jobs] == cell.ready()
+
+
 def test_twins_in_one_call_are_one_job(cell: Cell) -> None:
     outcomes = submit_many(cell, new_job("j1", dedupe_key="doc"), new_job("j2", dedupe_key="doc"))
 
