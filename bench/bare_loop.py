@@ -10,14 +10,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
 from bench.service import ROOT
 from headrace.environments import child_environment
 from headrace.model import Model
-from registry.signature import overrides, signature_of
+from registry.signature import overrides, prepares_together, signature_of
 from registry.source import find_model
 from workers.codec import decoder, encoder
 from workers.collate import collate, split
@@ -32,6 +32,7 @@ class BareLoop:
         self._device = device
         self._decode = decoder(signature.input)
         self._encode = encoder(signature.output)
+        self._is_together = prepares_together(type(model))
         self._is_collated = overrides(type(model), "preprocess")
         wanted = model.options.autocast
         kind = torch.device(device).type
@@ -46,7 +47,8 @@ class BareLoop:
 
     def _batch(self, inputs: Sequence[bytes]) -> list[bytes]:
         model = self._model
-        items: list[Any] = [model.preprocess(self._decode(raw)) for raw in inputs]
+        decoded = [self._decode(raw) for raw in inputs]
+        items = list(model.preprocess_all(decoded)) if self._is_together else list(map(model.preprocess, decoded))
         with self._precision:
             rows = model.forward(collate(items, self._device) if self._is_collated else items)
         return [self._encode(model.postprocess(row)) for row in split(rows, len(items))]

@@ -5,6 +5,9 @@ import os
 
 from headrace.settings import Settings
 
+#: What says to libraries how many threads to use: those of C, and those of Rust, as tokenizers are.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+
 
 def as_environment(settings: Settings) -> dict[str, str]:
     """The environment variables that give a child process exactly these settings."""
@@ -16,5 +19,4 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 def child_environment(*, threads: int) -> dict[str, str]:
     """This process's environment for a model's process that may use `threads` CPU threads."""
-    count = str(threads)
-    return {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+    return {**os.environ, **dict.fromkeys(_THREADS, str(threads))}

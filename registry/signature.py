@@ -47,6 +47,12 @@ def overrides(model: type[Model], hook: str) -> bool:
     return getattr(model, hook) is not getattr(Model, hook)
 
 
+def prepares_together(model: type[Model]) -> bool:
+    """Tell whether the author wrote how several inputs are preprocessed, and did not write `preprocess` anew since."""
+    first = next(kind for kind in model.__mro__ if {"preprocess", "preprocess_all"} & vars(kind).keys())
+    return first is not Model and "preprocess_all" in vars(first)
+
+
 def signature_of(model: type[Model]) -> Signature:
     """Read the hint on the item of the first hook and the return hint of the last.
 
@@ -59,6 +65,8 @@ def signature_of(model: type[Model]) -> Signature:
         raise InvalidModel(f"{model.__name__}: checkpoint and resume belong together; write both, or none")
     if overrides(model, "to_host") is not overrides(model, "to_device"):
         raise InvalidModel(f"{model.__name__}: to_host and to_device belong together; write both, or none")
+    if overrides(model, "preprocess_all") and not overrides(model, "preprocess"):
+        raise InvalidModel(f"{model.__name__}: preprocess_all needs preprocess beside it, for an input by itself")
     before, after = overrides(model, "preprocess"), overrides(model, "postprocess")
     taken = _argument(model, "preprocess") if before else _item(model, "forward", _argument(model, "forward"))
     given = _returned(model, "postprocess") if after else _item(model, "forward", _returned(model, "forward"))

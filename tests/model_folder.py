@@ -48,8 +48,8 @@ def write_model(folder: Path, source: str = DOUBLER, *, files: dict[str, str] | 
     return folder
 
 
-def load_model(folder: Path, source: str) -> Runtime:
-    """Write, push, fetch and load a model on the CPU."""
-    registry = Registry(url="memory://")
-    manifest = registry.push(write_model(folder / "source", source), name="m").manifest
+def load_model(folder: Path, source: str, *, name: str = "") -> Runtime:
+    """Write, push, fetch and load a model on the CPU; `name` is that of its class where there are several."""
+    registry, entry = Registry(url="memory://"), f"model.py:{name}" if name else None
+    manifest = registry.push(write_model(folder / "source", source), name="m", entry=entry).manifest
     return Runtime.load(folder=registry.fetch(manifest.ref, folder / "cache"), manifest=manifest, device="cpu")

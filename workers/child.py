@@ -21,7 +21,7 @@ import signal
 import struct
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -75,7 +75,7 @@ class _Turn(NamedTuple):
 
     overlap: Overlap
     began: float
-    cost: float
+    expected_s: float
 
 
 class Child:
@@ -252,7 +252,7 @@ class Child:
         else:
             self._finish()
         if is_long:
-            self._turn = _Turn(runtime.overlap, began, forwarded.cost)
+            self._turn = _Turn(runtime.overlap, began, batch.expected_s)
         return None
 
     def _learn(self) -> None:
@@ -269,23 +269,33 @@ class Child:
         """A turn begins now; the one before tells how long it was."""
         began = time.perf_counter()
         if self._turn is not None:
-            self._turn.overlap.took(began - self._turn.began, self._turn.cost)
+            self._turn.overlap.took(began - self._turn.began, self._turn.expected_s)
             self._turn = None
         return began
 
     def _forward(self, runtime: Runtime, batch: Batch, *, is_alone: bool) -> Forwarded:
         staged = self._preparer.stage(runtime, batch.jobs)
-        is_company = batch.expected_s > _LONG_PASS_S and runtime.overlap.is_on and not is_alone
-        is_beside = is_company and runtime.staging.is_worth_a_thread(len(staged))
+        is_beside = batch.expected_s > _LONG_PASS_S and not is_alone and self._is_staged_beside(runtime, len(staged))
         if self._unfinished is not None:
             # Not earlier: between two passes the thread would only be in the way.
             self._finisher.hand_over(self._unfinished)
             self._unfinished = None
-        with self._preparer.beside() if is_beside else nullcontext(), runtime.inference():
+        with self._beside(runtime, batch.expected_s) if is_beside else nullcontext(), runtime.inference():
             began = time.perf_counter()
             forwarded = runtime.forward(staged)
             self._lesson = _Lesson(batch.ref, forwarded, time.perf_counter() - began)
         return forwarded
+
+    def _is_staged_beside(self, runtime: Runtime, jobs: int) -> bool:
+        """Tell whether the next batch, if it is like this one, is staged beside its pass.
+
+        What is staged together hardly disturbs a pass, so there it does not matter whether stages overlap otherwise.
+        """
+        may_be = runtime.overlap.is_on or (runtime.stages_together and runtime.overlap.is_allowed)
+        return may_be and runtime.staging.is_worth_a_thread(jobs)
+
+    def _beside(self, runtime: Runtime, expected_s: float) -> AbstractContextManager[None]:
+        return self._preparer.beside(expected_s=expected_s, only_together=not runtime.overlap.is_on)
 
     def _finish(self) -> None:
         """Finish in this thread what was left for the next pass to go beside."""

@@ -304,7 +304,7 @@ class Executor:
         self._look_for_pass()
         code = self._process.wait()
         cause = self._kill_cause or f"exit {code}"
-        suspects, loading = list({*self.running, *self._marks.slots().values()}), self.loading
+        suspects, loading = list({*self.running, *self._marks.in_hand()}), self.loading
         lost = self._entrusted
         copied = None if suspects else self.watch.copying
         log.error("child %s died (%s) with %s jobs in its hands", self._process.pid, cause, len(suspects))

@@ -153,6 +153,17 @@ class Inbox:
                 self._to_prepare.wait()
             return self.beside, jobs
 
+    def wait_for_another_pass(self, number: int) -> None:
+        """Wait until a pass runs that jobs may be prepared beside, and it is not this one."""
+        with self._to_prepare:
+            while self.beside in (0, number):
+                self._to_prepare.wait()
+
+    @property
+    def staged(self) -> int:
+        """How many jobs that wait have been prepared."""
+        return len(self._staged)
+
     def keep(self, prepared: Sequence[tuple[int, Staged | ItemResult]]) -> None:
         """Keep the prepared inputs of jobs, by slot, until their batches run; of those that were called off, nothing.
 

@@ -19,7 +19,7 @@ from headrace.errors import InvalidModel
 from headrace.model import Model
 from registry.manifest import Manifest
 from registry.requirements import check_requirements
-from registry.signature import overrides, signature_of
+from registry.signature import overrides, prepares_together, signature_of
 from registry.source import find_model
 from workers.codec import decoder, encoder
 from workers.collate import collate, split
@@ -92,6 +92,10 @@ class Runtime:
         self._decode = decoder(signature.input)
         self._encode = encoder(signature.output)
         self._preprocess = model.preprocess if overrides(kind, "preprocess") else None
+        self._preprocess_all = model.preprocess_all if prepares_together(kind) else None
+        self._has_logged_apart = False
+        #: Whether several inputs are staged in one call.
+        self.stages_together = self._preprocess_all is not None
         self._postprocess = model.postprocess if overrides(kind, "postprocess") else None
         self._checkpoint = model.checkpoint if overrides(kind, "checkpoint") else None
         #: Inputs of the batch that is in `forward`, and whether all of them are in the pass that runs.
@@ -160,15 +164,25 @@ class Runtime:
             state: how far a pass before was that did not end, if anything is kept of it.
         """
         try:
-            item = self._decode(raw)
-            if self._preprocess is not None:
-                item = self._preprocess(item)
-            if state and self._checkpoint is not None:
-                item = self._resumed(raw, item, state)
-            cost = self._usable_cost(item) if self.is_sized else 1.0
-            return Staged(item if self._copy is None else self._copy.send(item), cost)
+            return self._staged(self.prepare(raw), raw, state)
         except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
             return failed(error)
+
+    def stage_all(self, inputs: Sequence[tuple[bytes, bytes]]) -> list[Staged | ItemResult]:
+        """Make several inputs ready, each with its state, as `stage` does one: together, if the author says how."""
+        if self._preprocess_all is None or len(inputs) < 2:
+            return [self.stage(raw, state) for raw, state in inputs]
+        decoded = [attempt(self._decode, raw) for raw, _ in inputs]
+        good = [item for item in decoded if type(item) is not ItemResult]
+        try:
+            found = iter(_one_each(self._preprocess_all(good), len(good)))
+        except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and which item it was may show
+            self._log_apart(error)
+            return [self.stage(raw, state) for raw, state in inputs]
+        return [
+            item if type(item) is ItemResult else self._accepted(next(found), raw, state)
+            for item, (raw, state) in zip(decoded, inputs, strict=True)
+        ]
 
     def forward(self, batch: Sequence[Staged | ItemResult]) -> Forwarded:
         """Run a batch; what failed before is passed by, and no item can fail another one.
@@ -220,7 +234,7 @@ class Runtime:
             Exception: as `forward`.
         """
         with self.inference():
-            return [self.finish(row) for row in self.forward([self.stage(raw) for raw in raws]).rows]
+            return [self.finish(row) for row in self.forward(self.stage_all([(raw, b"") for raw in raws])).rows]
 
     def checkpoint(self) -> list[bytes]:
         """How far each input of the running batch is, empty where nothing can be kept; beside `forward`, by any thread.
@@ -252,6 +266,25 @@ class Runtime:
         self._model.on_progress = said
 
     # --- the hooks
+
+    def _log_apart(self, error: Exception) -> None:
+        """Say once why inputs that came together are preprocessed one by one: each of them says itself if it fails."""
+        if not self._has_logged_apart:
+            log.warning("%s: preprocess_all failed, so each goes through preprocess: %r", self.manifest.ref, error)
+            self._has_logged_apart = True
+
+    def _accepted(self, item: Any, raw: bytes, state: bytes) -> Staged | ItemResult:
+        """One of the items that `preprocess_all` made, or refused."""
+        try:
+            return failed(item) if isinstance(item, Exception) else self._staged(item, raw, state)
+        except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
+            return failed(error)
+
+    def _staged(self, item: Any, raw: bytes, state: bytes) -> Staged:
+        if state and self._checkpoint is not None:
+            item = self._resumed(raw, item, state)
+        cost = self._usable_cost(item) if self.is_sized else 1.0
+        return Staged(item if self._copy is None else self._copy.send(item), cost)
 
     def _resumed(self, raw: bytes, item: object, state: bytes) -> object:
         try:
@@ -300,6 +333,14 @@ class Runtime:
     def _compiled(self, model: Model) -> Compiled:
         options = self.manifest.options
         return Compiled(model.forward, mode=options.compile or "default", buckets=options.bucket_sizes(self.max_batch))
+
+
+def _one_each(items: Sequence[Any], count: int) -> Sequence[Any]:
+    if len(items) != count:
+        raise InvalidModel(
+            f"preprocess_all returned {len(items)} items for {count} inputs; it must return one for each"
+        )
+    return items
 
 
 def _check_place(manifest: Manifest, device: str) -> None:

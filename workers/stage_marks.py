@@ -7,10 +7,16 @@ hands is read here; if a stage does not get on, it shows.
 
 import mmap
 import os
+from array import array
+from collections.abc import Sequence
 from enum import IntEnum
 
 _BYTES = mmap.PAGESIZE
 _NOBODY = -1
+#: Where the page says how many jobs inputs are prepared of together, and which; the first of them is the stage's own.
+_COUNT, _TOGETHER = 8, 9
+#: So many jobs have room there.
+MOST_TOGETHER = 256
 
 
 class Stage(IntEnum):
@@ -35,13 +41,24 @@ class StageMarks:
         """A stage begins with a job."""
         self._slots[stage] = slot
 
+    def together(self, slots: Sequence[int]) -> None:
+        """The inputs of these, `MOST_TOGETHER` at most, are prepared in one call."""
+        self._slots[_TOGETHER : _TOGETHER + len(slots)] = memoryview(array("q", slots))
+        self._slots[_COUNT], self._slots[Stage.PREPARE] = len(slots), slots[0]
+
     def clear(self, stage: Stage) -> None:
         """A stage has nothing in its hands."""
         self._slots[stage] = _NOBODY
+        if stage is Stage.PREPARE:
+            self._slots[_COUNT] = 0
 
     def slots(self) -> dict[Stage, int]:
         """The jobs that stages are at."""
         return {stage: slot for stage in Stage if (slot := self._slots[stage]) != _NOBODY}
+
+    def in_hand(self) -> set[int]:
+        """All jobs that stages have in their hands."""
+        return {*self.slots().values(), *self._slots[_TOGETHER : _TOGETHER + self._slots[_COUNT]]}
 
 
 def make_marks() -> tuple[int, StageMarks]:

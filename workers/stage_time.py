@@ -20,6 +20,10 @@ class StageTime:
             item_s = seconds / items
             self._item_s = item_s if self._item_s is None else self._item_s + _FOLLOW * (item_s - self._item_s)
 
+    def expected_s(self, items: int) -> float:
+        """What so many items should take; 0 while nobody knows."""
+        return items * (self._item_s or 0.0)
+
     def is_worth_a_thread(self, items: int) -> bool:
         """Tell whether so many items should be worked on beside a pass."""
-        return items * (self._item_s or 0.0) > self._thread_s
+        return self.expected_s(items) > self._thread_s

@@ -125,6 +125,25 @@ def test_an_input_that_kills_the_process_beside_a_pass_fails_alone(
     assert 2 == len([r for r in caplog.records if r.name == "headrace.executor" and "died" in r.message])
 
 
+def test_of_inputs_that_are_prepared_together_the_one_that_kills_the_process_fails_alone(
+    make_rig: MakeRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = make_rig()
+    together = "    def preprocess_all(self, items):\n        return [self.preprocess(item) for item in items]\n\n"
+    words = [f"word {n}" for n in range(40)]
+    words[29] = "before:exit"
+    members = rig.submit(*words, ref=rig.push("m", SOURCE.replace("    def forward", together + "    def forward")))
+
+    rig.start()
+    statuses = finish(rig, members)
+
+    assert JobStatus.FAILED == statuses.pop(29)
+    assert {JobStatus.SUCCEEDED} == set(statuses)
+    assert rig.job(members[29]).cause == Cause.WORKER_LOST
+    # All that were in the same call were suspects, and the next one ran alone.
+    assert 2 == len([r for r in caplog.records if r.name == "headrace.executor" and "died" in r.message])
+
+
 @pytest.mark.parametrize(("when", "hang"), [("before", "hang"), ("after", "hold the GIL")])
 def test_an_input_that_hangs_beside_a_pass_fails_alone(make_rig: MakeRig, when: str, hang: str) -> None:
     rig = make_rig(forward_limit_s=2.0)

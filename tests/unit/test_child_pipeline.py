@@ -49,9 +49,9 @@ def wait_for(is_so: Callable[[], bool]) -> None:
 class Rig:
     """A child's stages without the child."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, source: str = SOURCE) -> None:
         registry = Registry(url=(folder / "registry").as_uri())
-        registry.push(write_model(folder / "source", SOURCE), name="m")
+        registry.push(write_model(folder / "source", source), name="m")
         self.models = LoadedModels(registry=registry, cache=folder / "cache", device="cpu")
         self.runtime = self.models.load(REF, b"")
         _, self.marks = make_marks()
@@ -95,6 +95,16 @@ def threads(rig: Rig) -> Iterator[Rig]:
     rig.inbox.close_beside()
 
 
+@pytest.fixture
+def together(tmp_path: Path) -> Iterator[Rig]:
+    """The same of a model that prepares several at once; of what it prepares it says so."""
+    how = "    def preprocess_all(self, items): return [[('together', item), here()] for item in items]\n"
+    rig = Rig(tmp_path, SOURCE.replace("    def cost", how + "    def cost").replace("len(item[0])", "1"))
+    rig.preparer.start()
+    yield rig
+    rig.inbox.close_beside()
+
+
 def threads_of(row: object) -> list[str]:
     assert isinstance(row, list)
     return [str(name) for name in orjson.loads(row[2])[1:]]
@@ -120,6 +130,36 @@ def test_inputs_are_prepared_beside_a_pass_and_not_again(threads: Rig) -> None:
 
     assert ["preparer"] * 3 == [row[1] for row in forwarded.rows]
     assert not any(map(threads.inbox.is_staged, range(3)))
+
+
+def test_of_a_model_that_says_how_a_batch_is_prepared_together_and_more_only_in_time(together: Rig) -> None:
+    together.put("a", "b", "c", "d", "e", "f")
+    together.runtime.staging.took(1, 3600.0)
+
+    with together.preparer.beside(expected_s=0.1, only_together=True):
+        wait_for(lambda: together.inbox.staged == 4 and not together.marks.slots())
+        together.put("g", "h", first_slot=6)
+    rows = together.ended(together.batch()).forwarded.rows
+
+    assert [("together", word) for word in "abcd"] == [row[0] for row in rows]
+    assert {"preparer"} == {row[1] for row in rows}
+
+
+def test_where_there_is_time_more_than_a_batch_is_prepared_together(together: Rig) -> None:
+    together.put("a", "b", "c", "d", "e", "f")
+
+    with together.preparer.beside():
+        wait_for(lambda: together.inbox.staged == 6)
+
+
+def test_beside_a_pass_that_bears_only_that_nothing_is_prepared_one_by_one(threads: Rig) -> None:
+    threads.put("a")
+    with threads.preparer.beside(only_together=True):
+        threads.put("b", first_slot=1)
+    with threads.preparer.beside():
+        wait_for(lambda: threads.inbox.staged == 2)
+
+    assert [["preparer"]] * 2 == [row[1:2] for row in threads.ended(threads.batch()).forwarded.rows]
 
 
 def test_what_comes_while_a_pass_runs_is_prepared_too(threads: Rig) -> None:
@@ -258,7 +298,7 @@ def test_marks_outlive_the_process_that_made_them() -> None:
 import os, signal
 from workers.stage_marks import Stage, StageMarks
 marks = StageMarks({fd})
-marks.at(Stage.PREPARE, 12)
+marks.together([12, 14, 15])
 marks.at(Stage.FINISH, 13)
 marks.clear(Stage.FINISH)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -267,6 +307,17 @@ os.kill(os.getpid(), signal.SIGKILL)
     subprocess.run([sys.executable, "-c", code], pass_fds=(fd,), check=False)
 
     assert {Stage.PREPARE: 12} == marks.slots() == StageMarks(fd).slots()
+    assert {12, 14, 15} == marks.in_hand()
+
+
+def test_of_a_stage_that_has_nothing_in_its_hands_no_job_is_left() -> None:
+    _, marks = make_marks()
+    marks.together([12, 14, 15])
+
+    marks.clear(Stage.PREPARE)
+    marks.at(Stage.FINISH, 16)
+
+    assert {16} == marks.in_hand()
 
 
 def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(

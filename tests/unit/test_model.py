@@ -193,6 +193,7 @@ FORWARD = "    def forward(self, batch: list[int]) -> list[int]: return batch\n"
         ("class M(Model):\n    def forward(self, b: list['Gone']) -> list[int]: ...", "M.forward: a type hint cannot"),
         ("class M(Model):\n    def forward(self, b: list[Model]) -> list[int]: ...", "M.forward: its hint has no JSON"),
         (f"class M(Model):\n{FORWARD}    def preprocess(self, item): ...", "M.preprocess: its argument needs"),
+        (f"class M(Model):\n{FORWARD}    def preprocess_all(self, items): ...", "M: preprocess_all needs preprocess"),
         (f"class M(Model):\n{FORWARD}    def postprocess(self, row): ...", "M.postprocess: it needs a return hint"),
         (f"class M(Model):\n    examples = ('x',)\n{FORWARD}", "M.examples: one does not fit"),
         (f"class M(Model, max_batch=0):\n{FORWARD}", "max_batch is 0"),

@@ -14,7 +14,7 @@ from headrace.errors import InputError, InvalidModel
 from headrace.jobs import Cause
 from tests.model_folder import DOUBLER, load_model
 from workers.failures import MAX_DETAIL
-from workers.runtime import Runtime
+from workers.runtime import Runtime, Staged
 
 Load = Callable[..., Runtime]
 
@@ -23,7 +23,7 @@ Load = Callable[..., Runtime]
 def load(tmp_path: Path) -> Load:
     """Write, push, fetch and load a model."""
 
-    return lambda source=DOUBLER: load_model(tmp_path, source)
+    return lambda source=DOUBLER, name="": load_model(tmp_path, source, name=name)
 
 
 def ends(runtime: Runtime, *inputs: object) -> list[Any]:
@@ -71,6 +71,60 @@ def test_inputs_that_do_not_fit_or_are_refused_fail_alone(load: Load) -> None:
 def test_prepare_raises_for_an_input_that_is_not_json(load: Load) -> None:
     with pytest.raises(InputError, match="does not fit"):
         load().prepare(b"{")
+
+
+#: Refuses 2 among others by an exception in its place; several in which there is a 3 make it raise.
+TOGETHER = """
+class M(Model, max_batch=8):
+    def preprocess(self, item: int) -> list:
+        if item in (2, 3):
+            raise InputError("two or three")
+        return [item, "alone"]
+
+    def preprocess_all(self, items):
+        if 3 in items:
+            raise RuntimeError("three")
+        return [InputError("two") if item == 2 else [item, "together"] for item in items]
+
+    def cost(self, item): return item[0]
+
+    def forward(self, batch: list) -> list[list]:
+        return batch
+"""
+
+
+def test_several_inputs_are_preprocessed_in_one_call_and_one_by_itself(load: Load) -> None:
+    runtime = load(TOGETHER)
+
+    assert [[5, "together"], [4, "together"]] == ends(runtime, 5, 4)
+    assert [[5, "alone"]] == ends(runtime, 5)
+    assert Staged([7, "together"], 7.0) == runtime.stage_all([(b"7", b""), (b"1", b"")])[0]
+
+
+def test_of_several_inputs_those_that_are_refused_fail_alone(load: Load) -> None:
+    assert [[5, "together"], "<input>", "<input>", [4, "together"]] == ends(load(TOGETHER), 5, "x", 2, 4)
+
+
+def test_where_several_cannot_be_preprocessed_in_one_call_each_is_by_itself(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = load(TOGETHER)
+
+    assert [[5, "alone"], "<input>", [4, "alone"]] == ends(runtime, 5, 3, 4) == ends(runtime, 5, 3, 4)
+    assert 1 == caplog.text.count("preprocess_all failed")
+
+
+def test_a_call_that_does_not_give_one_item_for_each_input_counts_as_failed(load: Load) -> None:
+    runtime = load(TOGETHER.replace('"together"] for', '"together"] for _ in (1, 2) for'))
+
+    assert [[5, "alone"], [4, "alone"]] == ends(runtime, 5, 4)
+
+
+def test_a_subclass_that_preprocesses_anew_is_not_overtaken_by_what_it_inherits(load: Load) -> None:
+    runtime = load(TOGETHER + "class N(M):\n    def preprocess(self, item: int) -> list: return [item, 'anew']\n", "N")
+
+    assert not runtime.stages_together
+    assert [[5, "anew"], [4, "anew"]] == ends(runtime, 5, 4)
 
 
 @pytest.mark.parametrize("place", range(8))

@@ -100,7 +100,10 @@ def test_the_registry_lies_in_the_data_folder_unless_said_otherwise(tmp_path: Pa
 def test_a_models_process_gets_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
 
-    assert child_environment(threads=3)["OMP_NUM_THREADS"] == "3"
+    environment = child_environment(threads=3)
+
+    # The latter is what tokenizers go by.
+    assert ("3", "3") == (environment["OMP_NUM_THREADS"], environment["RAYON_NUM_THREADS"])
 
 
 def test_there_can_be_no_more_workers_than_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
