@@ -104,35 +104,38 @@ def _nearest(head: Entry, waiting: Waiting, limits: Limits) -> list[Entry]:
 
 def _join(head: Entry, candidates: Iterable[Entry], costs: Mapping[int, float], limits: Limits, now: float) -> Formed:
     """Let the candidates that are worth it join, until the batch is full or would make a member late."""
-    model = limits.costs
+    model, most = limits.costs, limits.max_batch
     hinge = model.hinge if model.known else None
     budget = min(limits.budget, model.ceiling) if limits.sized else limits.budget
     largest = useful = padded = costs.get(head.job.slot, 1.0)
     soonest_s = _meetable(head, padded, model, now)
     entries = [head]
     for entry in candidates:
-        if len(entries) >= limits.max_batch:
+        if len(entries) >= most:
             return Formed(entries, padded, soonest_s)
         cost = costs.get(entry.job.slot, 1.0)
-        grown = (len(entries) + 1) * max(largest, cost)
-        if grown > budget or not _worth_it(hinge, (useful, padded), grown, cost):
+        # Neither `max` nor `min`, which would be a third of this loop.
+        highest = cost if cost > largest else largest
+        grown = (len(entries) + 1) * highest
+        if grown > budget or not _worth_it(hinge, useful, padded, grown, cost):
             continue
-        sooner_s = min(soonest_s, _meetable(entry, cost, model, now))
-        if sooner_s != NEVER_S and now + model.t_hi(grown) > sooner_s:
-            return Formed(entries, padded, soonest_s)
+        if entry.job.deadline_s != NEVER_S or soonest_s != NEVER_S:
+            sooner_s = min(soonest_s, _meetable(entry, cost, model, now))
+            if sooner_s != NEVER_S and now + model.t_hi(grown) > sooner_s:
+                return Formed(entries, padded, soonest_s)
+            soonest_s = sooner_s
         entries.append(entry)
-        largest, useful, padded, soonest_s = max(largest, cost), useful + cost, grown, sooner_s
+        largest, useful, padded = highest, useful + cost, grown
     fits_more = len(entries) < limits.max_batch and padded + largest <= budget
     wants_more = fits_more and padded < model.efficient_cost
     return Formed(entries, padded, soonest_s, wants_more)
 
 
-def _worth_it(hinge: Hinge | None, batch: tuple[float, float], grown: float, cost: float) -> bool:
+def _worth_it(hinge: Hinge | None, useful: float, padded: float, grown: float, cost: float) -> bool:
     """Whether the grown batch takes clearly less time than the batch and a job of this cost after it.
 
     The job saves what its own batch would take beyond its work; it costs what the grown one takes beyond that, filling.
     """
-    useful, padded = batch
     if hinge is None:
         return useful + cost >= (1 - BLIND_PADDING) * grown
     work_s = hinge.slope_s * cost

@@ -308,7 +308,7 @@ class Runtime:
 
     def _usable_cost(self, item: object) -> float:
         """The author's cost, or 1 where it is none: it only helps to form batches, so it fails nothing."""
-        cost = attempt(self.cost, item)
+        cost = attempt(self._model.cost, item)
         return float(cost) if isinstance(cost, int | float) and 0 <= cost < math.inf else 1.0
 
     def _pass(self, items: Sequence[Any]) -> Sequence[Any]:

@@ -66,7 +66,10 @@ class Waiting:
         return chain.from_iterable(lane.values() for lane in self._lanes)
 
     def __contains__(self, slot: int) -> bool:
-        return any(slot in lane for lane in self._lanes)
+        for lane in self._lanes:  # noqa: SIM110 - asked of every job, and a generator costs more than the looking
+            if slot in lane:
+                return True
+        return False
 
     @property
     def mean_cost(self) -> float:
