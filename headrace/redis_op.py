@@ -20,6 +20,9 @@ Argument: TypeAlias = str | bytes | int | float
 #: Where the next definition begins in `shared.lua`, and what it defines. Each uses only those above it.
 _PARTS = re.compile(r"(?m)^(?=local )")
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
+_COMMENT = re.compile(r"--.*")
+#: Where a body has its long way.
+_LONG_WAY = "  --> long way\n"
 
 #: A RESP2 reply as hiredis gives it.
 Reply: TypeAlias = Any
@@ -68,22 +71,35 @@ class RedisOp(Generic[T]):
 
 @cache
 def load_script(name: str) -> Script:
-    """Read `lua/<name>.lua`, with the key names and the shared functions put after its first line."""
+    """Read `lua/<name>.lua` and its long way, if it has one, and put key names and shared functions into them."""
     folder = files("headrace") / "lua"
-    return assemble(name, (folder / f"{name}.lua").read_text(), (folder / "shared.lua").read_text())
+    long_way = folder / "long" / f"{name}.lua"
+    shared, body = (folder / "shared.lua").read_text(), (folder / f"{name}.lua").read_text()
+    return assemble(name, body, shared, long_way.read_text() if long_way.is_file() else "")
 
 
-def assemble(name: str, body: str, shared: str) -> Script:
+def assemble(name: str, body: str, shared: str, long_way: str = "") -> Script:
     """Put a script together: its first line (the flags), what it uses of the shared functions, its body.
 
-    What it does not use is left out: the server makes every function anew at each call.
+    What it does not use is left out: the server makes every function anew at each call. The long way, which is gone for
+    what is not as usual, is a function of the body's, and what only that uses stands within it: it is made where it is
+    needed.
     """
     flags, _, rest = body.partition("\n")
-    used = rest
-    for part in reversed(_PARTS.split(shared)):
-        if (defined := _DEFINED.match(part)) and re.search(rf"\b{defined[1]}\b", used):
-            used = part + used
-    return Script(name, f"{flags}\nlocal P = KEYS[1]\n{spell_keys(used)}")
+    parts = _PARTS.split(shared)
+    used = _used(rest, parts)
+    used_beyond = [part for part in _used(long_way, parts) if part not in used]
+    rest = rest.replace(_LONG_WAY, "".join(used_beyond) + long_way)
+    return Script(name, f"{flags}\nlocal P = KEYS[1]\n{spell_keys(''.join(used) + rest)}")
+
+
+def _used(text: str, parts: Sequence[str]) -> list[str]:
+    used: list[str] = []
+    for part in reversed(parts):
+        if (defined := _DEFINED.match(part)) and re.search(rf"\b{defined[1]}\b", _COMMENT.sub("", text)):
+            used.insert(0, part)
+            text += part
+    return used
 
 
 @cache

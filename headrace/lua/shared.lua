@@ -41,18 +41,15 @@ end
 -- The states, and which of them are ends.
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
-local NUMBER = {f = true, a = true, n = true, z = true, q = true, o = true, b = true, d = true, y = true,
-  k = true, j = true, L = true, T = true, g = true, B = true, P = true, A = true, E = true}
-local OPTIONAL = {w = true, r = true, o = true, b = true, d = true, y = true, h = true, p = true, k = true,
-  i = true, u = true, x = true, j = true, C = true, L = true, T = true, g = true, B = true, P = true, A = true, N = true, W = true,
-  R = true, S = true, E = true}
+-- The fields that are numbers, and those that a sound record may lack; each is one letter.
+local NUMBERS, OPTIONALS = 'fanzqobdykjLTgBPAE', 'wrobdyhpkiuxjCLTgBPANWRSE'
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
 local function reader(...)
   local names, count, number, optional = {...}, select('#', ...), {}, {}
   for i = 1, count do
-    number[i], optional[i] = NUMBER[names[i]], OPTIONAL[names[i]]
+    number[i], optional[i] = string.find(NUMBERS, names[i], 1, true), string.find(OPTIONALS, names[i], 1, true)
   end
   return function(member)
     local fields = redis.pcall('HMGET', JOB .. member, unpack(names))
@@ -113,8 +110,12 @@ end
 -- A tenant waits for nothing more in a group. Once nobody does, what each has had is forgotten. Who knows that it `is_last`
 -- need not look.
 local function leave_turn(group, tenant, had, is_last)
+  if is_last then
+    redis.call('DEL', TURN .. group, PAID .. group)
+    return
+  end
   redis.call('ZREM', TURN .. group, tenant)
-  if is_last or redis.call('EXISTS', TURN .. group) == 0 then
+  if redis.call('EXISTS', TURN .. group) == 0 then
     redis.call('DEL', PAID .. group)
   elseif had and type(redis.pcall('HSET', PAID .. group, tenant, had)) == 'number' then
     redis.call('EXPIRE', PAID .. group, 86400)
@@ -255,6 +256,16 @@ local function count_failed(group, jobs)
   redis.pcall('HINCRBY', QUEUE .. group, 'failed', jobs)
 end
 
+-- By the day on which it happened, counted from 1970. The list of days is written when something is new on one.
+local function write_usage(tenant, group, sums, now)
+  local day, field, is_new = math.floor(now / 86400000), counted_in(group) .. ':', false
+  local key = USAGE .. tenant .. ':' .. day
+  for what, amount in pairs(sums) do
+    if amount > 0 then is_new = redis.pcall('HINCRBY', key, field .. what, amount) == amount or is_new end
+  end
+  if is_new then redis.pcall('ZADD', USAGE_DAYS, day, tenant .. ':' .. day) end
+end
+
 -- What tenants had: added up while a script runs, and written once for each tenant and group when all states are, so a stop
 -- may leave something uncounted and never counts anything twice. Counts never stop a script.
 local tally = {}
@@ -273,18 +284,9 @@ local function note_usage(tenant, group, what, amount)
   sums[what] = (sums[what] or 0) + amount
 end
 
--- By the day on which it happened, counted from 1970. The list of days is written when something is new on one.
 local function count_usage(now)
-  local day = math.floor(now / 86400000)
   for tenant, groups in pairs(tally) do
-    local key, is_new = USAGE .. tenant .. ':' .. day, false
-    for group, sums in pairs(groups) do
-      local field = counted_in(group) .. ':'
-      for what, amount in pairs(sums) do
-        if amount > 0 then is_new = redis.pcall('HINCRBY', key, field .. what, amount) == amount or is_new end
-      end
-    end
-    if is_new then redis.pcall('ZADD', USAGE_DAYS, day, tenant .. ':' .. day) end
+    for group, sums in pairs(groups) do write_usage(tenant, group, sums, now) end
   end
   tally = {}
 end

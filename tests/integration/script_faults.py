@@ -22,7 +22,7 @@ end
 def stopped(script: Script, *, at: int) -> Script:
     """The same script, raising an error in place of its call number `at` (from 1)."""
     flags, _, body = script.text.partition("\n")
-    counted = re.sub(r"redis\.(p?call)\(", r"counted(redis.\1, ", body)
+    counted = re.sub(r"\b(?:redis\.)?(p?call)\(", r"counted(redis.\1, ", body)
     assert counted != body
     return Script(script.name, f"{flags}{_COUNTED.format(at=at, message=INJECTED)}{counted}")
 
