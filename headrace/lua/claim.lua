@@ -14,8 +14,8 @@
 --          (place, how far its pass was)*, (place, causes for which its attempts may be repeated)* and (place, 1)* of those that
 --          nobody else may be in a pass with, likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
--- Looks first, leases next, removes from the ready set last: whatever stops it between two writes, a job stays ready or
--- is leased, and a lease that nobody got runs out.
+-- Notes first who has a job, leases next, removes from the ready set last: whatever stops it between two writes, a job stays
+-- ready or is leased, and a lease that nobody got runs out.
 -- Plain jobs (`submit`), which are nearly all, are taken straight; whatever is not as usual goes the long way.
 local ARGV, call, pcall = ARGV, redis.call, redis.pcall
 local worker, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -23,7 +23,8 @@ local ahead, share, lane = tonumber(ARGV[4]), tonumber(ARGV[5]), 0
 local room, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now, now_us = now_ms()
 -- What is the same for all jobs is made text once. A plain job was never claimed, so any fence will do that is new.
-local now_text, expires, new_fence = string.format('%.0f', now), string.format('%.0f', now + lease_ms), string.format('%.0f', now_us)
+local now_text, expires = string.format('%.0f', now), string.format('%.0f', now + lease_ms)
+local new_fence = string.format('%.0f', now_us)
 
 -- Mostly none of these is there, which one look tells.
 local is_ruled = call('EXISTS', RUNNING_CAPS, PAUSED, WEIGHTS) > 0
@@ -38,7 +39,8 @@ local function take(queue, source, member, fence, attempts, allowed, input)
   count, bytes = count + 1, bytes + #input
   queue.vtime = queue.vtime + queue.price
   leases[2 * count - 1], leases[2 * count] = expires, member .. '#' .. fence
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5], reply[n + 6] = member, tonumber(fence), attempts, allowed, source.index, input
+  reply[n + 1], reply[n + 2], reply[n + 3] = member, tonumber(fence), attempts
+  reply[n + 4], reply[n + 5], reply[n + 6] = allowed, source.index, input
 end
 
 local function go_long()
@@ -51,11 +53,17 @@ local function long_way()
 end
 
 for i = 9, #ARGV do
-  local turns, full = nil, 0
-  if is_ruled then turns, full = long_way().turns_of(i) else turns = pcall('ZRANGE', TURN .. ARGV[i], 0, most - 1, 'WITHSCORES') end
+  local group, turns, full = ARGV[i], nil, 0
+  if is_ruled then
+    turns, full = long_way().turns_of(i)
+  else
+    turns = pcall('ZRANGE', TURN .. group, 0, most - 1, 'WITHSCORES')
+  end
   -- One tenant waits, and there was room to see a second.
   local is_alone = full == 0 and #turns == 2 and most > 1
-  if turns[1] then sources[#sources + 1] = {group = ARGV[i], index = i - 9, turns = turns, full = full, is_alone = is_alone, queues = {}} end
+  if turns[1] then
+    sources[#sources + 1] = {group = group, index = i - 9, turns = turns, full = full, is_alone = is_alone, queues = {}}
+  end
 end
 
 if most > limit then
@@ -87,10 +95,11 @@ for _, source in ipairs(sources) do
 end
 
 -- What a tenant is charged for a job until `commit` knows better: what its jobs took lately, else those of the group. Nothing
--- where nobody else waits and it will wait no more, since that is forgotten then.
+-- where nobody else waits and it will wait no more, since what it had is forgotten then; if it is back when its jobs end, and
+-- others are there, `commit` charges it what they took.
 for _, source in ipairs(sources) do
   local queues, names, tenants = source.queues, {'run_ms', 'ended'}, {}
-  if not (source.is_alone and #queues[1].heads < step * limit) then
+  if not source.is_alone or #queues[1].heads >= step * limit then
     for k, queue in ipairs(queues) do names[k + 2], tenants[k] = 'ms:' .. queue.tenant, queue.tenant end
     local counts, weights = pcall('HMGET', QUEUE .. counted_in(source.group), unpack(names)), {}
     if is_ruled then weights = pcall('HMGET', WEIGHTS, unpack(tenants)) end

@@ -8,7 +8,8 @@
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
--- Plain jobs (`submit`) that succeeded, which are nearly all, go straight through; whatever is not as usual goes the long way.
+-- Plain jobs (`submit`) that succeeded, and whose start was not told, go straight through, and are nearly all; whatever is not
+-- as usual goes the long way, after them.
 local ARGV, call, pcall, format = ARGV, redis.call, redis.pcall, string.format
 local ttl, ran_ms, size = ARGV[1], tonumber(ARGV[2]), (#ARGV - 3) / 5
 local now, now_us = now_ms()
@@ -17,13 +18,15 @@ if ARGV[3] ~= '' then
   for part in string.gmatch(ARGV[3], '[^,]+') do parts[#parts + 1] = tonumber(part) end
 end
 -- What many jobs of a batch have alike is made text once: when it ended and, where that was not told apart, began, its size,
--- and their parts, also in microseconds, so that what tenants had is the sum of their records.
+-- and their parts.
 local began, at, size_text = math.floor(now - ran_ms), format('%.0f', now), format('%.0f', size)
 local began_text = format('%.0f', began)
 local spent_ms, spent, spent_us
 local function take_part(part_ms)
   if part_ms ~= spent_ms then
-    spent_ms, spent, spent_us = part_ms, format('%.2f', part_ms), math.floor(part_ms * 1000 + 0.5)
+    spent_ms, spent = part_ms, format('%.2f', part_ms)
+    -- As the record has it, so that what tenants had is the sum of their records.
+    spent_us = math.floor(spent * 1000 + 0.5)
   end
 end
 take_part(equal_ms)
@@ -63,7 +66,7 @@ local function tell_end(member, body)
   ends[#ends + 1], ends[#ends + 2] = member, told
 end
 
--- Here go those that are not as usual.
+-- Where those begin that are not as usual.
 local others = {}
 local function finish_others()
   --> long way
@@ -81,7 +84,7 @@ for i = 4, #ARGV, 5 do
   local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and fields[6] and fields[7]
   if is_ours and is_sound and state == 'succeeded' then
     local k = #leases + 1
-    if parts[1] then take_part(parts[(i + 1) / 5]) end
+    if parts[1] then take_part(parts[(i + 1) / 5] or equal_ms) end
     call('SET', OUTPUT .. member, body, 'EX', ttl)
     call('HSET', key, 's', state, 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
     if fields[6] ~= ref or fields[7] ~= tier or tenant_of(member) ~= tenant then
@@ -125,7 +128,7 @@ for group, sum in pairs(served) do
       'lately_wait_ms', counts[5] * keep + sum.wait_ms, 'at', now, unpack(means))
     if sum.failed > 0 then count_failed(counted_in(group), sum.failed) end
   end
-  -- Where nobody has a turn, and what was had is forgotten, nobody can be charged.
+  -- Where nobody has a turn, and nothing that was had is known, nobody can be charged.
   local is_charged = call('EXISTS', TURN .. group, PAID .. group) > 0
   for tenant, share in pairs(sum.tenants) do
     if is_charged then charge(group, tenant, virtual_ms(share.ms, pcall('HGET', WEIGHTS, tenant)) - share.charged) end

@@ -1,4 +1,5 @@
--- Shared functions, put before the body of every script. The capital names are key families: `headrace.keys` spells them.
+-- Shared functions, put before the body of every script that uses them; what is seldom needed of a busy script stands in
+-- `long`, and is put where its body says so. The capital names are key families: `headrace.keys` spells them.
 -- A member is tenant/id; a group is name@version:tier, with >bytes behind it for jobs that have outgrown workers with no more
 -- memory than that. A job is held while a worker's name is in its field w.
 --
@@ -110,10 +111,7 @@ end
 -- A tenant waits for nothing more in a group. Once nobody does, what each has had is forgotten. Who knows that it `is_last`
 -- need not look.
 local function leave_turn(group, tenant, had, is_last)
-  if is_last then
-    redis.call('DEL', TURN .. group, PAID .. group)
-    return
-  end
+  if is_last then return redis.call('DEL', TURN .. group, PAID .. group) end
   redis.call('ZREM', TURN .. group, tenant)
   if redis.call('EXISTS', TURN .. group) == 0 then
     redis.call('DEL', PAID .. group)

@@ -20,7 +20,7 @@
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- Where all jobs of a call are free (of such only room decides), there is room, and none was sent before, they go straight
--- through; any other call goes the long way.
+-- through, and that is nearly always; any other call goes the long way.
 local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 21, 6, ARGV, redis.call, redis.pcall, string.format
 local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
@@ -141,7 +141,7 @@ local function submit_with_care()
 end
 
 -- Jobs of one call keep their order. Ids that we gave out do that by themselves, as long as they rise; else each job comes
--- a microsecond after the one before it.
+-- a microsecond after the one before it. What the long way has to write besides it writes before the records and after them.
 local write_further, write_last
 if are_free and not are_known and #keys <= tenants_room then
   local at, came, came_text, last_id = jobs_at, nil, nil, nil

@@ -120,6 +120,17 @@ def test_what_a_tenants_jobs_take_is_learned_and_charged_ahead(cell: Cell) -> No
     assert charged == {"costly": pytest.approx(50 * tenants["costly"]), "cheap": pytest.approx(5 * tenants["cheap"])}
 
 
+def test_a_weight_counts_from_the_claim_on(cell: Cell) -> None:
+    cell.redis.hset(cell.keys.weights, "heavy", 4)
+    submit(cell, "heavy", 10)
+    submit(cell, "light", 10)
+    before = turns(cell)
+
+    cell.take(jobs=10)
+
+    assert {"heavy": 2.0, "light": 2.0} == {tenant: turns(cell)[tenant] - had for tenant, had in before.items()}
+
+
 @pytest.mark.parametrize("how", ["release", "reap"])
 def test_what_was_not_run_is_not_paid(cell: Cell, how: str) -> None:
     submit(cell, "a", 10)
@@ -156,6 +167,16 @@ def test_a_commit_sent_again_charges_once(cell: Cell) -> None:
     cell.commit(leases)
 
     assert charged == turns(cell)
+
+
+def test_who_waits_alone_and_gets_all_is_charged_nothing_until_the_commit_if_it_is_back_by_then(cell: Cell) -> None:
+    submit(cell, "a", 4)
+    leases = cell.take(jobs=10)
+    submit(cell, "a", 4)
+
+    assert turns(cell) == {"a": 0}
+    cell.commit(leases)
+    assert turns(cell) == {"a": 7}
 
 
 def test_what_is_charged_ahead_is_set_right_by_the_commit(cell: Cell) -> None:

@@ -68,6 +68,18 @@ def test_an_old_worker_runs_what_a_new_one_kept_from_the_beginning(cell: Cell, o
     assert 0 < cell.redis.ttl(cell.keys.checkpoint(MEMBER))
 
 
+def test_what_an_older_api_took_for_plain_though_it_must_begin_in_time_ends_once(cell: Cell) -> None:
+    cell.submit("j1", start_by_ms=cell.now_ms() + 60_000)
+    cell.redis.hset(cell.keys.job(MEMBER), "f", "00")
+
+    assert [CommitAnswer.KEPT] == cell.commit(cell.take())
+
+    cell.pass_deadlines(MEMBER)
+    assert 1 == cell.expire()
+    assert_done(cell)
+    assert 0 == cell.redis.zcard(cell.keys.deadlines)
+
+
 def test_a_new_scheduler_rescues_from_an_old_worker(cell: Cell, old: OldCell) -> None:
     cell.submit("j1")
     first = old.take()

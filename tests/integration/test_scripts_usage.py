@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.jobs import Cause, JobStatus
+from headrace.jobs import Cause, JobStatus, Lease
 from headrace.store_work import Outcome
 from headrace.tiers import Tier
 from tests.integration.script_cell import STANDARD, TTL_S, Cell, new_job
@@ -67,6 +67,20 @@ def test_a_batch_counts_its_ends_its_results_and_the_time_that_its_records_say(c
     spent = [cell.job(lease.member).spent_ms or 0 for lease in (good, better, bad)]
     assert (had["succeeded"], had["failed"], had["out_bytes"]) == (2, 1, 6)
     assert had["gpu_us"] == round(1000 * sum(spent)) > 0
+
+
+@pytest.mark.parametrize("part_ms", [None, 1.2345])
+@pytest.mark.parametrize("take", [Cell.take, Cell.take_and_start], ids=["at once", "started"])
+def test_the_time_that_is_counted_is_rounded_as_in_the_records(
+    cell: Cell, take: Callable[[Cell], list[Lease]], part_ms: float | None
+) -> None:
+    cell.submit_many(3)
+    outcomes = [Outcome(lease, JobStatus.SUCCEEDED, None, b"1", part_ms) for lease in take(cell)]
+
+    cell.run(cell.store.commit(outcomes, ran_ms=5, result_ttl_s=TTL_S))
+
+    spent = [cell.job(f"default/j{number}").spent_ms or 0 for number in range(3)]
+    assert counts(cell)["gpu_us"] == round(1000 * sum(spent)) > 0
 
 
 def test_a_commit_sent_again_counts_once(cell: Cell) -> None:

@@ -1,4 +1,5 @@
-  -- What is not as usual: several tenants or tiers wait, something is paused or capped or has a weight, or a job is no plain one.
+  -- What is not as usual: several tenants or tiers wait, something is paused or capped or has a weight, or a job is no plain
+  -- one.
   local read = reader('s', 'f', 'a', 'n')
   -- What only those have that were claimed before, of whose passes something was kept, or that ask for what few do.
   local read_rest = reader('s', 'k', 'C', 'R', 'S', 'p', 'd', 'L')

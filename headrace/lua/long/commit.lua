@@ -1,10 +1,10 @@
-  -- What is not as usual: jobs that failed, whose start was told, that are being canceled, that are none of this worker's any more,
-  -- or that have something that few have.
+  -- What is not as usual: jobs that failed, whose start was told, that are being canceled, that are none of this worker's any
+  -- more, or that have something that few have.
   local read = reader('s', 'f', 'a', 'w', 'm', 't', 'q', 'j', 'W')
   local read_rest = reader('s', 'o', 'h', 'T', 'B', 'b')
   -- Failures that are nobody's last word: not the input's fault, and not said by the model.
-  local GIVEN_UP, told_ttl, members = {worker_lost = true, timeout = true, oom = true, internal = true}, format('%.0f', kept_s(ttl, true)), {}
-  local is_watched = call('TYPE', DEADLINES).ok == 'zset'
+  local GIVEN_UP = {worker_lost = true, timeout = true, oom = true, internal = true}
+  local told_ttl, is_watched, members = format('%.0f', kept_s(ttl, true)), call('TYPE', DEADLINES).ok == 'zset', {}
 
   -- Inputs that are of no more use go together with those of the other jobs, and records get their time to live after that. One
   -- whose end is to be told gets it when that is done (`settle_deliveries`), which mostly is a moment later; `sweep` looks after

@@ -1,5 +1,6 @@
-  -- Jobs that have keys or names, that come later or expire, or of which it is not plain that all can be accepted. Each is decided
-  -- by itself; a row is what is found out about one, whose arguments begin at `at`.
+  -- What is not as usual: jobs that have keys, names, or notes, whose end is told, that come later or expire, or of which it is
+  -- not plain that all can be accepted. Each is decided by itself; a row is what is found out about one, whose arguments begin
+  -- at `at`.
   local delayed, claimed_keys = nil, {}
 
   local function state_of(member)
