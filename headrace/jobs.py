@@ -123,7 +123,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "v": "layout version",
         "s": "state",
         "f": "fence: changes whenever the job changes hands; a write with another fence is refused; "
-        "00 until it is claimed if it has none of o, h, T, R and S",
+        "00 until it is claimed if it has none of o, d, y, h, p, L, T, R and S",
         "a": "attempts charged: forward passes begun",
         "n": "attempts allowed",
         "m": "model@version",
@@ -148,7 +148,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "u": "digest of its dedupe key",
         "i": "fingerprint of its request, if its submitter chose the id",
         "j": "virtual ms that its tenant was charged when it was claimed; "
-        "with a + if it had none of o, h, T, B and C then",
+        "with a + if it had none of o, d, y, h, T, B and C then",
         "B": "bytes of memory that it has outgrown: only workers with more claim it",
         "M": "ms of its worker's time that its last pass took for it",
         "C": "1 if how far its pass was is kept for the next worker",

@@ -81,9 +81,8 @@ def load_script(name: str) -> Script:
 def assemble(name: str, body: str, shared: str, long_way: str = "") -> Script:
     """Put a script together: its first line (the flags), what it uses of the shared functions, its body.
 
-    What it does not use is left out: the server makes every function anew at each call. The long way, which is gone for
-    what is not as usual, is a function of the body's, and what only that uses stands within it: it is made where it is
-    needed.
+    What it does not use is left out: the server makes every function anew at each call. The long way, which what is not
+    as usual goes, is a function's body, and what only that uses stands within it: it is made only where it is needed.
     """
     flags, _, rest = body.partition("\n")
     parts = _PARTS.split(shared)

@@ -138,7 +138,7 @@ def test_names_follow_the_habit(families: dict[str, Metric]) -> None:
 
 
 def test_each_counter_that_a_script_keeps_is_a_metric() -> None:
-    scripts = "".join(path.read_text() for path in (CHECKOUT / "headrace" / "lua").glob("*.lua"))
+    scripts = "".join(path.read_text() for path in (CHECKOUT / "headrace" / "lua").rglob("*.lua"))
     kept = set(re.findall(r"'HINCRBY', STATS, '(\w+)'", scripts))
 
     assert kept - {"hooks_", "hooks_lost"} == set(STATS)

@@ -162,7 +162,54 @@ def test_between_passes_shorter_than_the_way_to_the_child_a_whole_batch_is_claim
 
     plan = policy.plan(staged=Staged(32, 0, 0), window=BATCH, running=RunningPass(7, 10.0, 10.0001), now=10.0)
 
-    assert ClaimPlan(ClaimSize(64, 64, ROOM), number=7) == plan
+    assert ClaimPlan(ClaimSize(64, 4 * 64, ROOM), number=7) == plan
+
+
+def plan_for(pass_s: float, *, staged: Staged = IDLE, window: Window = BATCH) -> ClaimPlan:
+    """What is claimed when the way to the child takes 10 ms and a pass so long has just begun."""
+    policy = make_policy()
+    policy.trip_took(0.010)
+    return policy.plan(staged=staged, window=window, running=RunningPass(7, 10.0, 10.0 + pass_s), now=10.0)
+
+
+@pytest.mark.parametrize(
+    ("pass_s", "batches"), [(0.009, 2), (0.0051, 2), (0.0049, 3), (0.003, 4), (0.001, 4), (0.00001, 4)]
+)
+def test_as_many_passes_as_are_over_before_the_next_claim_is_here_are_claimed_for_at_once(
+    pass_s: float, batches: int
+) -> None:
+    assert ClaimSize(64, batches * 64, ROOM) == plan_for(pass_s).size
+
+
+@pytest.mark.parametrize("pass_s", [0.011, 0.1, 10.0])
+def test_one_batch_is_claimed_for_passes_longer_than_the_way_to_the_child(pass_s: float) -> None:
+    assert ClaimSize(64, 64, ROOM) == plan_for(pass_s).size
+
+
+def test_a_window_that_is_wider_than_several_batches_stays_as_wide() -> None:
+    assert ClaimSize(64, 512, ROOM) == plan_for(0.001, window=WIDE).size
+
+
+def test_several_batches_are_no_more_bytes_than_one_may_be() -> None:
+    assert ClaimSize(64, 4 * 64, 1) == plan_for(0.001, staged=Staged(0, ROOM - 1, 0)).size
+    assert NOTHING == plan_for(0.001, staged=Staged(1, ROOM, 0))
+
+
+def test_beyond_a_batch_brief_passes_too_leave_the_larger_part_of_what_waits_to_others() -> None:
+    size = plan_for(0.004, staged=Staged(64 + 10, 0, 0)).size
+
+    assert ClaimSize(54, 3 * 64 - 10, ROOM) == size
+
+
+def test_without_a_model_nothing_is_claimed_for_brief_passes() -> None:
+    assert NOTHING == plan_for(0.001, window=Window(0, 0))
+
+
+def test_while_nothing_runs_one_batch_is_claimed_however_brief_passes_were() -> None:
+    policy = make_policy()
+    policy.trip_took(0.010)
+
+    assert ClaimSize(64, 64, ROOM) == policy.plan(staged=IDLE, window=BATCH, running=None, now=10.0).size
 
 
 def test_a_pass_of_unknown_length_takes_nothing_of_what_is_staged() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 
@@ -152,6 +153,36 @@ def test_a_script_brings_along_what_it_uses_and_what_that_uses_and_no_more() -> 
     assert assemble("x", "#!lua\nreturn b()\n", shared).text == (
         "#!lua\nlocal P = KEYS[1]\nlocal A = 1\n\nlocal function b()\n  return A\nend\n\nreturn b()\n"
     )
+
+
+def test_what_only_the_long_way_uses_stands_within_it() -> None:
+    shared = "local A = 1\n\nlocal function b()\n  return A\nend\n\nlocal function c()\n  return b()\nend\n\n"
+    body = "#!lua\nlocal function go_long()\n  --> long way\nend\nreturn A or go_long()\n"
+
+    assert assemble("x", body, shared, "  return c()\n").text == (
+        "#!lua\nlocal P = KEYS[1]\nlocal A = 1\n\nlocal function go_long()\n"
+        "local function b()\n  return A\nend\n\nlocal function c()\n  return b()\nend\n\n"
+        "  return c()\nend\nreturn A or go_long()\n"
+    )
+
+
+def test_what_is_only_spoken_of_is_not_used() -> None:
+    shared = "local A = 1\n\nlocal function b()\n  return 2 -- not A\nend\n\n"
+
+    assert assemble("x", "#!lua\n-- b is not called\nreturn 3\n", shared).text == (
+        "#!lua\nlocal P = KEYS[1]\n-- b is not called\nreturn 3\n"
+    )
+    assert "local A" not in assemble("x", "#!lua\nreturn b()\n", shared).text
+
+
+def test_every_long_way_has_its_place_in_a_script_and_begins_with_what_goes_it() -> None:
+    folder = files("headrace") / "lua"
+    long_ways = {path.name: path.read_text() for path in (folder / "long").iterdir()}
+
+    places = {path.name for path in folder.iterdir() if path.is_file() and "  --> long way\n" in path.read_text()}
+
+    assert places == set(long_ways)
+    assert all(text.startswith("  -- What is not as usual: ") for text in long_ways.values())
 
 
 @pytest.mark.parametrize("name", script_names())
