@@ -17,35 +17,40 @@ _APART = "tests/integration/test_scripts_apart.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
 _CHANGING = "tests/integration/test_scripts_changing.py"
 _PAUSED = "tests/integration/test_scripts_paused.py"
+_CAPS = "tests/integration/test_scripts_caps.py"
+_USAGE = "tests/integration/test_scripts_usage.py"
+_CLAIM_POLICY = "tests/unit/test_claim_policy.py"
 _COURIER = "tests/integration/test_courier.py"
 _MESSENGER = "tests/integration/test_messenger.py"
 
 
 _ZREM_FIRST = """for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
-    local seen = (queue.at - 1) / 2
-    if seen > 0 then redis.call('ZREMRANGEBYRANK', READY .. source.group .. ':' .. queue.tenant, 0, seen - 1) end
+    local seen = (queue.at - 1) / step
+    if seen > 0 then call('ZREMRANGEBYRANK', READY .. source.group .. ':' .. queue.tenant, 0, seen - 1) end
     queue.at = 1
   end
 end
 """
 _LEASED = "call_in_pieces('ZADD', LEASES, leases)\n"
-_CHOSEN = "local leases = {}\n"
+_UNLEASE = "call('ZREM', LEASES, member .. '#' .. fence)\n"
+_TOLD = "    if hook then post(end_of(member, hook), at) end\n"
+_ENDED = "    call('HSET', JOB .. member, 's', state, 'e', at, 'M', spent, ...)\n"
 
 #: The mistakes that the design names; the sources are the real ones.
 NAMED = (
     Mutation(
         "no fence",
-        "headrace/lua/commit.lua",
-        "local ours = fields and fields[2] == fence and fields[4]",
-        "local ours = fields and fields[4]",
+        "headrace/lua/long/commit.lua",
+        "local ours = rest and fields[2] == fence and fields[4]",
+        "local ours = rest and fields[4]",
         f"{_RUNNING}::test_a_late_result_cannot_replace_the_successors",
     ),
     Mutation(
         "no state check",
-        "headrace/lua/commit.lua",
-        "elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then",
-        "elseif ours then",
+        "headrace/lua/long/commit.lua",
+        "if is_brief or fields[1] == 'running' then",
+        "if true then",
         f"{_RUNNING}::test_a_commit_sent_again_is_known_and_changes_nothing",
     ),
     Mutation(
@@ -58,8 +63,8 @@ NAMED = (
     Mutation(
         "fence reuse",
         "headrace/lua/claim.lua",
-        "next_fence(fields[2], now_us)",
-        "string.format('%.0f', fields[2] + 1)",
+        "new_fence = string.format('%.0f', now_us)",
+        "new_fence = '1'",
         f"{_CLAIM}::test_a_server_that_forgot_a_claim_gives_another_fence",
     ),
     Mutation(
@@ -85,25 +90,23 @@ NAMED = (
     ),
     Mutation(
         "idem ignored",
-        "headrace/lua/submit.lua",
-        "  if type(earlier) == 'string' then",
-        "  if false then",
+        "headrace/lua/long/submit.lua",
+        "if type(earlier) == 'string' then",
+        "if false then",
         f"{_SUBMIT}::test_the_same_idempotency_key_with_another_request_is_a_mismatch",
     ),
     Mutation(
         "outbox out of transaction",
-        "headrace/lua/commit.lua",
-        "  if hook then post(end_of(member, hook), at) end\n"
-        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n",
-        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n"
-        "  if hook then post(end_of(member, hook), at) end\n",
+        "headrace/lua/long/commit.lua",
+        _TOLD + _ENDED,
+        _ENDED + _TOLD,
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
     ),
     Mutation(
         "ack before commit",
-        "headrace/lua/commit.lua",
-        "  local answer = '0'\n",
-        "  local answer = '0'\n  redis.call('ZREM', LEASES, member .. '#' .. fence)\n",
+        "headrace/lua/long/commit.lua",
+        "    local answer, place = '0', (i + 1) / 5\n",
+        f"    local answer, place = '0', (i + 1) / 5\n    {_UNLEASE}",
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing]",
     ),
     Mutation(
@@ -116,15 +119,15 @@ NAMED = (
     Mutation(
         "shared result path",
         "headrace/lua/commit.lua",
-        "redis.call('SET', OUTPUT .. member, body,",
-        "redis.call('SET', OUTPUT .. tenant_of(member), body,",
+        "call('SET', OUTPUT .. member, body,",
+        "call('SET', OUTPUT .. tenant_of(member), body,",
         f"{_RUNNING}::test_a_committed_result_is_kept_and_the_job_has_succeeded",
     ),
     Mutation(
         "ZPOPMIN first",
         "headrace/lua/claim.lua",
-        _CHOSEN,
-        _ZREM_FIRST + _CHOSEN,
+        _LEASED,
+        _ZREM_FIRST + _LEASED,
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[claim-claiming]",
     ),
     Mutation(
@@ -204,8 +207,8 @@ FURTHER = (
     Mutation(
         "a tenant is not charged for what its jobs took",
         "headrace/lua/commit.lua",
-        "    charge(group, tenant, virtual_ms(share.ms, weight) - share.charged)\n",
-        "",
+        "    if is_charged then charge(",
+        "    if false then charge(",
         f"{_FAIR}::test_what_is_charged_ahead_is_set_right_by_the_commit",
     ),
     Mutation(
@@ -224,9 +227,9 @@ FURTHER = (
     ),
     Mutation(
         "what larger workers ran is set right in the turn of others",
-        "headrace/lua/commit.lua",
-        "sums_of(fields[5], fields[6], rest[5], tenant)\n",
-        "sums_of(fields[5], fields[6], nil, tenant)\n",
+        "headrace/lua/long/commit.lua",
+        "group_of(fields[5], fields[6], rest[5])",
+        "group_of(fields[5], fields[6])",
         f"{_OUTGROWN}::test_what_was_charged_ahead_is_set_right_where_it_was_charged",
     ),
     Mutation(
@@ -351,8 +354,8 @@ FURTHER = (
     ),
     Mutation(
         "the outbox is not filled by the script that ends a job",
-        "headrace/lua/commit.lua",
-        "  if hook then post(end_of(member, hook), at) end\n",
+        "headrace/lua/long/commit.lua",
+        _TOLD,
         "",
         "tests/integration/test_scripts_deliveries.py::test_a_delivery_is_charged_an_attempt_when_it_is_leased",
     ),
@@ -477,16 +480,16 @@ FURTHER = (
     ),
     Mutation(
         "every job is kept as long as others",
-        "headrace/lua/commit.lua",
-        "local ttl = rest[4] or ARGV[1]",
-        "local ttl = ARGV[1]",
+        "headrace/lua/long/commit.lua",
+        "or rest[4] or ttl",
+        "or ttl",
         f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded]",
     ),
     Mutation(
         "every job is taken for one that has nothing of its own",
         "headrace/lua/claim.lua",
-        "fields and fields[2] == '00', nil",
-        "true, nil",
+        "fields[2] == '00' and fields[1] == ",
+        "fields[1] == ",
         f"{_ENDING}::test_each_job_is_kept_as_long_as_was_asked_for_however_it_ended[succeeded at once]",
     ),
     Mutation(
@@ -504,6 +507,132 @@ FURTHER = (
         f"{_CLAIM}::test_a_claimed_job_says_how_long_its_pass_may_take",
     ),
     Mutation(
+        "a job that must begin in time is taken for a plain one",
+        "headrace/lua/submit.lua",
+        "local is_bound = kind.expiry or",
+        "local is_bound = kind.deadline > 0 or",
+        f"{_RUNNING}::test_a_finished_job_has_no_deadline_left",
+    ),
+    Mutation(
+        "no fence of a plain job",
+        "headrace/lua/commit.lua",
+        "fields[2] == fence and worker",
+        "worker",
+        f"{_INJECTED}::test_the_promises_hold_when_nothing_stops[a_server_forgets_a_claim]",
+    ),
+    Mutation(
+        "no state check of a plain job",
+        "headrace/lua/commit.lua",
+        "local is_ours = fields[1] == 'queued' and ",
+        "local is_ours = ",
+        f"{_RUNNING}::test_a_commit_sent_again_is_known_and_changes_nothing",
+    ),
+    Mutation(
+        "ack before commit of a plain job",
+        "headrace/lua/commit.lua",
+        "    call('SET', OUTPUT .. member, body,",
+        f"    {_UNLEASE}    call('SET', OUTPUT .. member, body,",
+        f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing_what_is_plain]",
+    ),
+    Mutation(
+        "shared result path of what is not plain",
+        "headrace/lua/long/commit.lua",
+        "call('SET', OUTPUT .. member, body,",
+        "call('SET', OUTPUT .. tenant_of(member), body,",
+        f"{_RUNNING}::test_a_committed_result_is_kept_and_the_job_has_succeeded",
+    ),
+    Mutation(
+        "a plain job that failed is ended like one that succeeded",
+        "headrace/lua/commit.lua",
+        "if is_ours and is_sound and state == 'succeeded' then",
+        "if is_ours and is_sound then",
+        f"{_RUNNING}::test_a_failed_job_keeps_its_error_and_its_input",
+    ),
+    Mutation(
+        "what a tenant had is more exact than the records of its jobs",
+        "headrace/lua/commit.lua",
+        "math.floor(spent * 1000 + 0.5)",
+        "math.floor(part_ms * 1000 + 0.5)",
+        f"{_USAGE}::test_the_time_that_is_counted_is_rounded_as_in_the_records",
+    ),
+    Mutation(
+        "fence reuse of what is not plain",
+        "headrace/lua/long/claim.lua",
+        "next_fence(fields[2], now_us)",
+        "string.format('%.0f', fields[2] + 1)",
+        f"{_CLAIM}::test_a_server_that_forgot_a_claim_gives_another_fence",
+    ),
+    Mutation(
+        "plain jobs are held beyond a cap",
+        "headrace/lua/claim.lua",
+        "    if not is_single then long.note(queue, member, new_fence) end\n",
+        "",
+        f"{_CAPS}::test_workers_together_hold_no_more_than_may_be",
+    ),
+    Mutation(
+        "what is not plain is held beyond a cap",
+        "headrace/lua/long/claim.lua",
+        "      note(queue, member, fence)\n",
+        "",
+        f"{_CAPS}::test_workers_together_hold_no_more_than_may_be",
+    ),
+    Mutation(
+        "a weight is overlooked where nothing else rules",
+        "headrace/lua/claim.lua",
+        "call('EXISTS', RUNNING_CAPS, PAUSED, WEIGHTS)",
+        "call('EXISTS', RUNNING_CAPS, PAUSED)",
+        f"{_FAIR}::test_a_weight_counts_from_the_claim_on",
+    ),
+    Mutation(
+        "what was accepted before is new if it is plain",
+        "headrace/lua/submit.lua",
+        "if are_free and not are_known and",
+        "if are_free and",
+        f"{_SUBMIT}::test_the_same_submission_sent_again_changes_nothing",
+    ),
+    Mutation(
+        "what was accepted before is new",
+        "headrace/lua/long/submit.lua",
+        "row.again = are_known and call('EXISTS', row.key) == 1",
+        "row.again = false",
+        f"{_SUBMIT}::test_the_same_submission_sent_again_changes_nothing",
+    ),
+    Mutation(
+        "a full queue takes plain jobs",
+        "headrace/lua/submit.lua",
+        "  are_free = are_free and queue.coming <= cap\n",
+        "",
+        f"{_SUBMIT}::test_all_or_none_means_none_if_one_is_refused",
+    ),
+    Mutation(
+        "a full queue takes jobs",
+        "headrace/lua/long/submit.lua",
+        "if row.depth >= cap then",
+        "if false then",
+        f"{_SUBMIT}::test_a_full_queue_keeps_nothing_of_a_job",
+    ),
+    Mutation(
+        "a tenant that is full may have more plain jobs",
+        "headrace/lua/submit.lua",
+        " and #keys <= tenants_room then",
+        " then",
+        f"{_CAPS}::test_jobs_of_all_queues_count_and_one_too_many_is_refused",
+    ),
+    Mutation(
+        "a tenant that is full may have more jobs",
+        "headrace/lua/long/submit.lua",
+        "elseif tenants_room < 1 then",
+        "elseif false then",
+        f"{_CAPS}::test_jobs_of_all_queues_count_and_one_too_many_is_refused",
+    ),
+    Mutation(
+        "several batches are claimed at once however long a pass is",
+        "workers/claim_policy.py",
+        "min(int(self._trip_s / pass_s), _PASSES_AHEAD)",
+        "_PASSES_AHEAD",
+        f"{_CLAIM_POLICY}::test_one_batch_is_claimed_for_passes_longer_than_the_way_to_the_child",
+    ),
+    Mutation(
         "a job that gets a deadline stays plain",
         "headrace/lua/amend.lua",
         "if fields[10] == '00' and (deadline or url ~= '') then",
@@ -519,23 +648,23 @@ FURTHER = (
     ),
     Mutation(
         "a window closes with its job",
-        "headrace/lua/submit.lua",
-        "  if scope == 'window' then return ENDED[state] ~= nil end\n",
+        "headrace/lua/long/submit.lua",
+        "    if scope == 'window' then return ENDED[state] ~= nil end\n",
         "",
         "tests/contract/test_api_dedupe.py::test_within_its_window_a_job_stands_for_others_however_it_ended",
     ),
     Mutation(
         "what came to no result stands for the same content",
-        "headrace/lua/submit.lua",
+        "headrace/lua/long/submit.lua",
         "(scope == 'content' and state == 'succeeded')",
         "scope == 'content'",
         "tests/contract/test_api_dedupe.py::test_what_came_to_no_result_is_done_anew",
     ),
     Mutation(
         "paused queues are claimed from",
-        "headrace/lua/claim.lua",
-        "if not paused[i - 8] then turns",
-        "if true then turns",
+        "headrace/lua/long/claim.lua",
+        "    if paused[i - 8] then return {}, 0 end\n",
+        "",
         f"{_PAUSED}::test_nothing_is_claimed_from_a_queue_that_is_paused_and_what_came_meanwhile_when_it_goes_on",
     ),
     Mutation(

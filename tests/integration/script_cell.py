@@ -1,7 +1,7 @@
 """Short forms of the operations for tests of the scripts, on a cell of their own in the shared server."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -210,6 +210,18 @@ class Cell:
     def _make_past(self, key: str) -> None:
         if members := self.redis.zrange(key, 0, -1):
             self.redis.zadd(key, dict.fromkeys(members, 1))
+
+    # --- files -----------------------------------------------------------------------------------------------
+
+    def save(self) -> dict[bytes, bytes]:
+        """All that the server holds of the cell."""
+        return {key: self.redis.dump(key) for key in self.redis.scan_iter(f"{self.keys.prefix}*", count=10_000)}
+
+    def load(self, file: Mapping[bytes, bytes]) -> None:
+        """Make the server hold that again, and nothing else."""
+        self.redis.delete(*self.save())
+        for key, value in file.items():
+            self.redis.restore(key, 0, value)
 
     # --- looking ---------------------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ from tests.integration.script_ledger import most_attempts, require
 
 JOBS = ("default/a", "default/b")
 WORKERS = ("w1", "w2")
+#: What the two jobs are submitted with: something of their own each, or nothing that would make them other than plain.
+SPECIAL: tuple[dict[str, Any], ...] = ({"deadline_ms": 10**14, "max_attempts": 2}, {"retry_on": (), "max_attempts": 2})
+PLAIN: tuple[dict[str, Any], ...] = ({"max_attempts": 1}, {"max_attempts": 1})
 #: A worker holds no more leases than this, its lost ones among them.
 _MOST_HELD = 2
 
@@ -93,11 +96,13 @@ class Explorer:
     Args:
         connection: to a database that holds nothing else.
         keys: of the cell.
+        fields: what the jobs are submitted with.
     """
 
-    def __init__(self, connection: SyncRedis, keys: Keys) -> None:
+    def __init__(self, connection: SyncRedis, keys: Keys, fields: Sequence[dict[str, Any]]) -> None:
         self._connection = connection
         self._keys = keys
+        self._fields = fields
         self._store = JobStore(keys)
         self.states = 0
         self.transitions = 0
@@ -122,8 +127,7 @@ class Explorer:
 
     def _start(self) -> World:
         self._connection.client.flushdb()
-        far_ms = 10**14
-        jobs = [new_job("a", max_attempts=2, deadline_ms=far_ms), new_job("b", max_attempts=2, retry_on=())]
+        jobs = [new_job(job_id, **fields) for job_id, fields in zip("ab", self._fields, strict=True)]
         self._connection.run_all([self._store.submit(job, cap=10) for job in jobs])
         return self._world(((), ()), self._connection.run(self._look()))
 
@@ -165,7 +169,7 @@ class Explorer:
     def _steps(self, world: World) -> Iterator[Step]:
         yield Step("reap", (self._lapse(), self._reap()))
         yield Step("cancel b", (self._store.cancel(JOBS[1], result_ttl_s=TTL_S),))
-        if not world.jobs[0].status.is_terminal:
+        if world.jobs[0].deadline_ms and not world.jobs[0].status.is_terminal:
             pass_deadline = _eval(_PASS, (self._keys.job(JOBS[0]), self._keys.deadlines), (JOBS[0],))
             yield Step("expire a", (pass_deadline, self._store.expire(limit=9, result_ttl_s=TTL_S)))
         for number, memory in enumerate(world.memories):

@@ -355,6 +355,7 @@ class Ledger:
         if answer is CommitAnswer.KEPT:
             require(lease not in self._settled, f"{lease} was settled twice")
             require(not job.status.is_terminal, f"{job.member} had ended, yet a result was kept")
+            require(lease.fence == job.fence, f"{job.member} was another's, yet the result of {lease} was kept")
             self._settled.add(lease)
 
     def _look(self, members: Sequence[str]) -> None:

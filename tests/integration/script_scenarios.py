@@ -32,6 +32,12 @@ def submitting_the_first(ledger: Ledger) -> Act:
     return lambda: ledger.submit("new", idempotency_key="k", request_hash="h")
 
 
+def submitting_what_is_plain(ledger: Ledger) -> Act:
+    ledger.submit("earlier", webhook_url="")
+    jobs: list[tuple[str, dict[str, Any]]] = [("a", {}), ("b", {"tier": Tier.SPOT}), ("c", {})]
+    return lambda: ledger.submit_many([(job_id, {"webhook_url": "", **fields}) for job_id, fields in jobs])
+
+
 def submitting_under_another_id(ledger: Ledger) -> Act:
     ids = iter(("new", "newer", "newest"))
     soon = ledger.cell.now_ms() + 60_000
@@ -81,15 +87,23 @@ def submitting_many(ledger: Ledger) -> Act:
 
 def claiming(ledger: Ledger) -> Act:
     ledger.submit("a", tenant="a")
-    ledger.submit("b", tenant="b")
+    ledger.submit("b", tenant="b", webhook_url="")
     ledger.submit("c", tier=Tier.SPOT)
     ledger.submit("late")
     return lambda: ledger.take(jobs=3)
 
 
+def claiming_what_is_plain(ledger: Ledger) -> Act:
+    ledger.submit("a", webhook_url="")
+    ledger.submit("told")
+    ledger.submit("b", webhook_url="")
+    return ledger.take
+
+
 def claiming_within_caps(ledger: Ledger) -> Act:
-    for job_id in ("a", "b", "c"):
-        ledger.submit(job_id)
+    ledger.submit("a")
+    ledger.submit("b", webhook_url="")
+    ledger.submit("c")
     ledger.submit("a", tenant="b")
     caps = TenantStore(ledger.cell.keys)
     ledger.cell.run_all(caps.set_caps("default", {"running_jobs": 2, "waiting_jobs": 9}))
@@ -108,8 +122,10 @@ def claiming_what_is_stale(ledger: Ledger) -> Act:
     ledger.commit(ledger.take(start=True))
     ledger.submit("a")
     ledger.submit("later", not_before_ms=ledger.cell.now_ms() + 60_000)
+    ledger.submit("canceled", webhook_url="")
+    ledger.cancel("default/canceled")
     ready = ledger.cell.keys.ready(f"{REF}:standard", "default")
-    ledger.cell.redis.zadd(ready, {"default/done": 1, "default/none": 2})
+    ledger.cell.redis.zadd(ready, {"default/done": 1, "default/none": 2, "default/canceled": 3})
     return lambda: ledger.take(jobs=3)
 
 
@@ -196,6 +212,14 @@ def committing(ledger: Ledger) -> Act:
     ledger.submit("canceled", is_awaited=True)
     ledger.submit("unstarted", max_attempts=1)
     leases = ledger.take(jobs=3, start=True) + ledger.take()
+    ledger.cancel("default/canceled")
+    return lambda: ledger.commit(leases)
+
+
+def committing_what_is_plain(ledger: Ledger) -> Act:
+    for job_id in ("runs", "canceled", "brief", "awaited"):
+        ledger.submit(job_id, webhook_url="", is_awaited=job_id == "awaited")
+    leases = ledger.take(jobs=2, start=True) + ledger.take()
     ledger.cancel("default/canceled")
     return lambda: ledger.commit(leases)
 
@@ -427,16 +451,20 @@ def setting_apart(ledger: Ledger) -> Act:
 #: By script: jobs in the states that it meets, and the call that will be stopped.
 SCENARIOS: dict[str, list[Scenario]] = {
     "submit": [
-        *(submitting, submitting_the_first, submitting_under_another_id, submitting_for_later),
-        *(submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while, submitting_many),
+        *(submitting, submitting_the_first, submitting_what_is_plain, submitting_under_another_id),
+        *(submitting_for_later, submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while),
+        submitting_many,
     ],
-    "claim": [claiming, claiming_within_caps, claiming_what_is_stale, claiming_beside_what_is_paused],
+    "claim": [
+        *(claiming, claiming_what_is_plain, claiming_within_caps, claiming_what_is_stale),
+        claiming_beside_what_is_paused,
+    ],
     "pause": [pausing],
     "resume": [resuming],
     "start": [starting, starting_what_is_told],
     "progress": [progressing, progressing_while_a_word_waits],
     "renew": [renewing],
-    "commit": [committing, committing_what_was_told, committing_after_progress],
+    "commit": [committing, committing_what_is_plain, committing_what_was_told, committing_after_progress],
     "release": [releasing, releasing_for_a_reason, releasing_to_larger_workers, releasing_with_how_far_it_is],
     "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],

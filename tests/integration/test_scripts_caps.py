@@ -1,6 +1,7 @@
 """How many jobs a tenant may have: waiting over all its queues, and with workers."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -97,9 +98,10 @@ def test_a_cap_that_is_taken_away_limits_nobody(cell: Cell) -> None:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
-def test_workers_together_hold_no_more_than_may_be(cell: Cell) -> None:
+@pytest.mark.parametrize("asked", [{}, {"retry_on": ()}], ids=["plain", "not plain"])
+def test_workers_together_hold_no_more_than_may_be(cell: Cell, asked: dict[str, Any]) -> None:
     limit(cell, running_jobs=3)
-    cell.submit_many(5)
+    cell.submit_many(5, **asked)
 
     assert [len(members(cell, jobs=2, worker=worker)) for worker in ("w1", "w2", "w3")] == [2, 1, 0]
 

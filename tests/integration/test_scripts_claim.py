@@ -1,6 +1,7 @@
 """Claiming: the order of service, the limits, and what is broken staying out of the way."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -296,8 +297,9 @@ def test_a_fence_always_rises_also_when_the_clock_does_not(cell: Cell) -> None:
     assert ahead + 1 == lease.fence
 
 
-def test_a_server_that_forgot_a_claim_gives_another_fence(cell: Cell) -> None:
-    cell.submit("j1")
+@pytest.mark.parametrize("asked", [{}, {"retry_on": ()}], ids=["plain", "not plain"])
+def test_a_server_that_forgot_a_claim_gives_another_fence(cell: Cell, asked: dict[str, Any]) -> None:
+    cell.submit("j1", **asked)
     before = cell.redis.dump(cell.keys.job("default/j1"))
     [first] = cell.take()
     cell.redis.restore(cell.keys.job("default/j1"), 0, before, replace=True)

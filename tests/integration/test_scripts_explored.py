@@ -1,19 +1,21 @@
 """All interleavings of two workers over two jobs, with crashes, stalls and lost answers, keep the promises."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from headrace.keys import Keys
 from headrace.sync_redis import SyncRedis
-from tests.integration.script_explorer import Explorer
+from tests.integration.script_explorer import PLAIN, SPECIAL, Explorer
 
 
-@pytest.fixture
-def explorer(redis_url: str, keys: Keys) -> Iterator[Explorer]:
+@pytest.fixture(params=[SPECIAL, PLAIN], ids=["special", "plain"])
+def explorer(redis_url: str, keys: Keys, request: pytest.FixtureRequest) -> Iterator[Explorer]:
     """It needs a database for itself."""
+    fields: tuple[dict[str, Any], ...] = request.param
     connection = SyncRedis(url=redis_url.removesuffix("/0") + "/9")
-    yield Explorer(connection, keys)
+    yield Explorer(connection, keys, fields)
     connection.client.flushdb()
     connection.close()
 

@@ -11,35 +11,64 @@ from tests.integration.script_ledger import Violation
 from tests.integration.script_scenarios import SCENARIOS
 from tests.integration.script_stories import STORIES
 
+_LEASE = "call_in_pieces('ZADD', LEASES, leases)\n"
 _ZREM_FIRST = """
 for _, source in ipairs(sources) do
   for _, queue in ipairs(source.queues) do
-    if queue.at > 1 then
-      redis.call('ZREMRANGEBYRANK', READY .. source.group .. ':' .. queue.tenant, 0, (queue.at - 3) / 2)
-      queue.at = 1
-    end
+    local seen = (queue.at - 1) / step
+    if seen > 0 then call('ZREMRANGEBYRANK', READY .. source.group .. ':' .. queue.tenant, 0, seen - 1) end
+    queue.at = 1
   end
 end
-local leases = {}
 """
+
+_RECORD_FIRST = """
+if not write_further then
+  for _, kind in ipairs(kinds) do keep_alike(kind) end
+end
+"""
+_ACCEPT = "    comes_at(number, member, kind.is_named)\n    local score, n = score_of(kind), 2 * count\n"
+_FURTHER = "  local function write_further()\n"
+
+_TOLD = "    if hook then post(end_of(member, hook), at) end\n"
+_ENDED = "    call('HSET', JOB .. member, 's', state, 'e', at, 'M', spent, ...)\n"
 
 _POST = "  if hook then post(end_of(member, hook), now) end\n"
 _END = "  conclude(member, state, now, kept_s(ttl, hook), ...)\n"
 _POST_FIRST, _POST_LAST = _POST + _END, _END + _POST
 
 MISTAKES = {
-    "commit looks at no fence": Mutation(
-        "commit", "local ours = fields and fields[2] == fence and fields[4]", "local ours = fields and fields[4]"
+    "commit looks at no fence": Mutation("commit", "and fields[2] == fence and worker and", "and worker and"),
+    "commit looks at no fence of what is not plain": Mutation(
+        "commit", "local ours = rest and fields[2] == fence and fields[4]", "local ours = rest and fields[4]"
     ),
-    "commit looks at no state": Mutation(
-        "commit", "elseif ours and (fields[1] == 'running' or fields[1] == 'queued') then", "elseif ours then"
+    "commit looks at no state": Mutation("commit", "local is_ours = fields[1] == 'queued' and", "local is_ours ="),
+    "commit looks at no state of what is not plain": Mutation(
+        "commit", "if is_brief or fields[1] == 'running' then", "if true then"
     ),
     "commit keeps the state before the result": Mutation(
         "commit",
-        "    redis.call('SET', OUTPUT .. member, body,",
-        "    redis.call('HSET', JOB .. member, 's', state)\n    redis.call('SET', OUTPUT .. member, body,",
+        "    call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
+        "    call('HSET', key, 's', state)\n    call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
     ),
-    "claim takes from the ready set before it leases": Mutation("claim", "local leases = {}\n", _ZREM_FIRST),
+    "commit keeps the state before the result of what is not plain": Mutation(
+        "commit",
+        "        call('SET', OUTPUT .. member, body, 'EX', kept)\n",
+        "        call('HSET', JOB .. member, 's', state)\n        call('SET', OUTPUT .. member, body, 'EX', kept)\n",
+    ),
+    "commit takes every job for a plain one": Mutation("commit", "string.byte(price) == 43 and", ""),
+    "commit counts no end of a plain job": Mutation(
+        "commit", "    note_used(share.used, state, body)\n    if ", "    if "
+    ),
+    "commit counts no end of what is not plain": Mutation("commit", "        note_used(share.used, state, body)\n", ""),
+    "commit leaves the input of a plain job": Mutation(
+        "commit", "member .. '#' .. fence, INPUT .. member, key", "member .. '#' .. fence, nil, key"
+    ),
+    "claim takes from the ready set before it leases": Mutation("claim", _LEASE, _ZREM_FIRST + _LEASE),
+    "claim takes every job for a plain one": Mutation("claim", "fields[2] == '00' and fields[1] == ", "fields[1] == "),
+    "claim looks at no state of a plain job": Mutation(
+        "claim", " and fields[1] == 'queued' and fields[4]", " and fields[4]"
+    ),
     "claim takes what has outgrown a size out of a queue that is paused": Mutation(
         "claim", "queues[i - 8] = counted_in(ARGV[i])", "queues[i - 8] = ARGV[i]"
     ),
@@ -51,6 +80,7 @@ MISTAKES = {
         "local queue = ARGV[1]\n",
         "local queue = ARGV[1]\nredis.call('HDEL', PAUSED, queue)\n",
     ),
+    "claim gives all the same fence": Mutation("claim", "new_fence = string.format('%.0f', now_us)", "new_fence = '1'"),
     "claim gives the fence that was there": Mutation("claim", "next_fence(fields[2], now_us)", "fields[2]"),
     "start looks at no fence": Mutation("start", "fields and fields[2] == ARGV[i + 1] and", "fields and"),
     "reap leaves the fence": Mutation("reap", "'queued', 'f', next_fence(fence, now_us), 'r'", "'queued', 'r'"),
@@ -78,43 +108,44 @@ MISTAKES = {
     ),
     "submit remembers the idempotency key before there is a job": Mutation(
         "submit",
-        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(rows) do\n"
-        "    local idem, request = ARGV[row.at + IDEM_AT], ARGV[row.at + REQUEST]\n"
-        "    if idem ~= '' then redis.call('SET', idem, row.member .. '|' .. request) end\n"
-        "  end\n"
-        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        _FURTHER,
+        f"{_FURTHER}    for _, row in ipairs(rows) do\n"
+        "      local idem, request = ARGV[row.at + IDEM_AT], ARGV[row.at + REQUEST]\n"
+        "      if idem ~= '' then call('SET', idem, row.member .. '|' .. request) end\n"
+        "    end\n",
     ),
     "submit writes the record before what leads to it": Mutation(
-        "submit",
-        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(rows) do\n"
-        "    if row.score then keep(row.key, row.kind, row.score, row.kind.more) end\n"
-        "  end\n"
-        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        "submit", "if count > 0 then\n", f"{_RECORD_FIRST}if count > 0 then\n"
+    ),
+    "submit writes the record of what is not plain before what leads to it": Mutation(
+        "submit", _ACCEPT, f"{_ACCEPT}    keep(JOB .. member, kind, score, kind.more)\n"
+    ),
+    "submit takes what it has accepted before for new": Mutation(
+        "submit", "if are_free and not are_known and", "if are_free and"
+    ),
+    "submit takes what it has accepted before for new if it is not plain": Mutation(
+        "submit", "row.again = are_known and call('EXISTS', row.key) == 1", "row.again = false"
+    ),
+    "submit takes every job for a plain one": Mutation(
+        "submit", "(kind.is_later or is_rare or is_bound) and '0' or '00'", "'00'"
+    ),
+    "submit takes every job for one of which only room decides": Mutation(
+        "submit", "are_free = are_free and kind.is_free\n", "\n"
     ),
     "submit remembers a name before there is a job": Mutation(
         "submit",
-        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
-        "  for _, row in ipairs(rows) do\n"
-        "    local request = ARGV[row.at + REQUEST]\n"
-        "    if row.kind.is_named then redis.call('SET', NAMED .. row.member, request) end\n"
-        "  end\n"
-        "  call_in_pieces('ZADD', INDEX .. tenant, index)\n",
+        _FURTHER,
+        f"{_FURTHER}    for _, row in ipairs(rows) do\n"
+        "      if row.kind.is_named then call('SET', NAMED .. row.member, ARGV[row.at + REQUEST]) end\n"
+        "    end\n",
     ),
     "submit remembers a dedupe key of a job that is none": Mutation(
         "submit",
-        "  if type(twin) == 'string' and stands(state_of(twin), scope) then",
-        "  if type(twin) == 'string' then",
+        "if type(twin) == 'string' and stands(state_of(twin), scope) then",
+        "if type(twin) == 'string' then",
     ),
-    "commit ends a job before its end is in the outbox": Mutation(
-        "commit",
-        "  if hook then post(end_of(member, hook), at) end\n"
-        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n",
-        "  redis.call('HSET', JOB .. member, 's', state, 'e', at, ...)\n"
-        "  if hook then post(end_of(member, hook), at) end\n",
-    ),
-    "commit tells nobody of the end": Mutation("commit", "  if hook then post(end_of(member, hook), at) end\n", ""),
+    "commit ends a job before its end is in the outbox": Mutation("commit", _TOLD + _ENDED, _ENDED + _TOLD),
+    "commit tells nobody of the end": Mutation("commit", _TOLD, ""),
     "start counts an event that nobody is told": Mutation("start", "  post(delivery, now)\n", ""),
     "start counts an event before it is in the outbox": Mutation(
         "start",
@@ -182,7 +213,7 @@ MISTAKES = {
         "  leave_ready(before, member)\n  enter_ready(after, member, score)\n",
     ),
     "commit counts again what it had counted": Mutation(
-        "commit", "    answer = '2'\n", "    answer = '2'\n    note_usage('default', 'm@1:standard', state, 1)\n"
+        "commit", "answer = '2'\n", "answer = '2'\n        write_usage('default', 'm@1:standard', {[state] = 1}, now)\n"
     ),
     "reap counts nobody's end": Mutation(
         "reap", "    note_usage(tenant_of(member), fields[6] .. ':' .. fields[7], 'failed', 1)\n", ""

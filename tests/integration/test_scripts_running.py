@@ -1,5 +1,8 @@
 """Starting, renewing, committing, giving back: what the holder of a lease may do, and nobody else."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import pytest
 
 from api.ends import read_end
@@ -8,6 +11,10 @@ from headrace.store_work import CommitAnswer, Outcome
 from tests.integration.script_cell import STANDARD, TTL_S, Cell
 
 KEPT, ALREADY_KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.ALREADY_KEPT, CommitAnswer.REFUSED
+Take: TypeAlias = Callable[[Cell], list[Lease]]
+
+#: Jobs are committed though their starts were not told, or once they were.
+either_way = pytest.mark.parametrize("take", [Cell.take, Cell.take_and_start], ids=["at once", "started"])
 
 
 def stale(lease: Lease) -> Lease:
@@ -108,9 +115,10 @@ def test_a_renewal_names_the_leases_that_are_lost(cell: Cell) -> None:
 # --- commit --------------------------------------------------------------------------------------------------
 
 
-def test_a_committed_result_is_kept_and_the_job_has_succeeded(cell: Cell) -> None:
+@either_way
+def test_a_committed_result_is_kept_and_the_job_has_succeeded(cell: Cell, take: Take) -> None:
     cell.submit("j1")
-    [lease] = cell.take_and_start()
+    [lease] = take(cell)
 
     answers = cell.commit([lease], body=b'{"label":"cat"}')
 
@@ -121,18 +129,20 @@ def test_a_committed_result_is_kept_and_the_job_has_succeeded(cell: Cell) -> Non
     assert not cell.redis.exists(cell.keys.input("default/j1"), cell.keys.leases)
 
 
-def test_record_and_result_are_kept_for_the_same_time(cell: Cell) -> None:
+@either_way
+def test_record_and_result_are_kept_for_the_same_time(cell: Cell, take: Take) -> None:
     cell.submit("j1")
-    cell.commit(cell.take_and_start())
+    cell.commit(take(cell))
 
     ttls = [cell.redis.ttl(key("default/j1")) for key in (cell.keys.job, cell.keys.output)]
 
     assert all(TTL_S - 5 < ttl <= TTL_S for ttl in ttls)
 
 
-def test_a_failed_job_keeps_its_error_and_its_input(cell: Cell) -> None:
+@either_way
+def test_a_failed_job_keeps_its_error_and_its_input(cell: Cell, take: Take) -> None:
     cell.submit("j1", input=b'"odd"')
-    leases = cell.take_and_start()
+    leases = take(cell)
 
     answers = cell.commit(leases, body=b'{"cause":"input"}', cause=Cause.INPUT)
 
@@ -143,9 +153,10 @@ def test_a_failed_job_keeps_its_error_and_its_input(cell: Cell) -> None:
     assert 0 < cell.redis.ttl(cell.keys.input("default/j1")) <= TTL_S
 
 
-def test_a_commit_sent_again_is_known_and_changes_nothing(cell: Cell) -> None:
+@either_way
+def test_a_commit_sent_again_is_known_and_changes_nothing(cell: Cell, take: Take) -> None:
     cell.submit("j1")
-    leases = cell.take_and_start()
+    leases = take(cell)
     cell.commit(leases, body=b"first")
     before = cell.job("default/j1")
 
@@ -153,9 +164,10 @@ def test_a_commit_sent_again_is_known_and_changes_nothing(cell: Cell) -> None:
     assert (before, b"first") == (cell.job("default/j1"), cell.output("default/j1"))
 
 
-def test_a_commit_sent_again_says_the_event_again(cell: Cell) -> None:
+@either_way
+def test_a_commit_sent_again_says_the_event_again(cell: Cell, take: Take) -> None:
     cell.submit("j1")
-    leases = cell.take_and_start()
+    leases = take(cell)
     cell.commit(leases)
 
     cell.commit(leases)
@@ -163,10 +175,11 @@ def test_a_commit_sent_again_says_the_event_again(cell: Cell) -> None:
     assert cell.events() == ["default/j1 succeeded"] * 2
 
 
-def test_a_batch_is_one_event(cell: Cell) -> None:
+@either_way
+def test_a_batch_is_one_event(cell: Cell, take: Take) -> None:
     cell.submit("j1")
     cell.submit("j2")
-    first, second = cell.take_and_start()
+    first, second = take(cell)
     outcomes = [
         Outcome(first, JobStatus.SUCCEEDED, None, b"1"),
         Outcome(second, JobStatus.FAILED, Cause.MODEL, b"{}"),
@@ -192,12 +205,13 @@ def test_the_end_that_a_submitter_waits_for_is_told_as_it_would_be_read(
     assert (cell.job("default/j1"), cell.output("default/j1")) == read_end("default/j1", told["default/j1"])
 
 
-def test_an_event_tells_ends_of_32_kib_at_most(cell: Cell) -> None:
+@either_way
+def test_an_event_tells_ends_of_32_kib_at_most(cell: Cell, take: Take) -> None:
     for job_id in ("j1", "j2", "j3"):
         cell.submit(job_id, is_awaited=True)
     outcomes = [
         Outcome(lease, JobStatus.SUCCEEDED, None, b"x" * size)
-        for lease, size in zip(cell.take_and_start(), (20_000, 20_000, 10), strict=True)
+        for lease, size in zip(take(cell), (20_000, 20_000, 10), strict=True)
     ]
 
     cell.run(cell.store.commit(outcomes, ran_ms=1, result_ttl_s=TTL_S))
@@ -311,10 +325,25 @@ def test_what_cannot_be_kept_does_not_keep_its_mates_from_being_kept(cell: Cell)
     assert cell.redis.zrange(cell.keys.quarantine, 0, -1) == [b"default/j0"]
 
 
-def test_a_finished_job_has_no_deadline_left(cell: Cell) -> None:
-    cell.submit("j1", deadline_ms=cell.now_ms() + 60_000)
+def test_each_of_a_batch_has_an_answer_of_its_own_whichever_way_it_ends(cell: Cell) -> None:
+    cell.submit_many(5)
+    leases = cell.take()
+    cell.cancel("default/j1")
+    outcomes = [Outcome(lease, JobStatus.SUCCEEDED, None, lease.member.encode()) for lease in leases]
+    outcomes[2] = Outcome(leases[2], JobStatus.FAILED, Cause.INPUT, b"{}")
 
-    cell.commit(cell.take_and_start())
+    answers = cell.run(cell.store.commit(outcomes, ran_ms=1, result_ttl_s=TTL_S))
+
+    assert answers == [KEPT, REFUSED, KEPT, KEPT, KEPT]
+    assert [cell.output(f"default/j{i}") for i in (0, 2, 3, 4)] == [b"default/j0", b"{}", b"default/j3", b"default/j4"]
+
+
+@either_way
+@pytest.mark.parametrize("bound", ["deadline_ms", "start_by_ms"])
+def test_a_finished_job_has_no_deadline_left(cell: Cell, take: Take, bound: str) -> None:
+    cell.submit("j1", **{bound: cell.now_ms() + 60_000})
+
+    cell.commit(take(cell))
 
     assert cell.redis.zcard(cell.keys.deadlines) == 0
 
