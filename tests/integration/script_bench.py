@@ -50,10 +50,12 @@ class Bench:
             ledger.cell.rewrite = lambda text, at=at: self._stopped(text, script, at)
             act()
             ledger.cell.rewrite = self.mistake
+            if ledger.was_stopped:
+                act()
+                ledger.drain()
+            ledger.cell.clear()
             if not ledger.was_stopped:
                 return at - 1
-            act()
-            ledger.drain()
         raise AssertionError(f"{script} makes more than {MAX_CALLS} calls")
 
     def _stopped(self, text: Script, script: str, at: int) -> Script:

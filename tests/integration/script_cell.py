@@ -215,11 +215,19 @@ class Cell:
 
     def save(self) -> dict[bytes, bytes]:
         """All that the server holds of the cell."""
-        return {key: self.redis.dump(key) for key in self.redis.scan_iter(f"{self.keys.prefix}*", count=10_000)}
+        return {key: self.redis.dump(key) for key in self._all_keys()}
+
+    def clear(self) -> None:
+        """Leave nothing of the cell: whoever looks through all keys has less to look through."""
+        if keys := self._all_keys():
+            self.redis.delete(*keys)
+
+    def _all_keys(self) -> list[bytes]:
+        return list(self.redis.scan_iter(f"{self.keys.prefix}*", count=10_000))
 
     def load(self, file: Mapping[bytes, bytes]) -> None:
         """Make the server hold that again, and nothing else."""
-        self.redis.delete(*self.save())
+        self.clear()
         for key, value in file.items():
             self.redis.restore(key, 0, value)
 

@@ -237,5 +237,6 @@ def run_everything(bench: Bench, script: str) -> None:
         ledger = bench.ledger(story.__name__)
         story(ledger)
         ledger.drain()
+        ledger.cell.clear()
     for scenario in SCENARIOS[script]:
         bench.stop_everywhere(script, scenario)
