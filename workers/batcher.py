@@ -160,9 +160,8 @@ class Batcher:
         """The only job that waits, unless it might wait for company: where there is no choice nothing is weighed."""
         key, waiting = next(iter(self._waiting.items()))
         bounds = limits.get(key)
-        if len(self._waiting) > 1 or len(waiting) > 1 or bounds is None or any(bounds.max_wait_s):
+        if len(self._waiting) > 1 or bounds is None or any(bounds.max_wait_s) or (entry := waiting.sole()) is None:
             return None
-        [entry] = waiting
         self._alone_is_next, self._oldest, self._passed_over = True, entry.arrival, 0
         cost = waiting.costs.get(entry.job.slot, 0.0) if bounds.sized else 1.0
         del self._waiting[key]

@@ -77,7 +77,9 @@ class Bell:
 
     def _rung(self, _: None) -> None:
         self.is_parked, self._is_sound = False, True
-        self._on_ring()
+        if not self.is_followed:
+            # Else what lay ready answers next.
+            self._on_ring()
 
     def _failed(self, error: Exception) -> None:
         # Somebody wrote something else at a bell's key. The tick looks again.

@@ -21,7 +21,7 @@ import signal
 import struct
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -34,6 +34,7 @@ from headrace.failpoints import failpoint
 from headrace.logs import LogStyle
 from registry.registry import Registry
 from workers.batcher import Batch, Wait
+from workers.failures import ItemResult
 from workers.finisher import Ended, Finisher
 from workers.frames import Frame, Message, PassReport, encode
 from workers.inbox import Inbox, Load, Park, Task, Unload, Wanted
@@ -46,7 +47,7 @@ from workers.parking import Parking
 from workers.preparer import Preparer
 from workers.reporter import Reporter
 from workers.residency import Footprint
-from workers.runtime import Forwarded, Runtime
+from workers.runtime import Forwarded, Runtime, Staged
 from workers.stage_marks import StageMarks
 
 log = logging.getLogger("headrace.child")
@@ -251,6 +252,9 @@ class Child:
             self._opening.tell()
         else:
             self._finish()
+            if was_idle:
+                # What it was idle for may be all that there is: it is told before anything more is looked for.
+                self._up.flush()
         if is_long:
             self._turn = _Turn(runtime.overlap, began, batch.expected_s)
         return None
@@ -280,10 +284,16 @@ class Child:
             # Not earlier: between two passes the thread would only be in the way.
             self._finisher.hand_over(self._unfinished)
             self._unfinished = None
-        with self._beside(runtime, batch.expected_s) if is_beside else nullcontext(), runtime.inference():
+        if is_beside:
+            with self._beside(runtime, batch.expected_s):
+                return self._pass(runtime, batch.ref, staged)
+        return self._pass(runtime, batch.ref, staged)
+
+    def _pass(self, runtime: Runtime, ref: str, staged: list[Staged | ItemResult]) -> Forwarded:
+        with runtime.inference():
             began = time.perf_counter()
             forwarded = runtime.forward(staged)
-            self._lesson = _Lesson(batch.ref, forwarded, time.perf_counter() - began)
+            self._lesson = _Lesson(ref, forwarded, time.perf_counter() - began)
         return forwarded
 
     def _is_staged_beside(self, runtime: Runtime, jobs: int) -> bool:

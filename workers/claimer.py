@@ -143,7 +143,7 @@ class Claimer:
     def _rung(self, claimed: Claimed, groups: tuple[str, ...], plan: ClaimPlan) -> None:
         now = time.monotonic()
         self.claims += 1
-        self._claimed(claimed, groups, Sent(plan, now, now, is_ahead=True))
+        self._claimed(claimed, groups, Sent(plan, now, now, is_ahead=True, has_more=claimed.more))
 
     def _wait(self, wait_s: float) -> None:
         now = time.monotonic()
@@ -184,7 +184,8 @@ class Claimer:
             self._claim(sent.plan, self._spare)
             return
         # To the child first, then to the bell.
-        sent = sent._replace(has_more=claimed.more)
+        if sent.has_more != claimed.more:
+            sent = sent._replace(has_more=claimed.more)
         self._on_jobs([(job, groups[job.group]) for job in claimed.jobs], sent)
         if not (claimed.more or sent.plan.is_urgent or self._stopped):
             self._park(groups, claimed.come_back_ms)

@@ -43,7 +43,9 @@ class Finisher:
 
     def finish(self, ended: Ended) -> None:
         """Finish a pass in this thread, after those that were handed over; it is told with the next flush."""
-        self._ended.join()
+        if self._ended.unfinished_tasks:
+            # Only who hands over asks, so none can come meanwhile.
+            self._ended.join()
         with ended.runtime.inference():
             began = time.perf_counter()
             # Without marks: the parent knows that this batch is in hand.

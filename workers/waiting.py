@@ -35,6 +35,8 @@ class Entry(NamedTuple):
     job: WaitingJob
 
 
+#: For each lane what is in it at first.
+_NO_ENTRIES: tuple[tuple[()], ...] = ((),) * (2 * TIERS)
 #: Like `Entry._make`, at a third of its cost: this happens to every job.
 _new_entry = partial(tuple.__new__, Entry)
 
@@ -52,7 +54,7 @@ class Waiting:
     def __init__(self, ref: str, *, is_apart: bool = False) -> None:
         self.ref, self.is_apart = ref, is_apart
         #: Two for each tier: who leads, and the others.
-        self._lanes: tuple[OrderedDict[int, Entry], ...] = tuple(OrderedDict() for _ in range(2 * TIERS))
+        self._lanes: list[OrderedDict[int, Entry]] = list(map(OrderedDict, _NO_ENTRIES))
         #: Costs of the jobs that have been preprocessed, by slot.
         self.costs: dict[int, float] = {}
         self._known_cost = 0.0
@@ -64,6 +66,14 @@ class Waiting:
 
     def __iter__(self) -> Iterator[Entry]:
         return chain.from_iterable(lane.values() for lane in self._lanes)
+
+    def sole(self) -> Entry | None:
+        """The job that waits here if it is the only one."""
+        lanes = [lane for lane in self._lanes if lane]
+        if len(lanes) != 1 or len(lanes[0]) != 1:
+            return None
+        [entry] = lanes[0].values()
+        return entry
 
     def __contains__(self, slot: int) -> bool:
         for lane in self._lanes:  # noqa: SIM110 - asked of every job, and a generator costs more than the looking
