@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- cancel: at once if the job is not in a forward pass, else its result is discarded when the pass ends.
--- touches  JOB<m>, INPUT<m>, READY with TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS, USAGE with
+-- touches  JOB<m>, INPUT<m>, OUTPUT<m> (deleted), READY with TURN, DELAYED, DEADLINES, LEASES, EVENTS, OUTBOX with COURIERS, USAGE with
 --          USAGE_DAYS
 -- ARGV     member, ttl s
 -- reply    the state now, or false if there is no such job

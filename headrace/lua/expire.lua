@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- expire: jobs whose deadline has passed, or that have not begun by their latest start.
--- touches  DEADLINES zset m by the earlier of the two, JOB<m>, INPUT<m>, READY with TURN, DELAYED, LEASES, EVENTS,
---          OUTBOX with COURIERS, USAGE with USAGE_DAYS
+-- touches  DEADLINES zset m by the earlier of the two, JOB<m>, INPUT<m>, OUTPUT<m> (deleted), READY with TURN, DELAYED, LEASES,
+--          EVENTS, OUTBOX with COURIERS, USAGE with USAGE_DAYS
 -- ARGV     at most, ttl s
 -- reply    how many were looked at (as many as `at most`: call again)
 local read = reader('s', 'f', 'a', 'm', 't', 'd', 'y', 'h', 'T', 'B')

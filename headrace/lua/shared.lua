@@ -289,8 +289,10 @@ local function count_usage(now)
   tally = {}
 end
 
--- The last change of a record.
+-- The last change of a record. What is canceled or expired has no output: one that lies there is of a commit or a failure that
+-- was stopped.
 local function conclude(member, state, now, ttl, ...)
+  if state ~= 'failed' then redis.call('DEL', OUTPUT .. member) end
   redis.call('HSET', JOB .. member, 's', state, 'e', now, ...)
   let_go(member, state, ttl)
 end

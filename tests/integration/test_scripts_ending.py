@@ -240,6 +240,40 @@ def test_a_broken_record_does_not_keep_others_from_expiring(cell: Cell) -> None:
     assert (cell.status("default/j2"), cell.redis.zcard(cell.keys.deadlines)) == (JobStatus.EXPIRED, 0)
 
 
+# --- after a commit that was stopped ------------------------------------------------------------------------
+
+
+def canceled_while_it_waits(cell: Cell) -> None:
+    cell.cancel("default/j1")
+
+
+def canceled_in_a_pass_that_is_lost(cell: Cell) -> None:
+    cell.take_and_start()
+    cell.cancel("default/j1")
+    cell.lapse_leases()
+    cell.reap()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        canceled_while_it_waits,
+        pytest.param(lambda cell: canceled_in_its_pass(cell), id="canceled_in_its_pass"),
+        canceled_in_a_pass_that_is_lost,
+        pytest.param(lambda cell: expired(cell), id="expired"),
+    ],
+)
+def test_what_ends_without_a_result_has_no_output_of_a_commit_that_was_stopped(
+    cell: Cell, end: Callable[[Cell], object]
+) -> None:
+    cell.submit("j1", deadline_ms=cell.now_ms() + 60_000)
+    cell.redis.set(cell.keys.output("default/j1"), b'"half-way"', ex=TTL_S)
+
+    end(cell)
+
+    assert (cell.job("default/j1").status.is_terminal, cell.output("default/j1")) == (True, None)
+
+
 # --- how long it is kept -------------------------------------------------------------------------------------
 
 

@@ -51,6 +51,8 @@
         if fields[9] then tell_end(member, body) end
         answer = '1'
       elseif fields[1] == 'canceling' then
+        -- This commit may have been stopped before, when the job was still to succeed.
+        call('DEL', OUTPUT .. member)
         end_as(member, 'canceled', hook, kept)
         write_usage(tenant_of(member), fields[5] .. ':' .. fields[6], {canceled = 1, gpu_us = spent_us}, now)
         words[#words + 1], words[#words + 2] = member, 'canceled'
