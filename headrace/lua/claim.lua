@@ -30,8 +30,8 @@ local new_fence = string.format('%.0f', now_us)
 local is_ruled = call('EXISTS', RUNNING_CAPS, PAUSED, WEIGHTS) > 0
 local sources, step, met, is_held_back = {}, 1, {}, false
 local count, bytes, leases, held = 0, 0, {}, {}
-local traces, rescues, dues, limits, kept, repeats, apart = {}, {}, {}, {}, {}, {}, {}
-local reply = {0, 0, traces, rescues, dues, limits, kept, repeats, apart}
+local NONE = {}
+local reply = {0, 0, NONE, NONE, NONE, NONE, NONE, NONE, NONE}
 
 -- Lists a job for the reply, and what is leased of it.
 local function take(queue, source, member, fence, attempts, allowed, input)
@@ -113,11 +113,12 @@ for _, source in ipairs(sources) do
   end
 end
 
--- Inputs are read a few at a time, since they may be more bytes than there is room for. What is no string is none.
-local INPUTS_AT_ONCE = 8
+-- Inputs are read a few at a time, since they may be more bytes than there is room for; then as many as should fit by those
+-- before. What is no string is none.
 local function read_inputs(queue)
-  local names, heads, at = {}, queue.heads, queue.at
-  for k = at, math.min(at + step * INPUTS_AT_ONCE, #heads + 1) - 1, step do names[#names + 1] = INPUT .. heads[k] end
+  local names, heads, at, at_once = {}, queue.heads, queue.at, 8
+  if count > 0 then at_once = math.max(1, math.min(64, math.floor((room - bytes) / (bytes / count + 1)))) end
+  for k = at, math.min(at + step * at_once, #heads + 1) - 1, step do names[#names + 1] = INPUT .. heads[k] end
   queue.inputs, queue.first, queue.unread = call('MGET', unpack(names)), at, at + step * #names
 end
 

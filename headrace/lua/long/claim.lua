@@ -4,6 +4,8 @@
   -- What only those have that were claimed before, of whose passes something was kept, or that ask for what few do.
   local read_rest = reader('s', 'k', 'C', 'R', 'S', 'p', 'd', 'L')
   local has_caps = is_ruled and call('EXISTS', RUNNING_CAPS) == 1
+  local traces, rescues, dues, limits, kept, repeats, apart = {}, {}, {}, {}, {}, {}, {}
+  for k, told in ipairs({traces, rescues, dues, limits, kept, repeats, apart}) do reply[k + 2] = told end
   -- How many more jobs of each tenant workers may hold, where that is limited.
   local rooms = {}
 
