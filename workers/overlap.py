@@ -14,9 +14,8 @@ from collections import deque
 _ROUNDS, _SETTLING, _SAMPLES = 3, 2, 3
 #: Turns between two comparisons: few after the first, which may have been of a machine that was still cold.
 _FIRST_STEADY, _STEADY = 50, 400
-#: Between the passes must be better by this much: what a stage takes there is lost for certain, and medians of a few
-#: turns differ by some per cent on a busy machine.
-_CLEARLY = 0.95
+#: Between the passes must be better by this much: what a stage takes there is lost for certain.
+_CLEARLY = 0.98
 
 
 class Overlap:

@@ -35,7 +35,7 @@ def test_the_better_way_is_found_within_forty_turns(beside_s: float, between_s: 
 def test_the_stages_leave_the_time_beside_a_pass_only_for_a_clear_gain() -> None:
     overlap = Overlap(is_allowed=True)
 
-    run(overlap, 40, beside_s=0.0103, between_s=0.010)
+    run(overlap, 40, beside_s=0.0101, between_s=0.010)
 
     assert overlap.is_on
 
