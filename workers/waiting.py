@@ -35,8 +35,6 @@ class Entry(NamedTuple):
     job: WaitingJob
 
 
-#: For each lane what is in it at first.
-_NO_ENTRIES: tuple[tuple[()], ...] = ((),) * (2 * TIERS)
 #: Like `Entry._make`, at a third of its cost: this happens to every job.
 _new_entry = partial(tuple.__new__, Entry)
 
@@ -54,7 +52,7 @@ class Waiting:
     def __init__(self, ref: str, *, is_apart: bool = False) -> None:
         self.ref, self.is_apart = ref, is_apart
         #: Two for each tier: who leads, and the others.
-        self._lanes: list[OrderedDict[int, Entry]] = list(map(OrderedDict, _NO_ENTRIES))
+        self._lanes: list[OrderedDict[int, Entry]] = [OrderedDict() for _ in range(2 * TIERS)]
         #: Costs of the jobs that have been preprocessed, by slot.
         self.costs: dict[int, float] = {}
         self._known_cost = 0.0

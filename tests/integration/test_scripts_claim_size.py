@@ -88,3 +88,16 @@ def test_a_job_with_a_deadline_says_how_long_is_left(cell: Cell) -> None:
     assert left["default/never"] is None
     assert 30_000 < (left["default/later"] or 0) <= 60_000
     assert (left["default/past"] or 1) <= 0
+
+
+@pytest.mark.parametrize(("input_bytes", "reads"), [(10, 2), (1000, 4)])
+def test_inputs_are_read_as_many_at_once_as_should_fit_by_those_before(
+    cell: Cell, input_bytes: int, reads: int
+) -> None:
+    cell.submit_many(20, input=b"x" * input_bytes)
+    cell.redis.config_resetstat()
+
+    claimed = cell.claim(jobs=20, room=10_000)
+
+    assert min(20, 10_000 // input_bytes) == len(claimed.jobs)
+    assert reads == cell.redis.info("commandstats")["cmdstat_mget"]["calls"]
