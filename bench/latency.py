@@ -1,9 +1,10 @@
 """`latency`: what one job costs when nothing else is to be done, in round trips and in empty requests.
 
 A no-op model, one client, an idle worker. *Store*: submit, and wait on the event stream for the end, which brings the
-result, over a PING of the same connection. *HTTP*: POST with `Prefer: wait` over a POST to a route of the same
-application that does nothing, on the same kept-alive connection. The two of a pair take turns, so both see the same
-machine.
+result, over a PING of the same connection. The wait leaves in one write with the submit, so it stands before the job
+ends, as the API's always does; in *store, then wait* it leaves when the submit has been answered. *HTTP*: POST with
+`Prefer: wait` over a POST to a route of the same application that does nothing, on the same kept-alive connection. The
+two of a pair take turns, so both see the same machine.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from api.ends import read_end
 from bench.drain import running_server
@@ -56,6 +58,7 @@ def run(options: argparse.Namespace) -> Report:
         runs = []
         for number in range(1, rounds + 1):
             runs.append(_figures("store", "ping", *measure(store.job, store.ping, jobs)))
+            runs[-1] |= _figures("store_then_wait", "then_ping", *measure(store.job_then_wait, store.ping, jobs))
             runs[-1] |= _figures("http", "empty_route", *measure(http_pair.job, http_pair.empty, jobs))
             print(f"round {number} of {rounds}: {runs[-1]}", file=sys.stderr, flush=True)
     figures, spread = summarize(runs)
@@ -106,24 +109,42 @@ class StorePath:
         self._run(RedisOp(_as_is, ("PING",)))
 
     def job(self) -> None:
-        """From submit to result."""
-        store, ref = self._side.store, self._side.ref
-        job_id = new_job_id(cell=store.keys.cell, tenant=_TENANT, key=b"bench")
-        job = NewJob(id=job_id, tenant=_TENANT, ref=ref, tier=Tier.STANDARD, input=_INPUT, is_awaited=True)
-        self._run(store.submit(job, cap=1_000_000))
-        end = read_end(job.member, self._end_of(job.member.encode()))
+        """From submit to result; the wait leaves with the submit."""
+        job = self._new_job()
+        _, told = self._side.redis.run_all([self._submit(job), self._wait(job)])
+        self._check(job, told)
+
+    def job_then_wait(self) -> None:
+        """The same; the wait leaves when the submit has been answered."""
+        job = self._new_job()
+        self._run(self._submit(job))
+        self._check(job, self._run(self._wait(job)))
+
+    def _new_job(self) -> NewJob:
+        ref = self._side.ref
+        job_id = new_job_id(cell=self._side.store.keys.cell, tenant=_TENANT, key=b"bench")
+        return NewJob(id=job_id, tenant=_TENANT, ref=ref, tier=Tier.STANDARD, input=_INPUT, is_awaited=True)
+
+    def _submit(self, job: NewJob) -> RedisOp[Any]:
+        return self._side.store.submit(job, cap=1_000_000)
+
+    def _wait(self, job: NewJob) -> RedisOp[Any]:
+        """Read on in the events: how the job has ended, empty if they do not say."""
+        command = ("XREAD", "BLOCK", _WAIT_MS, "STREAMS", self._side.store.keys.events, self._last)
+        return RedisOp(lambda reply: self._told(job.member.encode(), reply), command)
+
+    def _told(self, member: bytes, reply: Reply) -> bytes:
+        [[_, entries]] = reply
+        self._last = entries[-1][0]
+        ends = (dict(zip(fields[2::2], fields[3::2], strict=True)) for _, fields in entries)
+        return next((bytes(told[member]) for told in ends if member in told), b"")
+
+    def _check(self, job: NewJob, told: bytes) -> None:
+        while not told:
+            told = self._run(self._wait(job))
+        end = read_end(job.member, told)
         if end is None or end[1] != _INPUT:
             raise ValueError(f"{job.member} has another result than its input: {end}")
-
-    def _end_of(self, member: bytes) -> bytes:
-        events = self._side.store.keys.events
-        while True:
-            command = ("XREAD", "BLOCK", _WAIT_MS, "STREAMS", events, self._last)
-            [[_, entries]] = self._run(RedisOp(_as_is, command))
-            self._last = entries[-1][0]
-            for _, [_, _, *ends] in entries:
-                if member in ends:
-                    return bytes(ends[ends.index(member) + 1])
 
 
 class HttpPath:

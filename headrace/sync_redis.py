@@ -1,12 +1,12 @@
 """A blocking connection to Redis that carries out operations: for tools, tests, threads and the scheduler."""
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import redis
 
 from headrace.errors import RedisUnavailable
-from headrace.redis_op import RedisOp
+from headrace.redis_op import Argument, RedisOp, Reply, Script
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ class SyncRedis:
         self._raw = _client(url, timeout_s)
         # Operations read plain replies; redis-py would turn some of them into other types first.
         self._raw.response_callbacks.clear()
+        self._loaded: set[Script] = set()
 
     def run(self, op: RedisOp[T]) -> T:
         """Carry out one operation.
@@ -42,18 +43,49 @@ class SyncRedis:
         return op.parse(reply)
 
     def run_all(self, ops: Iterable[RedisOp[T]]) -> list[T]:
-        """Carry out many operations in one round trip, in order."""
+        """Carry out many operations, which leave in one write, in order.
+
+        Those whose script the server has lost since this connection first sent it come last.
+
+        Raises:
+            RedisUnavailable: as of `run`.
+            redis.ResponseError: if the server refuses one; the others are carried out.
+        """
         ops = list(ops)
-        for script in {op.script for op in ops if op.script}:
-            self.client.script_load(script.text)
-        pipeline = self._raw.pipeline(transaction=False)
-        for op in ops:
-            pipeline.execute_command(*op.command)  # type: ignore[no-untyped-call] # redis-py is untyped here
+        self._load({op.script for op in ops if op.script})
         try:
-            replies = pipeline.execute()
+            replies = self._exchange([op.command for op in ops])
+            return [op.parse(self._heard(op, reply)) for op, reply in zip(ops, replies, strict=True)]
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
-        return [op.parse(reply) for op, reply in zip(ops, replies, strict=True)]
+
+    def _load(self, scripts: set[Script]) -> None:
+        for script in scripts - self._loaded:
+            self.client.script_load(script.text)
+        self._loaded |= scripts
+
+    def _exchange(self, commands: list[Sequence[Argument]]) -> list[Reply]:
+        """The replies to some commands; a `redis.ResponseError` is one as well."""
+        # Any, since redis-py is untyped here.
+        connection: Any = self._raw.connection_pool.get_connection()
+
+        def exchange() -> list[Reply]:
+            # What redis-py's pipeline does besides takes as long as this.
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [_read(connection) for _ in commands]
+
+        try:
+            replies: list[Reply] = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
+        finally:
+            self._raw.connection_pool.release(connection)
+        return replies
+
+    def _heard(self, op: RedisOp[T], reply: Reply) -> Reply:
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            return self._raw.execute_command(*op.fallback)  # type: ignore[no-untyped-call]
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
 
     def close(self) -> None:
         """Give the connection back."""
@@ -63,3 +95,10 @@ class SyncRedis:
 
 def _client(url: str, timeout_s: float) -> redis.Redis:
     return redis.Redis.from_url(url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+
+
+def _read(connection: Any) -> Reply:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
