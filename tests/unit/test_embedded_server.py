@@ -1,11 +1,16 @@
 """How the embedded server is started."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from scheduler import embedded_server
 from scheduler.embedded_server import EmbeddedServer, free_port
+
+#: What Linux gives unasked begins here, unless told otherwise; elsewhere later.
+FIRST_OF_THE_SYSTEM = 32_768
 
 
 @pytest.fixture
@@ -30,3 +35,20 @@ def test_an_operators_own_tuning_stays(server: EmbeddedServer, monkeypatch: pyte
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
 
     assert allocation(server) == "glibc.malloc.check=1"
+
+
+def test_no_port_is_given_twice_or_to_whoever_asks_the_system_for_one() -> None:
+    ports = [free_port() for _ in range(200)]
+
+    assert len(set(ports)) == len(ports)
+    assert max(ports) < FIRST_OF_THE_SYSTEM
+
+
+def test_a_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = free_port()
+    monkeypatch.setattr(embedded_server, "_PORTS", [used, free_port()])
+
+    with socket.socket() as user:
+        user.bind(("127.0.0.1", used))
+
+        assert used not in {free_port() for _ in range(4)}
