@@ -106,6 +106,8 @@ class EngineRig:
         return int(self.redis.client.zcard(self.keys.leases))
 
     def close(self) -> None:
+        # Nobody asks any more what comes of a pass that still runs.
+        self.engine.hurry()
         self.engine.stop()
         self.redis.close()
         self.loop.close()
