@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from api.catalog import Catalog
 from api.terms import Terms
-from headrace.bounds import Bounds
 from headrace.errors import InvalidInput
 from headrace.jobs import NewJob
 from headrace.settings import Settings
@@ -67,5 +66,5 @@ class Drafting:
         return checked
 
     def _make_mould(self, version: ServedVersion, terms: Terms, now_ms: int) -> Mould:
-        bounds = Bounds.of(self._settings, version.manifest.options)
+        bounds = version.bounds(self._settings)
         return Mould(terms.body, tenant=self._tenant, ref=version.ref, bounds=bounds, now_ms=now_ms)

@@ -49,6 +49,7 @@ def job_document(
         "result_ttl_s": job.result_ttl_s,
         "retry_on": job.retry_on,
         "batchable": job.is_batchable,
+        "seed": job.seed,
         "tier": job.tier,
         "model": {"name": job.ref.name, "version": job.ref.version},
         "queue": queue_document(waiting) if waiting else None,
@@ -158,6 +159,7 @@ def accepted_job(job: NewJob, *, now_ms: int) -> Job:
         result_ttl_s=job.result_ttl_s,
         retry_on=job.retry_on,
         is_batchable=job.is_batchable,
+        seed=job.seed,
         score=0,
         created_ms=now_ms,
         reason=Reason.SCHEDULED if job.not_before_ms > now_ms else None,
@@ -248,6 +250,7 @@ def model_document(model: ServedModel, *, workers: int) -> dict[str, Any]:
         "routes": {str(version): weight for version, weight in sorted(model.release.routes.items())},
         "description": manifest.description,
         "max_batch": manifest.max_batch,
+        "takes_seed": manifest.takes_seed,
         "workers": workers,
         "created": manifest.created,
         "released": model.release.at,
@@ -290,6 +293,7 @@ def schema_document(manifest: Manifest) -> dict[str, Any]:
         "digest": manifest.digest,
         "input_schema": manifest.input_schema,
         "output_schema": manifest.output_schema,
+        "takes_seed": manifest.takes_seed,
     }
 
 

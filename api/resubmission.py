@@ -50,6 +50,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
         result_ttl_s=job.result_ttl_s,
         retry_on=job.retry_on,
         is_batchable=job.is_batchable,
+        seed=job.seed,
         idempotency_key=key,
         webhook_url=hook.decode() if hook else "",
         webhook_letters=job.webhook_letters,

@@ -20,13 +20,15 @@ class Bounds(NamedTuple):
     #: The longest that record and result may be kept, and how long they are if nothing is said, seconds.
     most_kept_s: int = 2_592_000
     kept_s: int = 86_400
+    #: Its model has the hook that a seed is for.
+    takes_seed: bool = False
 
     @classmethod
-    def of(cls, settings: Settings, options: ModelOptions) -> Self:
-        """Those of an installation for a version with these options."""
+    def of(cls, settings: Settings, options: ModelOptions, *, takes_seed: bool) -> Self:
+        """Those of an installation for a version with these options, and with the hook `seed` or without."""
         return cls(
             *(settings.max_attempts, settings.forward_limit_s, options.run_timeout_s),
-            *(settings.max_result_ttl_s, settings.result_ttl_s),
+            *(settings.max_result_ttl_s, settings.result_ttl_s, takes_seed),
         )
 
     def run_timeout_s(self, asked_s: float | None) -> float | None:
@@ -51,6 +53,17 @@ class Bounds(NamedTuple):
             problem = f"is longer than anything is kept, {self.most_kept_s} s; ask for less"
             raise invalid_fields([FieldError("/options/result_ttl_s", problem, "too_long")])
         return asked_s
+
+    def check_seed(self, asked: int | None) -> int | None:
+        """What its model draws random numbers from; None for whatever it draws.
+
+        Raises:
+            InvalidInput: if there is one that its model would not heed.
+        """
+        if asked is not None and not self.takes_seed:
+            problem = "is not taken: this version of the model has no hook `seed`; leave it out, or name one that has"
+            raise invalid_fields([FieldError("/options/seed", problem, "seed_not_taken")])
+        return asked
 
     def remembered_s(self, scope: DedupeScope, kept_s: int | None) -> int:
         """How long the dedupe key of a job that is kept so long is remembered, if it does not stay open for longer.

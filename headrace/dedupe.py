@@ -21,7 +21,7 @@ class Scope(StrEnum):
     ACTIVE = "active"
     #: For a time from its submission on, however it ends, as long as it is kept.
     WINDOW = "window"
-    #: As long as it is open, or its result is kept; the key is model, version and input.
+    #: As long as it is open, or its result is kept; the key is model, version, input and seed.
     CONTENT = "content"
 
     def covers(self, *, is_over: bool, has_succeeded: bool) -> bool:
@@ -72,7 +72,7 @@ class Dedupe(BaseModel):
         None,
         min_length=1,
         max_length=255,
-        description="What makes two jobs the same; with scope `content` that is model, version and input.",
+        description="What makes two jobs the same; with scope `content` that is model, version, input and seed.",
     )
     scope: ScopeField = Field(
         default_factory=DedupeScope,
@@ -83,7 +83,7 @@ class Dedupe(BaseModel):
     @model_validator(mode="after")
     def _has_one_key(self) -> Self:
         if self.scope.kind is Scope.CONTENT and self.key is not None:
-            raise ValueError("scope content has a key of its own, model, version and input; leave key out")
+            raise ValueError("scope content has a key of its own, model, version, input and seed; leave key out")
         if self.scope.kind is not Scope.CONTENT and self.key is None:
             raise ValueError("give a key, or scope content, which needs none")
         return self

@@ -117,13 +117,16 @@ def read_causes(text: str) -> tuple[Cause, ...]:
     return tuple(cause for cause in REPEATABLE if f",{cause}," in text)
 
 
+#: The largest seed: up to it, each whole number is the same to every reader of JSON (RFC 8259, section 6).
+MAX_SEED = 2**53 - 1
+
 #: Meaning of the record's fields.
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "v": "layout version",
         "s": "state",
         "f": "fence: changes whenever the job changes hands; a write with another fence is refused; "
-        "00 until it is claimed if it has none of o, d, y, h, p, L, T, R and S",
+        "00 until it is claimed if it has none of o, d, y, h, p, L, T, R, S and D",
         "a": "attempts charged: forward passes begun",
         "n": "attempts allowed",
         "m": "model@version",
@@ -157,6 +160,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "T": "s that it is kept after its end, if that was asked for",
         "R": "causes for which its attempts may be repeated, each between commas, if that was said",
         "S": "1 if no other job may be in its forward pass",
+        "D": "seed that its model draws random numbers from, if it brought one",
         "P": "how far its pass is, as its model says: a fraction of 1",
         "A": "ms, said how far",
         "N": "what its model said with it",
@@ -224,6 +228,8 @@ class NewJob(NamedTuple):
     retry_on: tuple[Cause, ...] | None = None
     #: Other jobs may be in its forward pass.
     is_batchable: bool = True
+    #: What its model draws random numbers from, 0 to `MAX_SEED`; None for whatever it draws.
+    seed: int | None = None
     #: The submitter waits for its end, which is then told with the event.
     is_awaited: bool = False
     idempotency_key: str = ""
@@ -282,6 +288,7 @@ class Job(NamedTuple):
     #: As of `NewJob`.
     retry_on: tuple[Cause, ...] | None = None
     is_batchable: bool = True
+    seed: int | None = None
     #: Memory of a worker that it has outgrown, so that only larger ones claim it; 0 for most.
     outgrown_bytes: int = 0
     #: Of its last attempt; None if its model said nothing, or it waits.
@@ -339,6 +346,7 @@ class Job(NamedTuple):
             result_ttl_s=int(text) if (text := get("T")) else None,
             retry_on=read_causes(text) if (text := get("R")) else None,
             is_batchable=not get("S"),
+            seed=int(text) if (text := get("D")) else None,
             outgrown_bytes=int(get("B") or 0),
             progress=_progress(record) if get("A") else None,
         )

@@ -65,6 +65,14 @@ class Model:
         """
         return [self.preprocess(item) for item in items]
 
+    def seed(self, item: Any, seed: int) -> Any:  # noqa: ARG002 - the author's looks at it
+        """Have an item as `preprocess` left it draw random numbers from this seed only; `forward` gets what it returns.
+
+        Called for jobs that bring a seed, a whole number from 0 to 2**53 - 1; a model without this hook is given none.
+        Put the seed into the item, or what was drawn, but no generator: a pass may be repeated, and it would go on.
+        """
+        return item
+
     def forward(self, batch: Any) -> Any:
         """Run a batch in one pass and return one row per item, in order: a list, or an array or tensor of rows.
 

@@ -21,6 +21,7 @@ def shadow_of(job: NewJob, *, job_id: str, ref: ModelRef, now_ms: int) -> NewJob
         input=job.input,
         max_attempts=1,
         is_batchable=job.is_batchable,
+        seed=job.seed,
         not_before_ms=job.not_before_ms,
         start_by_ms=ready_ms + _BEGIN_MS,
     )

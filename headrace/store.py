@@ -343,6 +343,7 @@ def _kind_row(job: NewJob) -> tuple[Argument, ...]:
         *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
         *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", int(job.is_awaited)),
         *("" if job.retry_on is None else write_causes(job.retry_on), int(not job.is_batchable)),
+        "" if job.seed is None else job.seed,
     )
 
 

@@ -45,6 +45,8 @@ class ClaimedJob(NamedTuple):
     retry_on: tuple[Cause, ...] | None = None
     #: No other job may be in its forward pass.
     runs_apart: bool = False
+    #: What its model draws random numbers from; None for whatever it draws.
+    seed: int | None = None
 
     @property
     def lease(self) -> Lease:
@@ -120,6 +122,7 @@ _TOLD_OF_SOME: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("checkpoint", bytes),
     ("retry_on", lambda causes: read_causes(causes.decode())),
     ("runs_apart", bool),
+    ("seed", int),
 )
 #: What holds for a job of which none of that is told.
 _TOLD_OF_NONE = tuple(ClaimedJob._field_defaults.values())

@@ -19,7 +19,7 @@ from headrace.errors import (
     QueueFull,
     TenantQueueFull,
 )
-from headrace.jobs import Job, NewJob
+from headrace.jobs import MAX_SEED, Job, NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
@@ -61,6 +61,10 @@ class Options(BaseModel):
     )
     batchable: Annotated[bool, Field(strict=True)] = Field(
         True, description="False: no other job is in its forward pass."
+    )
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), WHOLE] | None = Field(
+        None,
+        description="Draw its random numbers from this seed, whoever is in its pass; of a model that takes one.",
     )
     dedupe: Dedupe | None = Field(None, description="If an earlier job stands for it, submitting gives that one.")
 
@@ -210,6 +214,7 @@ def _blank_job(body: SubmitBody, *, tenant: str, ref: ModelRef, bounds: Bounds, 
         result_ttl_s=kept_s,
         retry_on=options.retry_on,
         is_batchable=options.batchable,
+        seed=bounds.check_seed(options.seed),
         metadata=orjson.dumps(body.metadata) if body.metadata else b"",
     )
 
@@ -231,7 +236,7 @@ class Mould:
     def __init__(self, body: SubmitBody, *, tenant: str, ref: ModelRef, bounds: Bounds, now_ms: int) -> None:
         self._alike = _blank_job(body, tenant=tenant, ref=ref, bounds=bounds, now_ms=now_ms)[2:]
         dedupe = body.options.dedupe
-        self._content_of = ref if dedupe and dedupe.key is None else None
+        self._content_of = _content_key(ref, body.options.seed) if dedupe and dedupe.key is None else None
 
     def job(self, job_id: str, value: Any) -> NewJob:
         """The one for an input, which has been checked."""
@@ -240,6 +245,11 @@ class Mould:
         if self._content_of is None:
             return job
         return job._replace(dedupe_key=f"{self._content_of}/{fingerprint_of(value)}")
+
+
+def _content_key(ref: ModelRef, seed: int | None) -> str:
+    """What two jobs have in common, beside their inputs, that have the same result."""
+    return str(ref) if seed is None else f"{ref}/{seed}"
 
 
 def queue_full(job: NewJob | Job, depth: int) -> QueueFull:

@@ -141,7 +141,8 @@ def show(
     out.print(f"{describe_release(release)}; versions {', '.join(map(str, versions))}; published {manifest.created}")
     needs = f", needs {', '.join(manifest.requires)}" if manifest.requires else ""
     out.print(f"runtime {manifest.runtime}{needs}; {_came_from(manifest)}")
-    out.print(f"entry {manifest.entry}, batches of up to {manifest.max_batch}, digest {manifest.digest}")
+    takes = ", takes a seed" if manifest.takes_seed else ""
+    out.print(f"entry {manifest.entry}, batches of up to {manifest.max_batch}{takes}, digest {manifest.digest}")
     for title, document in (
         ("input", manifest.input_schema),
         ("output", manifest.output_schema),

@@ -15,7 +15,7 @@ from headrace.model_ref import NAME_PATTERN, valid_name
 from registry.file_check import Content, check_files
 from registry.manifest import FileEntry, Manifest, canonical_json, contained
 from registry.requirements import requirements_of
-from registry.signature import Signature, signature_of
+from registry.signature import Signature, signature_of, takes_seed
 from registry.source import find_model
 
 
@@ -60,6 +60,7 @@ def describe(
         input_schema=signature.input_schema(),
         output_schema=signature.output_schema(),
         max_batch=model.max_batch,
+        takes_seed=takes_seed(model),
         options=model.options,
         runtime=model.runtime,
         requires=requirements_of(model),

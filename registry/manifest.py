@@ -50,6 +50,8 @@ class Manifest(BaseModel):
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     max_batch: int = Field(ge=1)
+    #: True if its class has the hook `seed`: its jobs may bring one. That follows from files: no part of its digest.
+    takes_seed: bool = False
     options: ModelOptions = ModelOptions()
     #: What runs it: `python`, or the runtime that its class builds on.
     runtime: str = "python"
@@ -71,7 +73,7 @@ class Manifest(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 over what it is, not when, by whom and as which version: equal content, equal digest."""
-        content = self.model_dump(mode="json", exclude={"version", "created", "provenance"})
+        content = self.model_dump(mode="json", exclude={"version", "created", "provenance", "takes_seed"})
         return hashlib.sha256(canonical_json(content)).hexdigest()
 
     @property

@@ -56,6 +56,7 @@ class {kind}(Model, max_batch=32):
         return Output(words=row)
 
     # Passes of minutes can go on elsewhere when their worker must leave: write `checkpoint` and `resume` then.
+    # What is drawn at random can be drawn again: write `seed` then.
 '''
 
 _TEST = '''"""{name} batches correctly and knows its answers: `pytest {folder}`."""

@@ -9,9 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 
+from headrace.bounds import Bounds
 from headrace.errors import FieldError, HeadraceError, InvalidModel, ModelNotFound
 from headrace.model_ref import ModelRef
 from headrace.reading import invalid_fields, pointer_to
+from headrace.settings import Settings
 from registry.manifest import Manifest
 from registry.registry import Registry
 from registry.release import Release
@@ -30,6 +32,10 @@ class ServedVersion:
             self._validator = jsonschema_rs.validator_for(manifest.input_schema)
         except ValueError as error:
             raise InvalidModel(f"{self.ref} has an input schema that is none: {error}") from error
+
+    def bounds(self, settings: Settings) -> Bounds:
+        """What its jobs may ask for in an installation."""
+        return Bounds.of(settings, self.manifest.options, takes_seed=self.manifest.takes_seed)
 
     def check(self, value: Any) -> None:
         """Check one input.

@@ -53,6 +53,24 @@ def prepares_together(model: type[Model]) -> bool:
     return first is not Model and "preprocess_all" in vars(first)
 
 
+def takes_seed(model: type[Model]) -> bool:
+    """Tell whether the author wrote the hook `seed`.
+
+    Raises:
+        InvalidModel: if something else is called so.
+    """
+    if not overrides(model, "seed"):
+        return False
+    hook: Any = model.seed
+    try:
+        inspect.signature(hook).bind(model, "item", 0)
+    except TypeError as error:
+        raise InvalidModel(
+            f"{model.__name__}.seed is no hook; write it as `def seed(self, item, seed)`, or call it otherwise: {error}"
+        ) from error
+    return True
+
+
 def signature_of(model: type[Model]) -> Signature:
     """Read the hint on the item of the first hook and the return hint of the last.
 

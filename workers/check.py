@@ -15,6 +15,7 @@ import typer
 from rich.table import Table
 
 from headrace.errors import HeadraceError, InvalidInput, InvalidModel
+from headrace.jobs import MAX_SEED
 from headrace.words import count_in_words
 from registry.additions import parse_additions
 from registry.command_line import out
@@ -28,6 +29,18 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 #: How long each batch size is measured.
 _TIMING_S = 0.1
+
+
+#: What each example is run with, of a model that takes a seed: the least and the greatest.
+_SEEDS = (0, MAX_SEED)
+
+
+class _Case(NamedTuple):
+    """An example, by its number from 1, and a seed if the model takes one."""
+
+    example: int
+    raw: bytes
+    seed: int | None
 
 
 class Finding(NamedTuple):
@@ -87,36 +100,61 @@ def _loaded(begun: float, device: str) -> Finding:
 
 
 def _compare(runtime: Runtime, tolerance: float) -> list[Finding]:
-    raws = [orjson.dumps(example) for example in runtime.manifest.examples]
-    alone = [_result(runtime.run([raw])[0], i) for i, raw in enumerate(raws, start=1)]
-    batch = [i % len(raws) for i in range(runtime.max_batch)]
-    together = runtime.run([raws[i] for i in batch])
-    results = [(i, _result(result, i + 1)) for i, result in zip(batch, together, strict=True)]
+    examples = enumerate(map(orjson.dumps, runtime.manifest.examples), start=1)
+    seeds = _SEEDS if runtime.manifest.takes_seed else (None,)
+    cases = [_Case(number, raw, seed) for number, raw in examples for seed in seeds]
+    alone = _alone(runtime, cases)
     return [
-        _batching(alone, results, tolerance),
-        _schema(runtime.manifest.output_schema, alone),
-        _costs(runtime, raws),
-        *([_parking(runtime, raws, alone, tolerance)] if runtime.can_park else []),
+        _batching(runtime, cases, alone, tolerance),
+        *([_seeding(runtime, cases, alone, tolerance)] if runtime.manifest.takes_seed else []),
+        _schema(runtime.manifest.output_schema, alone[:: len(seeds)]),
+        _costs(runtime, [case.raw for case in cases[:: len(seeds)]]),
+        *([_parking(runtime, cases, alone, tolerance)] if runtime.can_park else []),
     ]
 
 
-def _result(result: ItemResult, example: int) -> Any:
+def _alone(runtime: Runtime, cases: Sequence[_Case]) -> list[Any]:
+    return [_result(runtime.run([case.raw], [case.seed])[0], case) for case in cases]
+
+
+def _result(result: ItemResult, case: _Case) -> Any:
     if not result.ok:
-        raise InvalidModel(f"example {example} fails: {result.body.decode()}")
+        with_seed = "" if case.seed is None else f" with the seed {case.seed}"
+        raise InvalidModel(f"example {case.example} fails{with_seed}: {result.body.decode()}")
     try:
         return orjson.loads(result.body)
     except orjson.JSONDecodeError as error:
-        raise InvalidModel(f"the result of example {example} is not JSON: {error}") from error
+        raise InvalidModel(f"the result of example {case.example} is not JSON: {error}") from error
 
 
-def _batching(alone: Sequence[Any], together: Sequence[tuple[int, Any]], tolerance: float) -> Finding:
-    name = f"a batch of {len(together)} gives what each example gives alone"
-    worst = max(together, key=lambda pair: difference(alone[pair[0]], pair[1]))
-    found = difference(alone[worst[0]], worst[1])
-    detail = f"largest difference {found:.1e}" + ("" if found <= tolerance else f", at example {worst[0] + 1}")
-    if len(alone) == 1:
-        detail += "; one example says little, add one of another length"
-    return Finding(name, found <= tolerance, detail)
+def _batching(runtime: Runtime, cases: Sequence[_Case], alone: Sequence[Any], tolerance: float) -> Finding:
+    name = f"a batch of {runtime.max_batch} gives what each example gives alone"
+    batch = [i % len(cases) for i in range(runtime.max_batch)]
+    results = runtime.run([cases[i].raw for i in batch], [cases[i].seed for i in batch])
+    together = [(i, _result(result, cases[i])) for i, result in zip(batch, results, strict=True)]
+    worst, other = max(together, key=lambda pair: difference(alone[pair[0]], pair[1]))
+    found = difference(alone[worst], other)
+    where = "" if found <= tolerance else f", at example {cases[worst].example}"
+    little = "; one example says little, add one of another length" if cases[-1].example == 1 else ""
+    return Finding(name, found <= tolerance, f"largest difference {found:.1e}{where}{little}")
+
+
+def _seeding(runtime: Runtime, cases: Sequence[_Case], alone: Sequence[Any], tolerance: float) -> Finding:
+    """A pass over the same items that is repeated, as after a failure, must draw the same; with another seed, not."""
+    name = "a seed gives the same in a repeated pass, another seed something else"
+    some = cases[: runtime.max_batch]
+    with runtime.inference():
+        staged = runtime.stage_all([(case.raw, b"", case.seed) for case in some])
+        first, again = ([runtime.finish(row) for row in runtime.forward(staged).rows] for _ in range(2))
+    rows = zip(some, first, again, strict=True)
+    found = max(difference(_result(one, case), _result(other, case)) for case, one, other in rows)
+    if found > tolerance:
+        return Finding(name, False, f"a repeated pass differs by {found:.1e}: keep the seed in the item, no generator")
+    pairs = zip(alone[:: len(_SEEDS)], alone[1 :: len(_SEEDS)], strict=True)
+    changed = sum(difference(one, other) > 0 for one, other in pairs)
+    if not changed:
+        return Finding(name, False, "no example changes with the seed: use it, or add an example that draws something")
+    return Finding(name, True, f"another seed changes {changed} of {count_in_words(cases[-1].example, 'example')}")
 
 
 def _schema(schema: dict[str, Any], results: Sequence[Any]) -> Finding:
@@ -137,12 +175,12 @@ def _costs(runtime: Runtime, raws: Sequence[bytes]) -> Finding:
     return Finding(name, ok, f"examples cost {', '.join(map(repr, costs))}")
 
 
-def _parking(runtime: Runtime, raws: Sequence[bytes], before: Sequence[Any], tolerance: float) -> Finding:
+def _parking(runtime: Runtime, cases: Sequence[_Case], before: Sequence[Any], tolerance: float) -> Finding:
     name = "what comes back from host memory gives what it gave before"
     try:
         runtime.to_host()
         runtime.to_device()
-        after = [_result(runtime.run([raw])[0], i) for i, raw in enumerate(raws, start=1)]
+        after = _alone(runtime, cases)
     except Exception as error:  # noqa: BLE001 - an author's hook may raise anything
         return Finding(name, False, f"{type(error).__name__}: {error}")
     found = max(map(difference, before, after), default=0.0)

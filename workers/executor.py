@@ -23,7 +23,7 @@ from workers.stage_marks import Stage
 log = logging.getLogger("headrace.executor")
 
 #: A job as the child is told of it: slot, input, tier, deadline in monotonic seconds, leads, how far a pass before was.
-ChildJob: TypeAlias = tuple[int, bytes, int, float, bool, bytes]
+ChildJob: TypeAlias = tuple[int, bytes, int, float, bool, bytes, int | None]
 
 #: A child that lived shorter than this counts as failing to start.
 _SETTLED_S = 10.0

@@ -3,8 +3,8 @@
 Down, parent to child:
     LOAD    [ref, state, spares]                    fetch, verify and load a model version; what is known of its speed;
                                                     whether jobs come back unrun that would run out of memory
-    JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads, state], …], slot, …]   run these, each by itself if
-                                                    `alone`; the slots that follow share no pass with others
+    JOBS    [ref, alone, [[slot, input, tier, deadline_s, leads, state, seed or nil], …], slot, …]   run these, each by
+                                                    itself if `alone`; the slots that follow share no pass with others
     DROP    [[slot, …]]                             forget these unless their pass has begun
     FINISH  []                                      finish the running batch and forget the rest
     BEGIN   [devices]                               to a child that was started ahead: its CUDA_VISIBLE_DEVICES or nil

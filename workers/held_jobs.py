@@ -53,9 +53,10 @@ class HeldJob:
         return limit_s is not None and self.running and now - self.began_s > limit_s
 
     @property
-    def row(self) -> tuple[int, bytes, int, float, bool, bytes]:
+    def row(self) -> tuple[int, bytes, int, float, bool, bytes, int | None]:
         """What the child is told of it."""
-        return self.slot, self.job.input, self.tier, self.deadline_s, self.leads, self.job.checkpoint
+        job = self.job
+        return self.slot, job.input, self.tier, self.deadline_s, self.leads, job.checkpoint, job.seed
 
 
 @cache

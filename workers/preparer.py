@@ -16,7 +16,7 @@ from workers.batcher import WaitingJob
 from workers.failures import ItemResult
 from workers.inbox import Inbox
 from workers.loaded_models import LoadedModels, not_loaded
-from workers.runtime import Runtime, Staged
+from workers.runtime import Given, Runtime, Staged
 from workers.stage_marks import MOST_TOGETHER, Stage, StageMarks
 from workers.vital_thread import start_vital
 
@@ -67,7 +67,7 @@ class Preparer:
             claimed = self._inbox.claim(jobs)
             began = time.perf_counter()
             # Without a mark: these are in the running batch, of which the parent knows.
-            missing = [(job.input, job.state) for ready, job in zip(claimed, jobs, strict=True) if ready is None]
+            missing = [_given(job) for ready, job in zip(claimed, jobs, strict=True) if ready is None]
             found = iter(runtime.stage_all(missing))
             staged = [ready or next(found) for ready in claimed]
             runtime.staging.took(len(missing), time.perf_counter() - began)
@@ -124,7 +124,7 @@ class Preparer:
             lot = jobs[start : start + MOST_TOGETHER]
             slots = [job.slot for job in lot]
             self._marks.together(slots)
-            kept += zip(slots, runtime.stage_all([(job.input, job.state) for job in lot]), strict=True)
+            kept += zip(slots, runtime.stage_all(list(map(_given, lot))), strict=True)
         return kept
 
     def _each(self, runtime: Runtime, jobs: Sequence[WaitingJob]) -> list[_Kept]:
@@ -132,4 +132,8 @@ class Preparer:
 
     def _stage(self, runtime: Runtime, job: WaitingJob) -> Staged | ItemResult:
         self._marks.at(Stage.PREPARE, job.slot)
-        return runtime.stage(job.input, job.state)
+        return runtime.stage(*_given(job))
+
+
+def _given(job: WaitingJob) -> Given:
+    return job.input, job.state, job.seed

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import orjson
 
@@ -39,6 +39,10 @@ log = logging.getLogger("headrace.model")
 _NOTHING = nullcontext()
 #: What it costs a pass that another thread works beside it: item by item on the next inputs, or once on the last rows.
 _PREPARER_S, _FINISHER_S = 0.5e-3, 0.1e-3
+
+
+#: What an item is made of: input, how far a pass before was (empty for most), and seed (None for most).
+Given: TypeAlias = tuple[bytes, bytes, int | None]
 
 
 class Staged(NamedTuple):
@@ -98,6 +102,8 @@ class Runtime:
         self.stages_together = self._preprocess_all is not None
         self._postprocess = model.postprocess if overrides(kind, "postprocess") else None
         self._checkpoint = model.checkpoint if overrides(kind, "checkpoint") else None
+        #: As its version says: one that was published before there was this hook may call something else so.
+        self._seed = model.seed if manifest.takes_seed else None
         #: Inputs of the batch that is in `forward`, and whether all of them are in the pass that runs.
         self._running: Sequence[Staged | ItemResult] = ()
         self._is_whole = False
@@ -156,32 +162,33 @@ class Runtime:
 
     # --- the stages
 
-    def stage(self, raw: bytes, state: bytes = b"") -> Staged | ItemResult:
+    def stage(self, raw: bytes, state: bytes = b"", seed: int | None = None) -> Staged | ItemResult:
         """Make one input ready for a batch; if it does not fit the schema, or a hook raises, answer how it failed.
 
         Args:
             raw: the input.
             state: how far a pass before was that did not end, if anything is kept of it.
+            seed: what its random numbers are drawn from, if that was said.
         """
         try:
-            return self._staged(self.prepare(raw), raw, state)
+            return self._staged(self.prepare(raw), raw, state, seed)
         except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
             return failed(error)
 
-    def stage_all(self, inputs: Sequence[tuple[bytes, bytes]]) -> list[Staged | ItemResult]:
-        """Make several inputs ready, each with its state, as `stage` does one: together, if the author says how."""
+    def stage_all(self, inputs: Sequence[Given]) -> list[Staged | ItemResult]:
+        """Make several inputs ready as `stage` does one: together, if the author says how."""
         if self._preprocess_all is None or len(inputs) < 2:
-            return [self.stage(raw, state) for raw, state in inputs]
-        decoded = [attempt(self._decode, raw) for raw, _ in inputs]
+            return [self.stage(*given) for given in inputs]
+        decoded = [attempt(self._decode, raw) for raw, *_ in inputs]
         good = [item for item in decoded if type(item) is not ItemResult]
         try:
             found = iter(_one_each(self._preprocess_all(good), len(good)))
         except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and which item it was may show
             self._log_apart(error)
-            return [self.stage(raw, state) for raw, state in inputs]
+            return [self.stage(*given) for given in inputs]
         return [
-            item if type(item) is ItemResult else self._accepted(next(found), raw, state)
-            for item, (raw, state) in zip(decoded, inputs, strict=True)
+            item if type(item) is ItemResult else self._accepted(next(found), given)
+            for item, given in zip(decoded, inputs, strict=True)
         ]
 
     def forward(self, batch: Sequence[Staged | ItemResult]) -> Forwarded:
@@ -227,14 +234,15 @@ class Runtime:
         torch = sys.modules.get("torch")
         return _NOTHING if torch is None else torch.inference_mode()
 
-    def run(self, raws: Sequence[bytes]) -> list[ItemResult]:
-        """All stages for one batch: one result per input, in order.
+    def run(self, raws: Sequence[bytes], seeds: Sequence[int | None] = ()) -> list[ItemResult]:
+        """All stages for one batch: one result per input, in order; with `seeds`, one for each.
 
         Raises:
             Exception: as `forward`.
         """
+        inputs = [(raw, b"", seed) for raw, seed in zip(raws, seeds or [None] * len(raws), strict=True)]
         with self.inference():
-            return [self.finish(row) for row in self.forward(self.stage_all([(raw, b"") for raw in raws])).rows]
+            return [self.finish(row) for row in self.forward(self.stage_all(inputs)).rows]
 
     def checkpoint(self) -> list[bytes]:
         """How far each input of the running batch is, empty where nothing can be kept; beside `forward`, by any thread.
@@ -273,25 +281,31 @@ class Runtime:
             log.warning("%s: preprocess_all failed, so each goes through preprocess: %r", self.manifest.ref, error)
             self._has_logged_apart = True
 
-    def _accepted(self, item: Any, raw: bytes, state: bytes) -> Staged | ItemResult:
+    def _accepted(self, item: Any, given: Given) -> Staged | ItemResult:
         """One of the items that `preprocess_all` made, or refused."""
         try:
-            return failed(item) if isinstance(item, Exception) else self._staged(item, raw, state)
+            return failed(item) if isinstance(item, Exception) else self._staged(item, *given)
         except Exception as error:  # noqa: BLE001 - an author's hook may raise anything, and only this item is concerned
             return failed(error)
 
-    def _staged(self, item: Any, raw: bytes, state: bytes) -> Staged:
+    def _staged(self, item: Any, raw: bytes, state: bytes, seed: int | None) -> Staged:
+        if seed is not None:
+            item = self._seeded(item, seed)
         if state and self._checkpoint is not None:
-            item = self._resumed(raw, item, state)
+            item = self._resumed(raw, item, state, seed)
         cost = self._usable_cost(item) if self.is_sized else 1.0
         return Staged(item if self._copy is None else self._copy.send(item), cost)
 
-    def _resumed(self, raw: bytes, item: object, state: bytes) -> object:
+    def _seeded(self, item: object, seed: int | None) -> object:
+        """The item with its seed; as it is if the model takes none, as a version may that only gets copies of jobs."""
+        return item if seed is None or self._seed is None else self._seed(item, seed)
+
+    def _resumed(self, raw: bytes, item: object, state: bytes, seed: int | None) -> object:
         try:
             return self._model.resume(item, state)
         except Exception:
             log.exception("%s: a job begins anew: what was kept of its pass cannot be used", self.manifest.ref)
-            return self.prepare(raw)
+            return self._seeded(self.prepare(raw), seed)
 
     def prepare(self, raw: bytes) -> object:
         """Decode, check and preprocess one input.

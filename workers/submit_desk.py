@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from headrace.bounds import Bounds
 from headrace.errors import FieldError, HeadraceError, IdempotencyMismatch, RedisUnavailable
 from headrace.id_key import offer_id_key, read_id_key
 from headrace.ids import DEFAULT_TENANT, new_job_id
@@ -69,7 +68,7 @@ class SubmitDesk:
             job_id=job_id,
             tenant=DEFAULT_TENANT,
             ref=version.ref,
-            bounds=Bounds.of(self._settings, version.manifest.options),
+            bounds=version.bounds(self._settings),
             now_ms=self._redis.run(ask_time()),
         )
         mark = task_mark(task_id)

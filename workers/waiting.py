@@ -25,6 +25,8 @@ class WaitingJob(NamedTuple):
     leads: bool = False
     #: How far a pass before was that did not end.
     state: bytes = b""
+    #: What its model draws random numbers from; None for whatever it draws.
+    seed: int | None = None
 
 
 class Entry(NamedTuple):

@@ -127,6 +127,7 @@ class JobRecord(Shape):
         description="Causes for which its attempts may be repeated; null if nothing was said, which is for all of them."
     )
     batchable: bool = Field(description="Whether other jobs may be in its forward pass.")
+    seed: int | None = Field(description="What its model draws random numbers from; null for whatever it draws.")
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None

@@ -31,6 +31,7 @@ class ModelRecord(Shape):
     routes: dict[str, int] = Field(description="Version to its weight among new jobs.")
     description: str
     max_batch: int
+    takes_seed: bool = Field(description="Whether that version's jobs may bring a `seed`.")
     workers: int = Field(description="Workers that have it loaded.")
     created: AwareDatetime
     released: AwareDatetime
@@ -79,6 +80,7 @@ class ModelSchema(Shape):
     digest: str
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
+    takes_seed: bool = Field(description="Whether its jobs may bring a `seed`.")
 
 
 class WarmModel(Shape):

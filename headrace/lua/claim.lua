@@ -11,8 +11,8 @@
 --          group…
 -- reply    {groups that still hold jobs, ms until a delayed job is due, or a tenant may have more again (0 = none), (place among the jobs from 1,
 --          traceparent)* of those that have one, (place, workers lost with it)*, (place, ms until its deadline)*, (place, s that it may run)*
---          (place, how far its pass was)*, (place, causes for which its attempts may be repeated)* and (place, 1)* of those that
---          nobody else may be in a pass with, likewise,
+--          (place, how far its pass was)*, (place, causes for which its attempts may be repeated)*, (place, 1)* of those that
+--          nobody else may be in a pass with and (place, seed)*, likewise,
 --          (m, fence, attempts, allowed, group index from 0, input)*}
 -- Notes first who has a job, leases next, removes from the ready set last: whatever stops it between two writes, a job stays
 -- ready or is leased, and a lease that nobody got runs out.
@@ -31,11 +31,11 @@ local is_ruled = call('EXISTS', RUNNING_CAPS, PAUSED, WEIGHTS) > 0
 local sources, step, met, is_held_back = {}, 1, {}, false
 local count, bytes, leases, held = 0, 0, {}, {}
 local NONE = {}
-local reply = {0, 0, NONE, NONE, NONE, NONE, NONE, NONE, NONE}
+local reply = {0, 0, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE}
 
 -- Lists a job for the reply, and what is leased of it.
 local function take(queue, source, member, fence, attempts, allowed, input)
-  local n = 6 * count + 9
+  local n = 6 * count + 10
   count, bytes = count + 1, bytes + #input
   queue.vtime = queue.vtime + queue.price
   leases[2 * count - 1], leases[2 * count] = expires, member .. '#' .. fence

@@ -43,7 +43,7 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 -- The fields that are numbers, and those that a sound record may lack; each is one letter.
-local NUMBERS, OPTIONALS = 'fanzqobdykjLTgBPAE', 'wrobdyhpkiuxjCLTgBPANWRSE'
+local NUMBERS, OPTIONALS = 'fanzqobdykjLTgBPAED', 'wrobdyhpkiuxjCLTgBPANWRSED'
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.

@@ -13,15 +13,15 @@
 --          (0 = none), URL that is told of its end or '', letters of what that is told, traceparent or '', digest of its
 --          dedupe key or '', that key's scope (active | window | content), s that it is remembered, '1' if its submitter
 --          chose the id, s that it may run or '', s that it is kept after its end or '', '1' if its submitter waits for its end,
---          causes for which its attempts may be repeated (R) or '', '1' if no other job may be in its pass; then for each job:
---          member, number of its kind, input, idempotency key or '', request hash, metadata or ''
+--          causes for which its attempts may be repeated (R) or '', '1' if no other job may be in its pass, seed of its random
+--          numbers (D) or ''; then for each job: member, number of its kind, input, idempotency key or '', request hash, metadata or ''
 -- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- Where all jobs of a call are free (of such only room decides), there is room, and none was sent before, they go straight
 -- through, and that is nearly always; any other call goes the long way.
-local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 21, 6, ARGV, redis.call, redis.pcall, string.format
+local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 22, 6, ARGV, redis.call, redis.pcall, string.format
 local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
@@ -56,9 +56,10 @@ local function kind_at(at)
   if ARGV[at + 18] == '1' then set('W', 1) end
   if ARGV[at + 19] ~= '' then set('R', ARGV[at + 19]) end
   if ARGV[at + 20] == '1' then set('S', 1) end
+  if ARGV[at + 21] ~= '' then set('D', ARGV[at + 21]) end
   -- A plain job has none of the fields that few have and `claim` or `commit` would look for; its fence says so until it is
   -- claimed.
-  local is_rare = kind.hook ~= '' or ARGV[at + 17] ~= '' or ARGV[at + 19] ~= '' or ARGV[at + 20] == '1'
+  local is_rare = kind.hook ~= '' or ARGV[at + 17] ~= '' or ARGV[at + 19] ~= '' or ARGV[at + 20] == '1' or ARGV[at + 21] ~= ''
   local is_bound = kind.expiry or ARGV[at + 11] ~= '' or ARGV[at + 16] ~= ''
   kind.is_free = kind.twin == '' and kind.hook == '' and not (kind.expiry or kind.is_named or kind.is_later)
   kind.fence = (kind.is_later or is_rare or is_bound) and '0' or '00'

@@ -108,6 +108,7 @@ COSTS = {
     "embedder": "examples cost 16, 4, 21",
     "numpy_scorer": "examples cost 1, 1",
     "digits": "examples cost 1, 1",
+    "river_levels": "examples cost 1, 1",
 }
 
 

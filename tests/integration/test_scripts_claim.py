@@ -20,8 +20,8 @@ def test_a_claimed_job_is_leased_and_no_longer_ready(cell: Cell) -> None:
 
     [job] = cell.claim(worker="w7").jobs
 
-    expected = ("default/j1", job.fence, 0, 4, GROUPS.index(STANDARD), b'"in"', "", 0, None, None, b"", None, False)
-    assert expected == tuple(job)
+    told_of_some = ("", 0, None, None, b"", None, False, None)
+    assert ("default/j1", job.fence, 0, 4, GROUPS.index(STANDARD), b'"in"', *told_of_some) == tuple(job)
     assert [str(job.lease).encode()] == cell.redis.zrange(cell.keys.leases, 0, -1)
     assert cell.ready() == []
     assert ("w7", job.fence, JobStatus.QUEUED) == (

@@ -37,6 +37,9 @@ FAR_MS = 10_000_000
 PICKY = (Cause.OOM,)
 PICKY_OR_NOT = (Cause.OOM, Cause.TIMEOUT)
 
+#: What the model of some draws random numbers from.
+SEED = 7
+
 #: More make a history longer, not richer.
 MOST_JOBS = 15
 
@@ -54,6 +57,7 @@ class ModelJob:
     retry_on: tuple[Cause, ...] = REPEATABLE
     #: Nobody else may be in its pass.
     is_apart: bool = False
+    seed: int | None = None
     deadline: bool = False
     status: JobStatus = QUEUED
     attempts: int = 0
@@ -117,7 +121,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
     @rule(
         tier=st.sampled_from(Tier),
         attempts=st.integers(1, 3),
-        kind=st.sampled_from(["now", "later", "deadline", "told", "picky", "apart"]),
+        kind=st.sampled_from(["now", "later", "deadline", "told", "picky", "apart", "seeded"]),
     )
     def submit(self, tier: Tier, attempts: int, kind: str) -> None:
         """A job arrives."""
@@ -131,6 +135,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             "told": {"webhook_url": HOOK},
             "picky": {"retry_on": PICKY},
             "apart": {"is_batchable": False},
+            "seeded": {"seed": SEED},
         }
         number = len(self.jobs)
         member = self.cell.submit(f"j{number:03}", tier=tier, max_attempts=attempts, **kinds.get(kind, {})).member
@@ -142,6 +147,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             attempts,
             PICKY if kind == "picky" else REPEATABLE,
             kind == "apart",
+            SEED if kind == "seeded" else None,
             kind == "deadline",
             is_delayed=kind == "later",
             has_listener=kind == "told",
@@ -165,7 +171,7 @@ class ScriptsAgainstModel(RuleBasedStateMachine):
             known = self.jobs[job.member]
             assert (known.attempts, known.rescues, known.kept) == (job.attempts, job.rescues, job.checkpoint)
             assert known.retry_on == (REPEATABLE if job.retry_on is None else job.retry_on)
-            assert known.is_apart == job.runs_apart
+            assert (known.is_apart, known.seed) == (job.runs_apart, job.seed)
             self.jobs[job.member].lease = job.lease
             self.old.append(job.lease)
         if starts:

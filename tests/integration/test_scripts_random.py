@@ -103,7 +103,7 @@ class History:
         soon = self.ledger.cell.now_ms() + 60_000
         options = {"tier": list(Tier)[pick % 3], "max_attempts": 1 + pick % 2}
         if pick % 4 == 0:
-            options |= {"webhook_url": ""}
+            options |= {"webhook_url": "", "seed": pick}
         if pick % 4 == 1:
             options |= {"deadline_ms": soon, "retry_on": ()}
         if pick % 4 == 2:

@@ -1,7 +1,7 @@
 """What a job costs in Redis: a compact record, and not much more."""
 
 from headrace.groups import group_of
-from headrace.jobs import FIELDS, MAX_VALUE_BYTES, REPEATABLE, Cause, JobStatus, Reason
+from headrace.jobs import FIELDS, MAX_SEED, MAX_VALUE_BYTES, REPEATABLE, Cause, JobStatus, Reason
 from headrace.model_ref import ModelRef
 from headrace.store_care import Hastening
 from headrace.store_work import Failure, PassProgress
@@ -39,6 +39,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         result_ttl_s=2_592_000,
         retry_on=REPEATABLE,
         is_batchable=False,
+        seed=MAX_SEED,
         is_awaited=True,
         is_named=True,
         request_hash=fingerprint(b"{}"),

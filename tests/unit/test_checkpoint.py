@@ -116,6 +116,13 @@ def test_what_cannot_be_resumed_begins_anew(runtime: Runtime) -> None:
     assert Staged("x", 1.0) == runtime.stage(b'"x"', b"bad")
 
 
+def test_an_item_has_its_seed_whether_it_is_resumed_or_begins_anew(load: Load) -> None:
+    runtime = load(SOURCE + "    def seed(self, item, seed): return f'{item}{seed}'\n")
+
+    assert Staged("x7, half", 1.0) == runtime.stage(b'"x"', b", half", 7)
+    assert Staged("x7", 1.0) == runtime.stage(b'"x"', b"bad", 7)
+
+
 @pytest.mark.parametrize("hook", ["checkpoint", "resume"])
 def test_one_of_the_two_hooks_alone_is_a_mistake(load: Load, hook: str) -> None:
     source = SOURCE.replace(f"def {hook}(", "def unused(")

@@ -61,7 +61,7 @@ class Rig:
         self.finisher = Finisher(up=self.up, marks=self.marks, opening=Opening(up=self.up, marks=self.marks))
 
     def put(self, *words: str, alone: bool = False, first_slot: int = 0) -> None:
-        rows = [[first_slot + i, orjson.dumps(word), 1, math.inf, False, b""] for i, word in enumerate(words)]
+        rows = [[first_slot + i, orjson.dumps(word), 1, math.inf, False, b"", None] for i, word in enumerate(words)]
         self.inbox.put([Frame.JOBS, REF, alone, rows])
 
     def batch(self) -> Batch:
@@ -203,7 +203,8 @@ def test_of_a_job_that_was_called_off_while_it_was_prepared_nothing_is_kept(rig:
 
 
 def test_an_input_that_is_refused_gets_its_result_with_its_batch(rig: Rig) -> None:
-    rig.inbox.put([Frame.JOBS, REF, False, [[0, b'"a"', 1, math.inf, False, b""], [1, b"7", 1, math.inf, False, b""]]])
+    rows = [[slot, raw, 1, math.inf, False, b"", None] for slot, raw in enumerate((b'"a"', b"7"))]
+    rig.inbox.put([Frame.JOBS, REF, False, rows])
 
     batches = [rig.ended(rig.batch())]
     while sum(len(ended.slots) for ended in batches) < 2:

@@ -156,7 +156,7 @@ def test_nothing_is_said_into_a_pipe_that_is_closed_while_the_next_child_is_awai
     assert executor.pid is None
 
     pipes = [os.pipe() for _ in range(8)]
-    executor.send("a@1", [(1, b"{}", 0, time.monotonic(), True, b"")])
+    executor.send("a@1", [(1, b"{}", 0, time.monotonic(), True, b"", None)])
     for read, write in pipes:
         os.set_blocking(read, False)
         os.close(write)

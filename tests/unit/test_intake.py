@@ -168,7 +168,7 @@ def test_what_is_due_later_is_done_then_though_the_reader_has_the_pipe(rig: Rig)
 
 
 def test_a_message_that_comes_in_pieces_is_put_together_whoever_reads_them(rig: Rig) -> None:
-    row = [7, b"x" * 5_000, 1, math.inf, False, b""]
+    row = [7, b"x" * 5_000, 1, math.inf, False, b"", None]
     message = encode(Frame.JOBS, "a@1", False, [row])
     os.write(rig.write_end, message[:100])
     rig.intake.look()

@@ -204,6 +204,28 @@ def test_a_model_that_cannot_be_served_is_refused_with_the_reason(tmp_path: Path
         described(tmp_path, source)
 
 
+def test_a_version_says_whether_its_jobs_may_bring_a_seed(tmp_path: Path) -> None:
+    forward = "def forward(self, batch: list[int]) -> list[int]: return batch"
+    plain = described(tmp_path / "plain", f"class M(Model):\n    {forward}")
+    seeded = described(
+        tmp_path / "seeded", f"class M(Model):\n    def seed(self, item, seed): return seed\n    {forward}"
+    )
+
+    assert (plain.takes_seed, seeded.takes_seed) == (False, True)
+    assert plain.digest == plain.model_copy(update={"takes_seed": True}).digest
+    assert not Manifest.model_validate(seeded.model_dump(exclude={"takes_seed"})).takes_seed
+
+
+@pytest.mark.parametrize(
+    "other", ["seed = 7", "def seed(self): return 7", "def seed(self, item, state, seed): return 7"]
+)
+def test_what_is_called_seed_and_is_no_hook_is_refused_at_the_push(tmp_path: Path, other: str) -> None:
+    forward = "def forward(self, batch: list[int]) -> list[int]: return batch"
+
+    with pytest.raises(InvalidModel, match=r"M\.seed is no hook; write it as `def seed"):
+        described(tmp_path, f"class M(Model):\n    {other}\n    {forward}")
+
+
 def test_a_name_must_fit_the_pattern(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
 

@@ -78,6 +78,15 @@ def test_show_shows_the_released_version_or_the_one_asked_for(folder: Path) -> N
     assert "versions 1, 2" in run("show", "doubler")[1]
 
 
+def test_show_says_whether_a_version_takes_a_seed(folder: Path) -> None:
+    run("push", folder)
+    write_model(folder, DOUBLER + "    def seed(self, item, seed): return seed\n")
+    run("push", folder)
+
+    assert [False, True] == [json.loads(run("show", f"doubler@{n}", "--json")[1])["takes_seed"] for n in (1, 2)]
+    assert ["takes a seed" in run("show", f"doubler@{n}")[1] for n in (1, 2)] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
@@ -143,6 +152,56 @@ def test_check_finds_a_model_that_comes_back_from_host_memory_as_another(tmp_pat
     assert [name for name, ok in found.items() if not ok] == [
         "what comes back from host memory gives what it gave before"
     ]
+
+
+SEEDED = """
+    import random
+    class Dice(Model):
+        examples = [6, 20]
+        def preprocess(self, item: int) -> list: return [item, None]
+        def seed(self, item, seed): return [item[0], {kept}]
+        def forward(self, batch: list) -> list: return [{drawn} for item in batch]
+        def postprocess(self, row: float) -> float: return row
+"""
+
+
+@pytest.mark.parametrize(
+    ("kept", "drawn", "wrong"),
+    [
+        ("seed", "random.Random(item[1]).random()", []),
+        ("random.Random(seed)", "(item[1] or random).random()", ["a seed gives the same in a repeated pass"]),
+        ("seed", "item[0]", ["a seed gives the same in a repeated pass"]),
+        ("seed", "random.Random(batch[0][1]).random()", ["a batch of 32 gives what each example gives alone"]),
+        (
+            "seed",
+            "random.random()",
+            ["a batch of 32 gives what each example gives alone", "a seed gives the same in a repeated pass"],
+        ),
+    ],
+    ids=["heeded", "a generator goes on", "unused", "of the first in the batch", "not heeded"],
+)
+def test_check_finds_a_model_that_does_not_heed_seeds(tmp_path: Path, kept: str, drawn: str, wrong: list[str]) -> None:
+    _, output = run_check(write_model(tmp_path, SEEDED.format(kept=kept, drawn=drawn)), "--json", "--no-timing")
+
+    found = {finding["check"].partition(",")[0]: finding["ok"] for finding in json.loads(output)["findings"]}
+    assert wrong == [name for name, ok in found.items() if not ok]
+
+
+def test_check_says_with_which_seed_an_example_fails(tmp_path: Path) -> None:
+    source = """
+    import numpy as np
+    class Old(Model):
+        examples = [1]
+        def preprocess(self, item: int) -> list: return [item, None]
+        def seed(self, item, seed): return [item[0], np.random.RandomState(seed)]
+        def forward(self, batch: list) -> list: return [0.0 for _ in batch]
+        def postprocess(self, row: float) -> float: return row
+    """
+    code, output = run_check(write_model(tmp_path, source))
+
+    assert code == 1
+    assert "example 1 fails with the seed 9007199254740991" in output
+    assert "between 0 and 2**32 - 1" in output
 
 
 def test_check_finds_results_outside_the_output_schema(tmp_path: Path) -> None:

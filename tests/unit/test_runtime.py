@@ -98,7 +98,60 @@ def test_several_inputs_are_preprocessed_in_one_call_and_one_by_itself(load: Loa
 
     assert [[5, "together"], [4, "together"]] == ends(runtime, 5, 4)
     assert [[5, "alone"]] == ends(runtime, 5)
-    assert Staged([7, "together"], 7.0) == runtime.stage_all([(b"7", b""), (b"1", b"")])[0]
+    assert Staged([7, "together"], 7.0) == runtime.stage_all([(b"7", b"", None), (b"1", b"", None)])[0]
+
+
+#: A row is what its item is made of: the input, and the seed.
+SEEDED = """
+class M(Model, max_batch=8):
+    def preprocess(self, item: int) -> list:
+        return [item]
+
+    def seed(self, item, seed):
+        if seed == 13:
+            raise InputError("thirteen")
+        return [*item, seed]
+
+    def cost(self, item): return len(item)
+
+    def forward(self, batch: list) -> list[list]:
+        return batch
+"""
+#: The same, of a model that preprocesses several inputs in one call.
+SEEDED_TOGETHER = SEEDED + "    def preprocess_all(self, items): return [[item, 'together'] for item in items]\n"
+
+
+def seeded_ends(runtime: Runtime, **seeds: int | None) -> list[Any]:
+    """What became of the inputs 0, 1, … with these seeds."""
+    raws = [b"%d" % number for number in range(len(seeds))]
+    results = runtime.run(raws, list(seeds.values()))
+    return [json.loads(result.body) if result.ok else f"<{result.cause}>" for result in results]
+
+
+def test_a_seed_reaches_the_item_of_its_job_and_no_other(load: Load) -> None:
+    assert [[0, 7], [1], [2, 0], "<input>"] == seeded_ends(load(SEEDED), a=7, b=None, c=0, d=13)
+    assert Staged([5, 7], 2.0) == load(SEEDED).stage(b"5", b"", 7)
+
+
+def test_a_seed_reaches_what_was_preprocessed_with_others(load: Load) -> None:
+    runtime = load(SEEDED_TOGETHER)
+
+    assert [[0, "together", 7], [1, "together"], "<input>"] == seeded_ends(runtime, a=7, b=None, c=13)
+
+
+def test_a_model_without_the_hook_runs_jobs_with_a_seed_like_others(load: Load) -> None:
+    runtime = load(SEEDED.replace("def seed", "def other"))
+
+    assert [[0], [1]] == seeded_ends(runtime, a=7, b=None)
+
+
+def test_what_was_called_seed_before_there_was_the_hook_is_none(load: Load) -> None:
+    runtime = load(SEEDED)
+    old = runtime.manifest.model_copy(update={"takes_seed": False})
+
+    before = Runtime(model=runtime._model, manifest=old, device="cpu", memory=runtime.memory)
+
+    assert [[0], [1]] == seeded_ends(before, a=7, b=None)
 
 
 def test_of_several_inputs_those_that_are_refused_fail_alone(load: Load) -> None:

@@ -24,12 +24,13 @@ def test_submissions_that_differ_in_their_inputs_alone_have_one_and_the_same_ter
     assert (first.model, first.body.options.max_attempts, first.body.metadata) == ("echo", 7, {"a": "b"})
 
 
+@pytest.mark.parametrize("option", ["max_attempts", "seed"])
 @pytest.mark.parametrize(("good", "bad"), [(1, True), (1, "1"), (1, 1.5)])
-def test_what_only_looks_equal_is_checked_for_itself(good: Any, bad: Any) -> None:
-    read_submission(submission(options={"max_attempts": good}))
+def test_what_only_looks_equal_is_checked_for_itself(option: str, good: Any, bad: Any) -> None:
+    read_submission(submission(options={option: good}))
 
-    with pytest.raises(InvalidInput, match="/options/max_attempts"):
-        read_submission(submission(options={"max_attempts": bad}))
+    with pytest.raises(InvalidInput, match=f"/options/{option}"):
+        read_submission(submission(options={option: bad}))
 
 
 def test_what_is_wrong_is_said_each_time() -> None:

@@ -2,10 +2,10 @@
   -- one.
   local read = reader('s', 'f', 'a', 'n')
   -- What only those have that were claimed before, of whose passes something was kept, or that ask for what few do.
-  local read_rest = reader('s', 'k', 'C', 'R', 'S', 'p', 'd', 'L')
+  local read_rest = reader('s', 'k', 'C', 'R', 'S', 'p', 'd', 'L', 'D')
   local has_caps = is_ruled and call('EXISTS', RUNNING_CAPS) == 1
-  local traces, rescues, dues, limits, kept, repeats, apart = {}, {}, {}, {}, {}, {}, {}
-  for k, told in ipairs({traces, rescues, dues, limits, kept, repeats, apart}) do reply[k + 2] = told end
+  local traces, rescues, dues, limits, kept, repeats, apart, seeds = {}, {}, {}, {}, {}, {}, {}, {}
+  for k, told in ipairs({traces, rescues, dues, limits, kept, repeats, apart, seeds}) do reply[k + 2] = told end
   -- How many more jobs of each tenant workers may hold, where that is limited.
   local rooms = {}
 
@@ -113,6 +113,7 @@
     add(kept, state ~= '' and state)
     add(repeats, rest[4])
     add(apart, rest[5] and 1)
+    add(seeds, rest[9])
   end
 
   -- Answers whether there is no room for it.
