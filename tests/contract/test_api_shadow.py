@@ -82,6 +82,23 @@ async def test_a_new_job_has_a_copy_of_the_last_tier_that_runs_once_and_soon_or_
     assert connection.run(RedisOp(orjson.loads, ("GET", store.keys.input(copy.member)))) == BODY["input"]
 
 
+async def test_a_copy_has_the_seed_of_its_job_though_its_version_may_not_heed_it(
+    api_with: Callable[..., Any], tmp_path: Path, copies: Copies
+) -> None:
+    registry, folder = Registry(url=(tmp_path / "own").as_uri()), tmp_path / "greeter"
+    folder.mkdir()
+    for source in (GREETER + "    def seed(self, item, seed): return item\n", GREETER):
+        (folder / "model.py").write_text(source)
+        registry.push(folder, name="greeter", release=source != GREETER)
+    registry.shadow(SHADOW, percent=100)
+
+    async with api_with(registry_url=(tmp_path / "own").as_uri()) as api:
+        answer = await api.post("/v1/jobs", json={**BODY, "options": {"seed": 7}})
+        [copy] = await copies.wait_for(1)
+
+    assert (202, 7, 7) == (answer.status_code, answer.json()["seed"], copy.seed)
+
+
 async def test_nobody_can_ask_for_a_copy(api_with: Callable[..., Any], url: str, copies: Copies) -> None:
     async with api_with(registry_url=url) as api:
         await api.post("/v1/jobs", json=BODY)

@@ -14,6 +14,7 @@ _OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
 _RETRY_ON = "tests/integration/test_scripts_retry_on.py"
 _APART = "tests/integration/test_scripts_apart.py"
+_SEED = "tests/integration/test_scripts_seed.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
 _CHANGING = "tests/integration/test_scripts_changing.py"
 _PAUSED = "tests/integration/test_scripts_paused.py"
@@ -749,8 +750,8 @@ FURTHER = (
     Mutation(
         "a job that shares no pass is taken for a plain one",
         "headrace/lua/submit.lua",
-        " or ARGV[at + 20] == '1'\n",
-        "\n",
+        " or ARGV[at + 20] == '1' or ",
+        " or ",
         f"{_APART}::test_workers_are_told_which_jobs_share_no_pass",
     ),
     Mutation(
@@ -759,6 +760,48 @@ FURTHER = (
         "alone=alone, apart=apart)",
         "alone=alone)",
         f"{_ENGINE}::test_no_other_job_is_in_the_pass_of_one_that_is_not_batchable",
+    ),
+    Mutation(
+        "a job with a seed is taken for a plain one",
+        "headrace/lua/submit.lua",
+        " or ARGV[at + 21] ~= ''\n",
+        "\n",
+        f"{_SEED}::test_workers_are_told_the_seeds_of_those_that_bring_one",
+    ),
+    Mutation(
+        "a seed does not reach the child",
+        "workers/held_jobs.py",
+        "job.checkpoint, job.seed\n",
+        "job.checkpoint, None\n",
+        "tests/integration/test_seed.py",
+    ),
+    Mutation(
+        "a seed does not reach what is preprocessed with others",
+        "workers/runtime.py",
+        "self._staged(item, *given)",
+        "self._staged(item, *given[:2], None)",
+        "tests/unit/test_runtime.py::test_a_seed_reaches_what_was_preprocessed_with_others",
+    ),
+    Mutation(
+        "what begins anew does so without its seed",
+        "workers/runtime.py",
+        "return self._seeded(self.prepare(raw), seed)",
+        "return self.prepare(raw)",
+        "tests/unit/test_checkpoint.py::test_an_item_has_its_seed_whether_it_is_resumed_or_begins_anew",
+    ),
+    Mutation(
+        "a result stands for jobs with other seeds",
+        "headrace/submission.py",
+        'return str(ref) if seed is None else f"{ref}/{seed}"',
+        "return str(ref)",
+        "tests/contract/test_api_seed.py::test_a_result_stands_for_jobs_with_the_same_seed_alone",
+    ),
+    Mutation(
+        "a seed is taken that changes nothing",
+        "headrace/bounds.py",
+        "if asked is not None and not self.takes_seed:",
+        "if False:",
+        "tests/contract/test_api_seed.py::test_a_seed_that_its_model_would_not_heed_is_refused",
     ),
     Mutation(
         "a job that shares no pass has company",

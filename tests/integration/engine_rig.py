@@ -13,7 +13,7 @@ from headrace.store import JobStore
 from headrace.sync_redis import SyncRedis
 from headrace.worker_class import WorkerClass
 from registry.registry import Registry
-from tests.integration.submitting import submit_words
+from tests.integration.submitting import submit_inputs, submit_words
 from workers.engine import JobEngine
 from workers.identity import WorkerIdentity
 from workers.loop import SelectorLoop
@@ -85,6 +85,10 @@ class EngineRig:
     def submit(self, *inputs: str, ref: ModelRef, **fields: Any) -> list[str]:
         """Submit in one go; answers the members."""
         return submit_words(self.redis, self.store, ref, inputs, **fields)
+
+    def submit_raw(self, *inputs: bytes, ref: ModelRef, **fields: Any) -> list[str]:
+        """Submit what is JSON in one go; answers the members."""
+        return submit_inputs(self.redis, self.store, ref, inputs, **fields)
 
     def job(self, member: str) -> Job:
         job = self.redis.run(self.store.read(member))

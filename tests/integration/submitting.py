@@ -15,17 +15,24 @@ def submit_words(
     redis: SyncRedis, store: JobStore, ref: ModelRef, words: Sequence[str], *, max_attempts: int = 3, **fields: Any
 ) -> list[str]:
     """Submit one job a word in one round trip; answers the members."""
+    inputs = [f'"{word}"'.encode() for word in words]
+    return submit_inputs(redis, store, ref, inputs, max_attempts=max_attempts, **fields)
+
+
+def submit_inputs(
+    redis: SyncRedis, store: JobStore, ref: ModelRef, inputs: Sequence[bytes], **fields: Any
+) -> list[str]:
+    """Submit one job an input, which is JSON, in one round trip; answers the members."""
     jobs = [
         NewJob(
             id=new_job_id(cell=store.keys.cell, tenant="default", key=b"k"),
             tenant="default",
             ref=ref,
             tier=Tier.STANDARD,
-            input=f'"{word}"'.encode(),
-            max_attempts=max_attempts,
+            input=raw,
             **fields,
         )
-        for word in words
+        for raw in inputs
     ]
     redis.run_all([store.submit(job, cap=1000) for job in jobs])
     return [job.member for job in jobs]

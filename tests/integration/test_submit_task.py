@@ -98,6 +98,7 @@ def test_a_producer_that_knows_only_the_brokers_url_gets_the_result(worker: Runn
         (("obedient@7", "x"), "'obedient@7' is not released; released are obedient@1"),
         (("obedient", 5), "/input: "),
         (("obedient", "x", {"tier": "urgent"}), "/options/tier"),
+        (("obedient", "x", {"seed": 7}), "/options/seed: is not taken: this version of the model has no hook"),
         (("obedient", "x", {"dedupe": {"key": "k"}}), "/options/dedupe: is not taken"),
         (("obedient", "x", {}, 4), "headrace.submit takes model, input, options"),
     ],
