@@ -182,7 +182,7 @@ class JobDesk:
         )
 
     async def _require_in_time(self, job: NewJob) -> None:
-        waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
+        waiting = await self._prospects.if_submitted(job, self._score_of(job))
         if (refusal := unattainable(job, waiting, now_ms=self._clock.now_ms())) is not None:
             raise refusal
 
@@ -196,7 +196,7 @@ class JobDesk:
         body = terms.body
         as_it_comes = Terms(body.model_copy(update={"options": body.options.model_copy(update=_AS_IT_COMES)}))
         job = await self.make_job(as_it_comes, value, now_ms=await self.jobs.now_ms(), job_id=await self.new_id())
-        waiting = await self._prospects.if_submitted(self.tenant, job.ref, job.tier, self._score_of(job))
+        waiting = await self._prospects.if_submitted(job, self._score_of(job))
         waiting = waiting._replace(now_ms=self._clock.now_ms())
         late = unattainable(job, waiting, now_ms=waiting.now_ms)
         is_refused = late is not None and body.options.admission == "strict"

@@ -77,7 +77,7 @@ class Prospects:
             is_said = bool(job.outgrown_bytes) or reason is Reason.QUEUE_PAUSED
             return Waiting(reason if is_said else job.reason or reason, detail)
         group = group_of(job.ref, job.tier, job.outgrown_bytes)
-        place = await self._place(roster, job.tenant, group, job.score, job.member)
+        place = await self._place(roster, job.tenant, group, job.score, member=job.member)
         if (limited := await self._limited(job.tenant, place.ahead)) is not None:
             return limited
         estimate = await self._estimate(roster, job.ref, job.tier, place.ahead)
@@ -93,7 +93,11 @@ class Prospects:
         reason, detail = roster.explain(job.ref, job.tier)
         if reason in _NOWHERE:
             return Waiting(reason, detail)
-        ahead = depth + await self._others_before(roster, job, score)
+        if job.fairness_key:
+            group = group_of(job.ref, job.tier)
+            ahead = (await self._place(roster, job.tenant, group, score, member=job.member)).ahead
+        else:
+            ahead = depth + await self._others_before(roster, job, score)
         if (limited := await self._limited(job.tenant, ahead)) is not None:
             return limited
         estimate = await self._estimate(roster, job.ref, job.tier, ahead)
@@ -101,13 +105,13 @@ class Prospects:
             self._note(job, estimate)
         return Waiting(reason, detail, ahead, self._shown(job.ref, estimate))
 
-    async def if_submitted(self, tenant: str, ref: ModelRef, tier: Tier, score: float) -> Waiting:
-        """What would be true of a job at this place, which nobody has stored, if only its queue decided."""
-        roster = await self._presences.roster()
+    async def if_submitted(self, job: NewJob, score: float) -> Waiting:
+        """What would be true of a job that nobody has stored, if only its queue decided; `score` is without its key."""
+        roster, ref, tier = await self._presences.roster(), job.ref, job.tier
         reason, detail = roster.explain(ref, tier)
         if reason in _NOWHERE:
             return Waiting(reason, detail)
-        place = await self._place(roster, tenant, group_of(ref, tier), score)
+        place = await self._place(roster, job.tenant, group_of(ref, tier), score, key=job.fairness_key)
         estimate = self._shown(ref, await self._estimate(roster, ref, tier, place.ahead))
         return Waiting(reason, detail, place.ahead, estimate)
 
@@ -158,12 +162,14 @@ class Prospects:
             return Waiting(job.reason)
         return None
 
-    async def _place(self, roster: Roster, tenant: str, group: str, score: float, member: str = "") -> Place:
+    async def _place(
+        self, roster: Roster, tenant: str, group: str, score: float, *, member: str = "", key: str = ""
+    ) -> Place:
         # Tiers that nobody serves, or that are paused, are before nobody.
         ref, tier = split_group(group)
         served = (other for other in Tier if roster.serving(ref, other) and not roster.is_paused(ref, other))
         others = [group_of(ref, other) for other in served if other is not tier]
-        return await self._run(self._store.place(tenant, group, score, others, member=member))
+        return await self._run(self._store.place(tenant, group, score, others, member=member, fairness_key=key))
 
     async def _others_before(self, roster: Roster, job: Job, score: float) -> int:
         group, now = group_of(job.ref, job.tier), self._monotonic()

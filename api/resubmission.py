@@ -51,6 +51,7 @@ async def send_again(services: Services, desk: JobDesk, job: Job, *, key: str) -
         retry_on=job.retry_on,
         is_batchable=job.is_batchable,
         seed=job.seed,
+        fairness_key=job.fairness_key,
         idempotency_key=key,
         webhook_url=hook.decode() if hook else "",
         webhook_letters=job.webhook_letters,

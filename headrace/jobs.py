@@ -230,6 +230,8 @@ class NewJob(NamedTuple):
     is_batchable: bool = True
     #: What its model draws random numbers from, 0 to `MAX_SEED`; None for whatever it draws.
     seed: int | None = None
+    #: Whose it is among the jobs of its tenant, who take turns; empty if nobody was named.
+    fairness_key: str = ""
     #: The submitter waits for its end, which is then told with the event.
     is_awaited: bool = False
     idempotency_key: str = ""
@@ -289,6 +291,7 @@ class Job(NamedTuple):
     retry_on: tuple[Cause, ...] | None = None
     is_batchable: bool = True
     seed: int | None = None
+    fairness_key: str = ""
     #: Memory of a worker that it has outgrown, so that only larger ones claim it; 0 for most.
     outgrown_bytes: int = 0
     #: Of its last attempt; None if its model said nothing, or it waits.
@@ -347,6 +350,7 @@ class Job(NamedTuple):
             retry_on=read_causes(text) if (text := get("R")) else None,
             is_batchable=not get("S"),
             seed=int(text) if (text := get("D")) else None,
+            fairness_key=get("F") or "",
             outgrown_bytes=int(get("B") or 0),
             progress=_progress(record) if get("A") else None,
         )

@@ -17,6 +17,8 @@ _FAMILIES = {
     "CHECKPOINT": "c:",  # <member>: string, how far its pass was when it was given back; has a time to live
     "OUTPUT": "o:",  # <member>: string, result or error document
     "READY": "r:",  # <group>:<tenant>: zset of members by score
+    "ROUNDS": "rounds:",  # <group>:<tenant>: zset of the rounds in which fairness keys take turns, by score
+    "FLOWS": "flows:",  # <group>:<tenant>: zset of the fairness keys that wait there, by the round of their last job
     "TURN": "t:",  # <group>: zset of tenants with ready jobs by virtual time
     "PAID": "p:",  # <group>: hash tenant -> virtual time of those that wait for nothing, while others wait
     "PAUSED": "paused",  # hash queue (name@version:tier) that no worker claims from -> "ms since when, why"
@@ -92,6 +94,14 @@ class Keys:
     def ready(self, group: str, tenant: str) -> str:
         """Sorted set: a tenant's ready jobs of one group by score."""
         return self._key("READY", f"{group}:{tenant}")
+
+    def rounds(self, group: str, tenant: str) -> str:
+        """Sorted set: rounds in which a tenant's fairness keys take turns, by the score that their jobs have."""
+        return self._key("ROUNDS", f"{group}:{tenant}")
+
+    def flows(self, group: str, tenant: str) -> str:
+        """Sorted set: fairness keys of a tenant that wait for a group, by the round of the last job of each."""
+        return self._key("FLOWS", f"{group}:{tenant}")
 
     def turn(self, group: str) -> str:
         """Sorted set: the tenants that have ready jobs of a group, by virtual time."""

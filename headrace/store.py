@@ -240,13 +240,14 @@ class JobStore:
         return RedisOp(read_raw_bytes, ("GET", self.keys.output(member)))
 
     def place(
-        self, tenant: str, group: str, score: float, others: Sequence[str], *, member: str = ""
+        self, tenant: str, group: str, score: float, others: Sequence[str], *, member: str = "", fairness_key: str = ""
     ) -> RedisOp[Place]:
         """What comes before a place in a tenant's queue; `others` are the groups of other tiers that compete.
 
-        Jobs that came in one call share a score: with `member` it is this one's place among them.
+        Jobs that came in one call share a score: with `member` it is this one's place among them. With `fairness_key`
+        it is the place that the key's next job would get, whose score without keys is `score`.
         """
-        args = self._keyed(tenant, group, f"{score:.3f}", member, *others)
+        args = self._keyed(tenant, group, f"{score:.3f}", member, fairness_key, *others)
         return RedisOp(lambda reply: Place(*reply), args, load_script("place"))
 
     def groups(self) -> RedisOp[list[str]]:
@@ -344,6 +345,7 @@ def _kind_row(job: NewJob) -> tuple[Argument, ...]:
         *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", int(job.is_awaited)),
         *("" if job.retry_on is None else write_causes(job.retry_on), int(not job.is_batchable)),
         "" if job.seed is None else job.seed,
+        job.fairness_key,
     )
 
 

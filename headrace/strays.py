@@ -97,5 +97,6 @@ def typed_keys(keys: Keys, *, groups: Iterable[str], tenants: Iterable[str], wor
     typed = [TypedKey(getattr(keys, name), kind) for name, kind in KINDS.items()]
     for names, kinds in ((groups, _OF_GROUP), (tenants, _OF_TENANT), (workers, _OF_WORKER)):
         typed += [TypedKey(getattr(keys, key)(name), kind) for name in names for key, kind in kinds.items()]
-    typed += [TypedKey(keys.ready(group, tenant), "zset") for group in groups for tenant in tenants]
+    for queue_of in (keys.ready, keys.rounds, keys.flows):
+        typed += [TypedKey(queue_of(group, tenant), "zset") for group in groups for tenant in tenants]
     return typed

@@ -31,6 +31,9 @@ from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
 #: What may be noted beside a job.
 MOST_METADATA = 16
 
+#: Characters of a fairness key.
+MOST_FAIRNESS_KEY = 128
+
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 
@@ -120,6 +123,9 @@ class SubmitBody(BaseModel):
         default_factory=dict,
         max_length=MOST_METADATA,
         description="Noted beside the job, to find it by; never shown to the model.",
+    )
+    fairness_key: Annotated[str, Field(min_length=1, max_length=MOST_FAIRNESS_KEY)] | None = Field(
+        None, description="Whose job it is, a customer's or a team's: those that wait take turns, job by job."
     )
 
 
@@ -215,6 +221,7 @@ def _blank_job(body: SubmitBody, *, tenant: str, ref: ModelRef, bounds: Bounds, 
         retry_on=options.retry_on,
         is_batchable=options.batchable,
         seed=bounds.check_seed(options.seed),
+        fairness_key=body.fairness_key or "",
         metadata=orjson.dumps(body.metadata) if body.metadata else b"",
     )
 

@@ -128,6 +128,7 @@ class JobRecord(Shape):
     )
     batchable: bool = Field(description="Whether other jobs may be in its forward pass.")
     seed: int | None = Field(description="What its model draws random numbers from; null for whatever it draws.")
+    fairness_key: str | None = Field(description="Whose it is, of those who take turns in its queue; null if not said.")
     tier: Tier
     model: ModelVersion
     queue: QueuePlace | None

@@ -2,7 +2,7 @@
 -- amend: change what a job that waits was submitted with: its tier, its deadline, what was noted beside it, who is told of it.
 -- touches  JOB<m>, META<m>, HOOK<m>, DEADLINES, READY with TURN and BELL (of both groups), DELAYED and INDEX<tenant> (looked
 --          at), GROUPS, QUEUE<group> hash (arrivals counted), OUTBOX (removed from) and DELIVERY<d> of what its former receiver
---          was still to be told
+--          was still to be told, ROUNDS and FLOWS (of the group that it gets)
 -- ARGV     member, cap, the tier that it has, the tier that it gets, offset ms of that, the next higher tier's, deadline ms
 --          (0 = none, '' as it is), metadata ('{}' = none, '' as it is), URL that is told of its end ('-' = none, '' as it is),
 --          letters of what that is told
@@ -11,7 +11,7 @@
 -- A job enters the set it goes to before it leaves the one it comes from, so a stop between leaves it in both: whoever meets
 -- it where it does not belong takes it out. Nobody is told of a job whose record does not say so: a URL that lies there all
 -- the same is taken away by `sweep`, which the number of the next event bids (E).
-local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y', 'B', 'f', 'h', 'E')
+local read = reader('s', 'w', 'm', 't', 'q', 'o', 'd', 'y', 'B', 'f', 'h', 'E', 'F', 'z')
 local member, cap, tier, due, notes = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[7], ARGV[8]
 local url, letters = ARGV[9], ARGV[10]
 local fields = read(member)
@@ -29,6 +29,14 @@ if due ~= '' then deadline = due ~= '0' and due end
 local came = redis.call('ZSCORE', INDEX .. tenant_of(member), member) or fields[5]
 local arrival = math.max(came, fields[6] or 0)
 local score = arrival + ARGV[5]
+local waits, rounds = not redis.call('ZSCORE', DELAYED, member), nil
+-- Where it stays it keeps its turn among fairness keys, and takes one where it goes.
+if waits and group == before and (due == '' or fields[13]) then
+  score = math.min(score, fields[14])
+elseif waits and fields[13] then
+  rounds = rounds_of(group .. ':' .. tenant_of(member))
+  score = rounds.take(fields[13], score)
+end
 if deadline then score = math.min(score, math.max(deadline, arrival + ARGV[6])) end
 score = string.format('%.3f', score)
 local expiry = expiry_of(deadline, fields[8])
@@ -57,7 +65,8 @@ if group ~= before then
   redis.call('ZADD', GROUPS, now_ms(), group)
   redis.pcall('HINCRBY', QUEUE .. group, 'arrived', 1)
 end
-if not redis.call('ZSCORE', DELAYED, member) then enter_ready(group, member, score) end
+if rounds then rounds.write() end
+if waits then enter_ready(group, member, score) end
 local record = {'t', tier, 'z', score, 'd', deadline or ''}
 local function set(name, value)
   record[#record + 1] = name

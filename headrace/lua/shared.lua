@@ -43,7 +43,7 @@ end
 local ENDED = {queued = false, running = false, canceling = false,
   succeeded = true, failed = true, canceled = true, expired = true}
 -- The fields that are numbers, and those that a sound record may lack; each is one letter.
-local NUMBERS, OPTIONALS = 'fanzqobdykjLTgBPAED', 'wrobdyhpkiuxjCLTgBPANWRSED'
+local NUMBERS, OPTIONALS = 'fanzqobdykjLTgBPAED', 'wrobdyhpkiuxjCLTgBPANWRSEDF'
 
 -- A function that reads these fields of records, the state first: empty ones as false; or nil and whether the record is
 -- broken rather than gone. What is known of the fields is looked up once a script, not once a job.
@@ -135,6 +135,57 @@ local function enter_ready(group, member, score)
     redis.call('ZADD', TURN .. group, math.max(lifted, type(had) == 'string' and tonumber(had) or 0), tenant)
   end
   redis.call('ZADD', READY .. group .. ':' .. tenant, score, member)
+end
+
+-- The turns that the keys of one tenant's queue (`group:tenant`) take: round by round, one job of each key in each. Nobody
+-- joins the round that is being served, so it ends, however many keys come. A round has the score of the job that opened
+-- it, so rounds are as old as what waits in them: among tiers all is as without keys, and what comes by its arrival alone
+-- is served among them. FLOWS holds the last round of each key that waits, ROUNDS the score of each round that is not over.
+-- Both are bookkeeping: they never stop a script, and may be lost.
+local function rounds_of(queue)
+  local head = redis.pcall('ZRANGE', READY .. queue, 0, 0, 'WITHSCORES')
+  local open = head[2] and redis.pcall('ZRANGE', ROUNDS .. queue, head[2], '+inf', 'BYSCORE', 'LIMIT', 0, 1) or {}
+  local latest = open[1] and redis.call('ZRANGE', ROUNDS .. queue, -1, -1, 'WITHSCORES') or {}
+  local served, last_score = tonumber(open[1] or nil) or 0, tonumber(latest[2] or nil) or 0
+  local rounds, scores, flows, taken = {}, {}, {}, {}
+
+  local function look_up(family, name)
+    local found = open[1] and redis.pcall('ZSCORE', family .. queue, name)
+    return type(found) == 'string' and tonumber(found) or nil
+  end
+
+  -- The score of a key's next job, whose arrival has this one; it is the key's last from then on.
+  function rounds.take(flow, score)
+    local round = math.max(served, flows[flow] or look_up(FLOWS, flow) or 0) + 1
+    local known = scores[round] or look_up(ROUNDS, round)
+    if not known then
+      known = math.max(score, last_score + 0.001)
+      last_score = known
+      taken[#taken + 1], taken[#taken + 2] = string.format('%.3f', known), round
+    end
+    flows[flow], scores[round] = round, known
+    return known
+  end
+
+  function rounds.write()
+    if open[1] then
+      redis.pcall('ZREMRANGEBYSCORE', ROUNDS .. queue, '-inf', '(' .. head[2])
+      redis.pcall('ZREMRANGEBYSCORE', FLOWS .. queue, '-inf', served)
+    else
+      redis.call('DEL', ROUNDS .. queue, FLOWS .. queue)
+    end
+    local last_rounds = {}
+    for flow, round in pairs(flows) do
+      last_rounds[#last_rounds + 1] = round
+      last_rounds[#last_rounds + 1] = flow
+    end
+    for key, values in pairs({[ROUNDS] = taken, [FLOWS] = last_rounds}) do
+      for k = 1, #values, 2000 do redis.pcall('ZADD', key .. queue, unpack(values, k, math.min(k + 1999, #values))) end
+      redis.pcall('EXPIRE', key .. queue, 86400)
+    end
+  end
+
+  return rounds
 end
 
 local function leave_ready(group, member)

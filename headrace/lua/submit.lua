@@ -3,7 +3,7 @@
 -- then written together, so that each costs little more than its own record.
 -- touches  JOB<m> hash (created), INPUT<m> string, INDEX<tenant> zset m by arrival, TENANTS set, GROUPS zset,
 --          QUEUE<group> hash (arrivals counted), USAGE<tenant>:<day> hash with USAGE_DAYS zset (what the tenant had),
---          WAITING_CAPS hash (read),
+--          WAITING_CAPS hash (read), ROUNDS<group>:<tenant> zset and FLOWS<group>:<tenant> zset (turns of fairness keys),
 --          IDEM string "m|request hash", NAMED<m> string (an id that its submitter chose), DEDUPE string m (the job of a
 --          key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and either READY<group>:<tenant> zset m by
 --          score with TURN<group> and BELL<group>, or DELAYED zset m by due time
@@ -14,14 +14,15 @@
 --          dedupe key or '', that key's scope (active | window | content), s that it is remembered, '1' if its submitter
 --          chose the id, s that it may run or '', s that it is kept after its end or '', '1' if its submitter waits for its end,
 --          causes for which its attempts may be repeated (R) or '', '1' if no other job may be in its pass, seed of its random
---          numbers (D) or ''; then for each job: member, number of its kind, input, idempotency key or '', request hash, metadata or ''
+--          numbers (D) or '', fairness key (F) or ''; then for each job: member, number of its kind, input, idempotency key or
+--          '', request hash, metadata or ''
 -- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*}
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- Where all jobs of a call are free (of such only room decides), there is room, and none was sent before, they go straight
 -- through, and that is nearly always; any other call goes the long way.
-local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 22, 6, ARGV, redis.call, redis.pcall, string.format
+local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 23, 6, ARGV, redis.call, redis.pcall, string.format
 local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
@@ -33,7 +34,7 @@ local function kind_at(at)
     group = ARGV[at], ref = ARGV[at + 1], tier = ARGV[at + 2], offset = tonumber(ARGV[at + 3]), floor = tonumber(ARGV[at + 4]),
     attempts = ARGV[at + 5], not_before = tonumber(ARGV[at + 6]), start_by = tonumber(ARGV[at + 7]),
     deadline = tonumber(ARGV[at + 8]), hook = ARGV[at + 9], twin = ARGV[at + 12], scope = ARGV[at + 13],
-    twin_s = ARGV[at + 14], is_named = ARGV[at + 15] == '1', jobs = 0, keys = {}, scores = {}
+    twin_s = ARGV[at + 14], is_named = ARGV[at + 15] == '1', flow = ARGV[at + 22], jobs = 0, keys = {}, scores = {}
   }, {}
   local function set(name, value)
     more[#more + 1] = name
@@ -57,11 +58,13 @@ local function kind_at(at)
   if ARGV[at + 19] ~= '' then set('R', ARGV[at + 19]) end
   if ARGV[at + 20] == '1' then set('S', 1) end
   if ARGV[at + 21] ~= '' then set('D', ARGV[at + 21]) end
+  if kind.flow ~= '' then set('F', kind.flow) end
   -- A plain job has none of the fields that few have and `claim` or `commit` would look for; its fence says so until it is
   -- claimed.
   local is_rare = kind.hook ~= '' or ARGV[at + 17] ~= '' or ARGV[at + 19] ~= '' or ARGV[at + 20] == '1' or ARGV[at + 21] ~= ''
   local is_bound = kind.expiry or ARGV[at + 11] ~= '' or ARGV[at + 16] ~= ''
-  kind.is_free = kind.twin == '' and kind.hook == '' and not (kind.expiry or kind.is_named or kind.is_later)
+  kind.is_free = kind.twin == '' and kind.hook == '' and kind.flow == ''
+    and not (kind.expiry or kind.is_named or kind.is_later)
   kind.fence = (kind.is_later or is_rare or is_bound) and '0' or '00'
   return kind
 end
@@ -82,7 +85,8 @@ if most then
   tenants_room = most - tenants_depth
 end
 
--- Submissions are seldom sent again after their answer was lost: one look tells that none of these was.
+-- Submissions are seldom sent again after their answer was lost, and few queues take turns among fairness keys: one look
+-- tells that none of these was, and none of those does.
 local keys, are_free, are_known, kind, spelled = {}, true, false, nil, nil
 for at = jobs_at, #ARGV, WIDTH do
   if ARGV[at + KIND_AT] ~= spelled then
@@ -93,9 +97,12 @@ for at = jobs_at, #ARGV, WIDTH do
   keys[#keys + 1], kind.jobs = JOB .. ARGV[at], kind.jobs + 1
   if ARGV[at + IDEM_AT] ~= '' or ARGV[at + NOTES] ~= '' then are_free = false end
 end
+local total = #keys
+for k, kind in ipairs(kinds) do keys[total + k] = ROUNDS .. kind.group .. ':' .. tenant end
 for k = 1, #keys, 2000 do
   are_known = are_known or call('EXISTS', unpack(keys, k, math.min(k + 1999, #keys))) > 0
 end
+for k = total + 1, #keys do keys[k] = nil end
 
 local queues = {}
 for _, kind in ipairs(kinds) do

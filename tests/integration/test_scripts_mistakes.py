@@ -196,8 +196,8 @@ MISTAKES = {
     ),
     "amend leaves the old place first": Mutation(
         "amend",
-        "if not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
-        "leave_ready(before, member)\nif not redis.call('ZSCORE', DELAYED, member) then enter_ready(",
+        "if waits then enter_ready(",
+        "leave_ready(before, member)\nif waits then enter_ready(",
     ),
     "amend lets a URL lie where the record names nobody": Mutation(
         "amend",

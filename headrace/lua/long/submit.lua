@@ -87,9 +87,11 @@
   end
 
   local function score_of(kind)
-    if kind.came ~= came then
+    local rounds = not kind.is_later and kind.queue.rounds
+    if kind.came ~= came or rounds then
       local arrival = kind.is_later and math.max(came, kind.not_before) or came
       local score = arrival + kind.offset
+      if rounds then score = rounds.take(kind.flow, score) end
       -- A deadline moves a job forward within its tier, never past one that arrives now in the tier above.
       if kind.deadline > 0 then score = math.min(score, math.max(kind.deadline, arrival + kind.floor)) end
       kind.came, kind.score = came, format('%.3f', score)
@@ -115,6 +117,15 @@
   local function answer(number, outcome, member, depth)
     local n = 3 * number
     reply[n - 1], reply[n], reply[n + 1] = outcome, member, depth
+  end
+
+  -- Where somebody has named a fairness key, all take turns: those without one share one. In an empty queue that is over.
+  local stale = {}
+  for _, kind in ipairs(kinds) do
+    local queue, name = kind.queue, kind.group .. ':' .. tenant
+    if not queue.rounds and (kind.flow ~= '' or are_known and call('EXISTS', ROUNDS .. name) == 1) then
+      if kind.flow ~= '' or not queue.was_empty then queue.rounds = rounds_of(name) else stale[#stale + 1] = name end
+    end
   end
 
   local rows, is_refused = {}, false
@@ -153,6 +164,10 @@
   end
 
   local function write_further()
+    for _, name in ipairs(stale) do call('DEL', ROUNDS .. name, FLOWS .. name) end
+    for _, queue in pairs(queues) do
+      if queue.rounds then queue.rounds.write() end
+    end
     for _, row in ipairs(further) do
       local member, kind = row.member, row.kind
       if kind.hook ~= '' then call('SET', HOOK .. member, kind.hook) end
