@@ -85,13 +85,21 @@ class AsyncClient:
         *,
         webhook: str | Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         key: str | None = None,
         job_id: str | None = None,
         **options: Any,
     ) -> AsyncJob:
         """As `Client.submit`."""
         call = job_calls.submit(
-            model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id
+            model,
+            value,
+            options=options,
+            webhook=webhook,
+            metadata=metadata,
+            fairness_key=fairness_key,
+            key=key,
+            job_id=job_id,
         )
         return AsyncJob(self, await self._call(call))
 
@@ -102,11 +110,14 @@ class AsyncClient:
         *,
         webhook: str | Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         key: str | None = None,
         **options: Any,
     ) -> list[AsyncJob | HeadraceError]:
         """As `Client.submit_many`."""
-        calls = bulk_call.submissions(model, values, options=options, webhook=webhook, metadata=metadata, key=key)
+        calls = bulk_call.submissions(
+            model, values, options=options, webhook=webhook, metadata=metadata, fairness_key=fairness_key, key=key
+        )
         handed = [one for call in calls for one in await self._call(call)]
         return [AsyncJob(self, one) if isinstance(one, JobRecord) else one for one in handed]
 
@@ -116,6 +127,7 @@ class AsyncClient:
         value: Any,
         *,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         timeout_s: float | None = None,
         **options: Any,
     ) -> Any:
@@ -125,7 +137,14 @@ class AsyncClient:
             JobNotSucceeded: if the job ends without a result.
             WaitTimeout: if it has not ended in time.
         """
-        call = job_calls.submit(model, value, options=options, metadata=metadata, wait_s=first_wait_s(timeout_s))
+        call = job_calls.submit(
+            model,
+            value,
+            options=options,
+            metadata=metadata,
+            fairness_key=fairness_key,
+            wait_s=first_wait_s(timeout_s),
+        )
         return (await self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s))).result()
 
     async def map(
@@ -135,6 +154,7 @@ class AsyncClient:
         *,
         window: int = DEFAULT_WINDOW,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         progress: Progress | bool = False,
         return_errors: bool = False,
         **options: Any,
@@ -150,7 +170,7 @@ class AsyncClient:
         """
 
         async def act(value: Any) -> Any:
-            return await self.run(model, value, metadata=metadata, **options)
+            return await self.run(model, value, metadata=metadata, fairness_key=fairness_key, **options)
 
         with told(progress, values) as tell:
             outcomes = await in_window(act, values, window=window, progress=tell)

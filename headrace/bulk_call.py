@@ -28,13 +28,14 @@ def submissions(
     options: Mapping[str, Any] | None = None,
     webhook: str | Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
+    fairness_key: str | None = None,
     key: str | None = None,
 ) -> Iterator[HttpCall[list[Handed]]]:
     """The requests that hand in these inputs, in their order; values are read as requests are sent.
 
     What else is said holds for each job. Without a `key` a random one makes repeating safe.
     """
-    shared = body_of(model, None, options=options, webhook=webhook, metadata=metadata)
+    shared = body_of(model, None, options=options, webhook=webhook, metadata=metadata, fairness_key=fairness_key)
     key = key or secrets.token_hex(16)
     bodies = (to_json({**shared, "input": value}) for value in values)
     for number, piece in enumerate(_pieces(bodies)):

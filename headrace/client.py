@@ -87,6 +87,7 @@ class Client:
         *,
         webhook: str | Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         key: str | None = None,
         job_id: str | None = None,
         **options: Any,
@@ -99,12 +100,20 @@ class Client:
             webhook: URL, or id of a registered receiver (`ep_…`), that gets a signed POST when the job has ended; or
                 `{"url": …, "events": …}`.
             metadata: what you call the job by, to find it again in lists.
+            fairness_key: whose it is, a customer's or a team's: those who wait in a queue take turns.
             key: makes repeating it later safe too.
             job_id: an id of your own, instead of a key: 26 to 64 letters, digits, - or _.
             options: the API's: tier, deadline, run_timeout_s, result_ttl_s, dedupe, …
         """
         call = job_calls.submit(
-            model, value, options=options, webhook=webhook, metadata=metadata, key=key, job_id=job_id
+            model,
+            value,
+            options=options,
+            webhook=webhook,
+            metadata=metadata,
+            fairness_key=fairness_key,
+            key=key,
+            job_id=job_id,
         )
         return Job(self, self._call(call))
 
@@ -115,6 +124,7 @@ class Client:
         *,
         webhook: str | Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         key: str | None = None,
         **options: Any,
     ) -> list[Job | HeadraceError]:
@@ -126,7 +136,9 @@ class Client:
         Raises:
             Unavailable: if the API stays out of reach; jobs handed in until then are kept.
         """
-        calls = bulk_call.submissions(model, values, options=options, webhook=webhook, metadata=metadata, key=key)
+        calls = bulk_call.submissions(
+            model, values, options=options, webhook=webhook, metadata=metadata, fairness_key=fairness_key, key=key
+        )
         handed = [one for call in calls for one in self._call(call)]
         return [Job(self, one) if isinstance(one, JobRecord) else one for one in handed]
 
@@ -136,6 +148,7 @@ class Client:
         value: Any,
         *,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         timeout_s: float | None = None,
         **options: Any,
     ) -> Any:
@@ -145,7 +158,14 @@ class Client:
             JobNotSucceeded: if the job ends without a result.
             WaitTimeout: if it has not ended in time.
         """
-        call = job_calls.submit(model, value, options=options, metadata=metadata, wait_s=first_wait_s(timeout_s))
+        call = job_calls.submit(
+            model,
+            value,
+            options=options,
+            metadata=metadata,
+            fairness_key=fairness_key,
+            wait_s=first_wait_s(timeout_s),
+        )
         return self._carry_out(persistence.run(call, self._patience, timeout_s=timeout_s)).result()
 
     def map(
@@ -155,6 +175,7 @@ class Client:
         *,
         window: int = DEFAULT_WINDOW,
         metadata: Mapping[str, str] | None = None,
+        fairness_key: str | None = None,
         progress: Progress | bool = False,
         return_errors: bool = False,
         **options: Any,
@@ -168,6 +189,7 @@ class Client:
                     values,
                     window=window,
                     metadata=metadata,
+                    fairness_key=fairness_key,
                     progress=progress,
                     return_errors=return_errors,
                     **options,

@@ -23,6 +23,7 @@ def submit(
     options: Mapping[str, Any] | None = None,
     webhook: str | Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
+    fairness_key: str | None = None,
     key: str | None = None,
     job_id: str | None = None,
     wait_s: float = 0.0,
@@ -42,7 +43,9 @@ def submit(
         path="/v1/jobs" if job_id is None else at("jobs", job_id),
         read=read_record,
         headers={**JSON, **known_by, **_prefer(wait_s)},
-        body=to_json(body_of(model, value, options=options, webhook=webhook, metadata=metadata)),
+        body=to_json(
+            body_of(model, value, options=options, webhook=webhook, metadata=metadata, fairness_key=fairness_key)
+        ),
         wait_s=wait_s,
     )
 
@@ -54,6 +57,7 @@ def body_of(
     options: Mapping[str, Any] | None = None,
     webhook: str | Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
+    fairness_key: str | None = None,
 ) -> dict[str, Any]:
     """A submission as the API reads it."""
     body: dict[str, Any] = {"model": model, "input": value}
@@ -63,6 +67,8 @@ def body_of(
         body["webhook"] = receiver(webhook) if isinstance(webhook, str) else dict(webhook)
     if metadata:
         body["metadata"] = dict(metadata)
+    if fairness_key:
+        body["fairness_key"] = fairness_key
     return body
 
 

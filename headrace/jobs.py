@@ -160,6 +160,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "T": "s that it is kept after its end, if that was asked for",
         "R": "causes for which its attempts may be repeated, each between commas, if that was said",
         "S": "1 if no other job may be in its forward pass",
+        "F": "its fairness key, if one was given",
         "D": "seed that its model draws random numbers from, if it brought one",
         "P": "how far its pass is, as its model says: a fraction of 1",
         "A": "ms, said how far",

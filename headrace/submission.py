@@ -19,7 +19,7 @@ from headrace.errors import (
     QueueFull,
     TenantQueueFull,
 )
-from headrace.jobs import MAX_SEED, Job, NewJob
+from headrace.jobs import MAX_SEED, MAX_VALUE_BYTES, Job, NewJob
 from headrace.model_ref import ModelRef
 from headrace.moments import Moment, MomentField
 from headrace.reading import WHOLE, invalid_fields, parse_body
@@ -30,9 +30,6 @@ from headrace.webhook_url import MAX_URL_LENGTH, check_webhook_url
 
 #: What may be noted beside a job.
 MOST_METADATA = 16
-
-#: Characters of a fairness key.
-MOST_FAIRNESS_KEY = 128
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
@@ -124,7 +121,7 @@ class SubmitBody(BaseModel):
         max_length=MOST_METADATA,
         description="Noted beside the job, to find it by; never shown to the model.",
     )
-    fairness_key: Annotated[str, Field(min_length=1, max_length=MOST_FAIRNESS_KEY)] | None = Field(
+    fairness_key: Annotated[str, Field(pattern=rf"^[ -~]{{1,{MAX_VALUE_BYTES}}}$")] | None = Field(
         None, description="Whose job it is, a customer's or a team's: those that wait take turns, job by job."
     )
 

@@ -79,6 +79,9 @@ def submit(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What you call it by; may be given often.")
     ] = None,
+    fairness_key: Annotated[
+        str, typer.Option(metavar="KEY", help="Whose it is: those who wait in a queue take turns.")
+    ] = "",
     more: MoreOptions = None,
     timeout_s: TimeoutS = None,
     as_json: AsJson = False,
@@ -87,11 +90,15 @@ def submit(
     """Submit one input, or one a line; print ids, or with --wait results in the same order."""
     named = list(_values(value, file))
     names, values = [name for name, _ in named], [value for _, value in named]
-    pairs = dict(map(pair, metadata or ()))
+    beside: dict[str, Any] = {
+        "webhook": webhook or None,
+        "metadata": dict(map(pair, metadata or ())),
+        "fairness_key": fairness_key or None,
+    }
     options = {"tier": tier, **dict(map(option, more or ()))}
     if len(values) > 1 and not wait_for:
         with Client(url or None, patience=_KEEPING_AT_IT) as client:
-            handed = client.submit_many(model, values, webhook=webhook or None, metadata=pairs, **options)
+            handed = client.submit_many(model, values, **beside, **options)
         report = Report(id_line, names=names, as_json=as_json)
         for one in handed:
             report.add(one.accepted if isinstance(one, Job) else one)
@@ -99,7 +106,7 @@ def submit(
         return
 
     async def act(client: AsyncClient, value: Any) -> JobRecord:
-        job = await client.submit(model, value, webhook=webhook or None, metadata=pairs, **options)
+        job = await client.submit(model, value, **beside, **options)
         return await job.wait(timeout_s=timeout_s) if wait_for else job.accepted
 
     report = Report(result_line if wait_for else id_line, names=names, as_json=as_json)

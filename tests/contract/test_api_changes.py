@@ -221,9 +221,9 @@ async def test_what_is_tried_again_keeps_its_limits(api: httpx2.AsyncClient) -> 
 
 
 async def test_what_is_tried_again_keeps_how_it_is_to_be_run(api: httpx2.AsyncClient) -> None:
-    path = await submitted(api, options={"retry_on": ["oom"], "batchable": False})
+    path = await submitted(api, options={"retry_on": ["oom"], "batchable": False}, fairness_key="team-a")
     await api.post(f"{path}/cancel")
 
     again = (await api.post(f"{path}/retry")).json()
 
-    assert (again["retry_on"], again["batchable"]) == (["oom"], False)
+    assert (again["retry_on"], again["batchable"], again["fairness_key"]) == (["oom"], False, "team-a")

@@ -77,6 +77,38 @@ async def test_an_estimate_that_moves_with_the_clock_makes_no_other_record_of_it
     assert known.status_code == 304
 
 
+async def test_a_place_among_keys_that_take_turns_is_told_before_and_after(
+    api: httpx2.AsyncClient, speaks: Callable[..., None]
+) -> None:
+    speaks()
+    for _ in range(10):
+        await api.post("/v1/jobs", json={**BODY, "fairness_key": "flood"})
+    body = {**BODY, "fairness_key": "team-a"}
+
+    foreseen = (await api.post("/v1/estimate", json=body)).json()
+    record = (await api.post("/v1/jobs", json=body)).json()
+    last = (await api.post("/v1/jobs", json={**BODY, "fairness_key": "flood"})).json()
+
+    again = (await api.get(record["links"]["self"])).json()
+    # The first of the flood is being served; the second is in the round of this one.
+    assert [2, 2, 2, 11] == [seen["queue"]["position"] for seen in (foreseen, record, again, last)]
+
+
+async def test_strict_admission_knows_of_turns(api: httpx2.AsyncClient, speaks: Callable[..., None]) -> None:
+    speaks()
+    for _ in range(50):
+        await api.post("/v1/jobs", json={**BODY, "fairness_key": "flood"})
+    pressing = {"admission": "strict", "deadline": 120}
+
+    answers = [
+        await api.post("/v1/estimate", json={**BODY, "options": pressing, "fairness_key": key})
+        for key in ("team-a", "flood")
+    ]
+
+    positions = [answer.json()["queue"]["position"] for answer in answers]
+    assert positions == [2, 50]
+
+
 async def test_a_place_in_the_queue_is_told_with_when_the_job_will_end(
     api: httpx2.AsyncClient, speaks: Callable[..., None]
 ) -> None:

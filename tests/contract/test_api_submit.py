@@ -283,6 +283,21 @@ async def test_a_cause_for_which_nothing_is_repeated_is_refused_with_those_that_
     assert error["detail"].endswith("possible are worker_lost, oom, timeout, internal")
 
 
+@pytest.mark.parametrize("key", ["team-a", None, "~ " * 32])
+async def test_whose_a_job_is_is_kept(api: httpx2.AsyncClient, key: str | None) -> None:
+    record = (await api.post("/v1/jobs", json={**BODY, "fairness_key": key})).json()
+    again = (await api.get(record["links"]["self"])).json()
+
+    assert [key, key] == [record["fairness_key"], again["fairness_key"]]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 65, "ö", 7, ["a"]])
+async def test_what_is_no_fairness_key_is_refused(api: httpx2.AsyncClient, key: object) -> None:
+    answer = await api.post("/v1/jobs", json={**BODY, "fairness_key": key})
+
+    assert (422, "/fairness_key") == (answer.status_code, answer.json()["errors"][0]["pointer"])
+
+
 @pytest.mark.parametrize("asked", [True, False])
 async def test_whether_other_jobs_may_be_in_its_pass_is_kept(api: httpx2.AsyncClient, asked: bool) -> None:
     record = (await api.post("/v1/jobs", json={**BODY, "options": {"batchable": asked}})).json()

@@ -153,13 +153,15 @@ def test_many_handed_in_together_are_jobs_like_any_other(live_url: str) -> None:
 
 @pytest.mark.usefixtures("serving")
 def test_however_jobs_are_handed_in_they_may_be_called_something(live_url: str) -> None:
-    run = {"run": "7"}
+    run, key = {"run": "7"}, "team-a"
     with Client(live_url) as client:
-        client.run("greeter", greeting("a"), metadata=run)
-        client.map("greeter", map(greeting, "bc"), metadata=run)
-        client.submit_many("greeter", map(greeting, "de"), metadata=run)
+        client.run("greeter", greeting("a"), metadata=run, fairness_key=key)
+        client.map("greeter", map(greeting, "bc"), metadata=run, fairness_key=key)
+        client.submit_many("greeter", map(greeting, "de"), metadata=run, fairness_key=key)
+        client.submit("greeter", greeting("f"), metadata=run, fairness_key=key)
 
-        assert [run] * 5 == [record.document["metadata"] for record in client.jobs(metadata=run)]
+        documents = [record.document for record in client.jobs(metadata=run)]
+    assert [(run, key)] * 6 == [(document["metadata"], document["fairness_key"]) for document in documents]
 
 
 def test_jobs_are_found_by_what_they_are_called_and_how_they_are(live_url: str) -> None:

@@ -14,6 +14,7 @@ _OUTGROWN = "tests/integration/test_scripts_outgrown.py"
 _ENGINE = "tests/integration/test_engine.py"
 _RETRY_ON = "tests/integration/test_scripts_retry_on.py"
 _APART = "tests/integration/test_scripts_apart.py"
+_TURNS = "tests/integration/test_scripts_turns.py"
 _SEED = "tests/integration/test_scripts_seed.py"
 _PROGRESS = "tests/integration/test_scripts_progress.py"
 _CHANGING = "tests/integration/test_scripts_changing.py"
@@ -760,6 +761,48 @@ FURTHER = (
         "alone=alone, apart=apart)",
         "alone=alone)",
         f"{_ENGINE}::test_no_other_job_is_in_the_pass_of_one_that_is_not_batchable",
+    ),
+    Mutation(
+        "jobs with a fairness key come by their arrival",
+        "headrace/lua/submit.lua",
+        " and kind.flow == ''\n",
+        "\n",
+        f"{_TURNS}::test_keys_that_wait_take_turns_however_many_jobs_each_has",
+    ),
+    Mutation(
+        "a key that comes new is in the round that is being served",
+        "headrace/lua/shared.lua",
+        "math.max(served, flows[flow] or look_up(FLOWS, flow) or 0) + 1",
+        "math.max(served, (flows[flow] or look_up(FLOWS, flow) or 0) + 1)",
+        f"{_TURNS}::test_keys_that_come_but_once_do_not_keep_others_waiting",
+    ),
+    Mutation(
+        "a new round is as old as the one before it",
+        "headrace/lua/shared.lua",
+        "known = math.max(score, last_score + 0.001)",
+        "known = last_score > 0 and last_score + 0.001 or score",
+        f"{_TURNS}::test_rounds_are_as_old_as_what_waits_in_them",
+    ),
+    Mutation(
+        "jobs without a key take no turn",
+        "headrace/lua/submit.lua",
+        "for k, kind in ipairs(kinds) do keys[total + k] = ROUNDS .. kind.group .. ':' .. tenant end\n",
+        "",
+        f"{_TURNS}::test_jobs_without_a_key_share_one_once_there_are_keys",
+    ),
+    Mutation(
+        "a job whose metadata are changed loses its turn",
+        "headrace/lua/amend.lua",
+        "if waits and group == before and (due == '' or fields[13]) then",
+        "if false then",
+        f"{_TURNS}::test_changing_what_is_noted_beside_it_costs_a_job_no_turn",
+    ),
+    Mutation(
+        "estimates know nothing of turns",
+        "headrace/lua/place.lua",
+        "if ARGV[5] ~= '' then",
+        "if false then",
+        f"{_TURNS}::test_the_place_of_a_key_is_known_before_it_submits",
     ),
     Mutation(
         "a job with a seed is taken for a plain one",

@@ -38,6 +38,20 @@ def submitting_what_is_plain(ledger: Ledger) -> Act:
     return lambda: ledger.submit_many([(job_id, {"webhook_url": "", **fields}) for job_id, fields in jobs])
 
 
+def submitting_in_turns(ledger: Ledger) -> Act:
+    for job_id, key in (("a1", "a"), ("b1", "b"), ("a2", "a")):
+        ledger.submit(job_id, fairness_key=key)
+    ledger.take(jobs=1)
+    keys = {"b2": "b", "c1": "c", "a3": "a", "plain": "", "b3": "b"}
+    return lambda: ledger.submit_many([(job_id, {"fairness_key": key}) for job_id, key in keys.items()])
+
+
+def amending_in_turns(ledger: Ledger) -> Act:
+    for job_id, tier in (("a1", Tier.SPOT), ("a2", Tier.SPOT), ("b1", Tier.STANDARD)):
+        ledger.submit(job_id, fairness_key=job_id[0], tier=tier)
+    return lambda: ledger.amend("default/b1", Amendment(tier=Tier.SPOT))
+
+
 def submitting_under_another_id(ledger: Ledger) -> Act:
     ids = iter(("new", "newer", "newest"))
     soon = ledger.cell.now_ms() + 60_000
@@ -453,7 +467,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "submit": [
         *(submitting, submitting_the_first, submitting_what_is_plain, submitting_under_another_id),
         *(submitting_for_later, submitting_under_a_name, submitting_once_at_a_time, submitting_once_in_a_while),
-        submitting_many,
+        *(submitting_many, submitting_in_turns),
     ],
     "claim": [
         *(claiming, claiming_what_is_plain, claiming_within_caps, claiming_what_is_stale),
@@ -469,7 +483,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],
     "erase": [erasing_what_waits, erasing_what_runs, erasing_what_has_ended],
-    "amend": [amending_what_waits, amending_what_is_delayed, amending_who_is_told],
+    "amend": [amending_what_waits, amending_what_is_delayed, amending_who_is_told, amending_in_turns],
     "hasten": [hastening],
     "expire": [expiring],
     "reap": [reaping],

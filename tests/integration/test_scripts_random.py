@@ -104,6 +104,8 @@ class History:
         options = {"tier": list(Tier)[pick % 3], "max_attempts": 1 + pick % 2}
         if pick % 4 == 0:
             options |= {"webhook_url": "", "seed": pick}
+        if pick % 5 < 3:
+            options |= {"fairness_key": "ab"[pick % 2]}
         if pick % 4 == 1:
             options |= {"deadline_ms": soon, "retry_on": ()}
         if pick % 4 == 2:

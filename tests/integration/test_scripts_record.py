@@ -40,6 +40,7 @@ def test_a_record_stays_compact_with_the_longest_values_that_are_allowed(cell: C
         retry_on=REPEATABLE,
         is_batchable=False,
         seed=MAX_SEED,
+        fairness_key="k" * MAX_VALUE_BYTES,
         is_awaited=True,
         is_named=True,
         request_hash=fingerprint(b"{}"),

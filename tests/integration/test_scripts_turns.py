@@ -259,5 +259,3 @@ def test_a_tier_takes_turns_by_itself(cell: Cell) -> None:
 
     groups = [group_of(REF, tier) for tier in (Tier.STANDARD, Tier.SPOT)]
     assert [5, 4] == [cell.redis.zscore(cell.keys.flows(group, "default"), "a") for group in groups]
-
-
