@@ -38,9 +38,9 @@ ends the process with a thread that it needs. Which jobs run together, `batcher`
 order, `admission`: who joins, `cost_model` with `hinge`: how long a batch takes, `batch_size`: which size is best).
 `codec` and `collate` make tensors of inputs and results of rows, `finite` looks at these; `failures` says what an
 exception means, `isolation` finds the guilty input, `oom_limit` remembers what was too large (`device_mark`: where).
-`parking` copies models to host memory and back; `memory_meter`, `device_memory` and `memory_cap` measure and bound what
-a load takes. `compiled` and `device_copy` are what torch can do for a pass, `runtimes` are classes for models that come
-as a file.
+`child_loads` is how models come into it and go, `parking` copies them to host memory and back; `memory_meter`,
+`device_memory` and `memory_cap` measure and bound what a load takes. `compiled` and `device_copy` are what torch can
+do for a pass, `runtimes` are classes for models that come as a file.
 
 `check` and `tune` (with `tuning`) are commands of model authors, and load as a worker would (`tryout`).
 """

@@ -4,16 +4,15 @@
 
 With AHEAD, names of modules with commas between, it was started before anybody needs it: it imports these and waits.
 
-Four threads. The main thread loads models, forms each batch when it becomes free, from everything that has arrived, and
-runs it. While it does nothing it reads what the parent says; while it is at something long the reader does (`intake`),
-so that the parent's writes never wait for a forward pass. Beside a pass that is long enough to be worth it, and of a
-model that gains by it (`overlap`), the `preparer` stages the inputs of the next one and the `finisher` turns the rows
-of the one before into results. Otherwise the main thread does both itself: an idle child hands nothing from thread to
-thread.
+Four threads. The main thread loads models (`child_loads`), forms each batch when it becomes free, from everything that
+has arrived, and runs it. While it does nothing it reads what the parent says; while it is at something long the reader
+does (`intake`), so that the parent's writes never wait for a forward pass. Beside a pass that is long enough to be
+worth it, and of a model that gains by it (`overlap`), the `preparer` stages the inputs of the next one and the
+`finisher` turns the rows of the one before into results. Otherwise the main thread does both itself: an idle child
+hands nothing from thread to thread.
 """
 
 import ctypes
-import gc
 import importlib
 import logging
 import os
@@ -21,20 +20,18 @@ import signal
 import struct
 import sys
 import time
-from contextlib import AbstractContextManager
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgpack
 
 from headrace import logs
-from headrace.errors import HeadraceError
 from headrace.failpoints import failpoint
 from headrace.logs import LogStyle
 from registry.registry import Registry
 from workers.batcher import Batch, Wait
-from workers.failures import ItemResult
+from workers.child_loads import ChildLoads
 from workers.finisher import Ended, Finisher
 from workers.frames import Frame, Message, PassReport, encode
 from workers.inbox import Inbox, Load, Park, Task, Unload, Wanted
@@ -42,22 +39,16 @@ from workers.intake import Intake
 from workers.loaded_models import LoadedModels, not_loaded
 from workers.memory_meter import MemoryMeter
 from workers.opening import Opening
-from workers.overlap import Overlap
-from workers.parking import Parking
+from workers.overlap import LONG_PASS_S, Overlap
 from workers.preparer import Preparer
 from workers.reporter import Reporter
-from workers.residency import Footprint
-from workers.runtime import Forwarded, Runtime, Staged
+from workers.runtime import Forwarded, Runtime
 from workers.stage_marks import StageMarks
 
 log = logging.getLogger("headrace.child")
 
 _PR_SET_PDEATHSIG = 1
 _BUFFER_BYTES = 1 << 20
-#: New objects after which the collector looks for cycles: Python's 700 are made by every batch, and hold none.
-_YOUNG_OBJECTS = 20_000
-#: Other threads are woken for a pass of at least this length; it takes some 0.1 ms.
-_LONG_PASS_S = 0.002
 #: How long a thread that comes back from C, as the pass does from each of its operations, waits before it asks the one
 #: that runs Python to let go. Python's own 5 ms would cost a pass more than is gained beside it.
 _SWITCH_S = 0.0002
@@ -89,12 +80,13 @@ class Child:
         self._intake = Intake(fd=down, hear=self._hear, on_long=self._opening.tell)
         self._up = up
         self._models = models
-        self._memory = memory
-        self._parking = Parking(models=models, memory=memory, host=MemoryMeter("cpu"))
         self._inbox = Inbox()
         self._preparer = Preparer(inbox=self._inbox, models=models, marks=marks)
         self._finisher = Finisher(up=up, marks=marks, opening=self._opening)
         self._reporter = Reporter(up=up)
+        self._loads = ChildLoads(
+            up=up, models=models, memory=memory, finish=self._finisher.wait, progressed=self._progressed
+        )
         #: A pass whose rows are finished beside the next one.
         self._unfinished: Ended | None = None
         #: Of the last pass: learned when its results are on their way, or else before the next batch is chosen.
@@ -127,11 +119,11 @@ class Child:
                 task = self._intake.idle(self._next)
             match task:
                 case Load():
-                    self._load(task)
+                    self._loads.load(task)
                 case Unload(ref):
-                    self._unload(ref)
+                    self._loads.unload(ref)
                 case Park(ref):
-                    self._park(ref)
+                    self._loads.park(ref)
                 case Wanted(ref, jobs):
                     self._preparer.stage_waiting(ref, jobs)
                 case Batch():
@@ -160,71 +152,6 @@ class Child:
         if in_pass is not None and in_pass[0] is runtime and place < len(in_pass[1]):
             self._reporter.heard(in_pass[1][place], fraction, message)
 
-    def _load(self, task: Load) -> None:
-        failpoint("child.before_load")
-        ref = task.ref
-        if (footprint := self._parking.bring_back(ref)) is not None:
-            log.info("%s is back from host memory after %.2f s", ref, footprint.return_s)
-            return self._tell_loaded(ref, footprint)
-        if self._models.get(ref) is not None:
-            # It was suspended. Beside its former self it would need twice the memory, and seem to need none.
-            self._let_go(ref)
-        began, before_bytes = time.monotonic(), self._memory.used_bytes()
-        self._memory.reset_peak()
-        if refusal := self._attempt(task):
-            # What the failed load has left goes first, and its former self is gone already.
-            self._memory.give_back()
-            return self._say(Frame.REFUSED, ref, refusal, self._memory.used_bytes())
-        self._settle()
-        took_s, used_bytes = time.monotonic() - began, self._memory.used_bytes()
-        size_bytes = max(used_bytes - before_bytes, 0)
-        extra_bytes = self._memory.peak_bytes() - before_bytes - size_bytes
-        log.info("%s loaded in %.1f s; it uses %.0f MB", ref, took_s, size_bytes / 1e6)
-        return self._tell_loaded(ref, self._parking.loaded(ref, Footprint(size_bytes, extra_bytes, took_s)))
-
-    def _tell_loaded(self, ref: str, footprint: Footprint) -> None:
-        self._say(Frame.LOADED, ref, self._models.limits[ref].max_batch, footprint, self._memory.used_bytes())
-
-    def _attempt(self, task: Load) -> str:
-        """Load a version; answers why that failed, empty if it did not."""
-        try:
-            runtime = self._models.load(task.ref, task.state)
-            runtime.spares = task.spares
-            runtime.listen(partial(self._progressed, runtime))
-        except HeadraceError as error:
-            return error.detail
-        except Exception as error:
-            log.exception("%s cannot be loaded", task.ref)
-            return f"{type(error).__name__}: {error}"
-        return ""
-
-    def _unload(self, ref: str) -> None:
-        self._let_go(ref)
-        self._settle()
-        self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
-
-    def _park(self, ref: str) -> None:
-        self._finisher.wait()
-        copied = self._parking.park(ref)
-        self._settle()
-        if copied is None:
-            self._say(Frame.UNLOADED, ref, self._memory.used_bytes())
-        else:
-            log.info("%s is parked: %.0f MB of host memory", ref, copied.host_bytes / 1e6)
-            self._say(Frame.PARKED, ref, *copied, self._memory.used_bytes())
-
-    def _let_go(self, ref: str) -> None:
-        """Nothing of it is in hand: passes are finished before anything else is done."""
-        self._finisher.wait()
-        self._models.unload(ref)
-        self._memory.give_back()
-
-    def _settle(self) -> None:
-        """What models bring along stays; no collection should walk through it in the middle of a pass."""
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_YOUNG_OBJECTS)
-
     def _run(self, batch: Batch, *, was_idle: bool) -> None:
         slots = [job.slot for job in batch.jobs]
         is_alone = self._inbox.runs_alone(batch)
@@ -246,7 +173,7 @@ class Child:
         failpoint("child.after_forward")
         staged_s = self._inbox.staged_s(self._models.limits)
         ended = Ended(runtime, slots, forwarded, time.perf_counter() - began, staged_s)
-        is_long = ended.took_s > _LONG_PASS_S and self._inbox.has_more and not is_alone
+        is_long = ended.took_s > LONG_PASS_S and self._inbox.has_more and not is_alone
         self._unfinished = ended
         if is_long and runtime.overlap.is_on and runtime.finishing.is_worth_a_thread(len(slots)):
             self._opening.tell()
@@ -278,34 +205,18 @@ class Child:
         return began
 
     def _forward(self, runtime: Runtime, batch: Batch, *, is_alone: bool) -> Forwarded:
+        jobs, expected_s = len(batch.jobs), batch.expected_s
         staged = self._preparer.stage(runtime, batch.jobs)
-        is_beside = batch.expected_s > _LONG_PASS_S and not is_alone and self._is_staged_beside(runtime, len(staged))
+        company = nullcontext() if is_alone else self._preparer.company(runtime, jobs=jobs, expected_s=expected_s)
         if self._unfinished is not None:
             # Not earlier: between two passes the thread would only be in the way.
             self._finisher.hand_over(self._unfinished)
             self._unfinished = None
-        if is_beside:
-            with self._beside(runtime, batch.expected_s):
-                return self._pass(runtime, batch.ref, staged)
-        return self._pass(runtime, batch.ref, staged)
-
-    def _pass(self, runtime: Runtime, ref: str, staged: list[Staged | ItemResult]) -> Forwarded:
-        with runtime.inference():
+        with company, runtime.inference():
             began = time.perf_counter()
             forwarded = runtime.forward(staged)
-            self._lesson = _Lesson(ref, forwarded, time.perf_counter() - began)
+            self._lesson = _Lesson(batch.ref, forwarded, time.perf_counter() - began)
         return forwarded
-
-    def _is_staged_beside(self, runtime: Runtime, jobs: int) -> bool:
-        """Tell whether the next batch, if it is like this one, is staged beside its pass.
-
-        What is staged together hardly disturbs a pass, so there it does not matter whether stages overlap otherwise.
-        """
-        may_be = runtime.overlap.is_on or (runtime.stages_together and runtime.overlap.is_allowed)
-        return may_be and runtime.staging.is_worth_a_thread(jobs)
-
-    def _beside(self, runtime: Runtime, expected_s: float) -> AbstractContextManager[None]:
-        return self._preparer.beside(expected_s=expected_s, only_together=not runtime.overlap.is_on)
 
     def _finish(self) -> None:
         """Finish in this thread what was left for the next pass to go beside."""

@@ -9,6 +9,8 @@ model stages together (`Model.preprocess_all`) is beside the pass in either case
 import statistics
 from collections import deque
 
+#: Other threads are woken for a pass of at least this length; it takes some 0.1 ms.
+LONG_PASS_S = 0.002
 #: A comparison takes so many blocks in each of the ways, alternately, since a machine is now slow and now fast. So many
 #: turns of a block still work off what was begun in the other way, and so many are measured.
 _ROUNDS, _SETTLING, _SAMPLES = 3, 2, 3

@@ -9,13 +9,14 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple, TypeAlias
 
 from workers.batcher import WaitingJob
 from workers.failures import ItemResult
 from workers.inbox import Inbox
 from workers.loaded_models import LoadedModels, not_loaded
+from workers.overlap import LONG_PASS_S
 from workers.runtime import Given, Runtime, Staged
 from workers.stage_marks import MOST_TOGETHER, Stage, StageMarks
 from workers.vital_thread import start_vital
@@ -50,6 +51,16 @@ class Preparer:
     def start(self) -> None:
         """Start the thread, which ends with the process."""
         start_vital("preparer", self._run)
+
+    def company(self, runtime: Runtime, *, jobs: int, expected_s: float) -> AbstractContextManager[None]:
+        """What a pass of so many jobs runs in: the thread works beside it if it should, on a batch like this one.
+
+        What is staged together hardly disturbs a pass, so there it does not matter whether stages overlap otherwise.
+        """
+        may_be = runtime.overlap.is_on or (runtime.stages_together and runtime.overlap.is_allowed)
+        if expected_s > LONG_PASS_S and may_be and runtime.staging.is_worth_a_thread(jobs):
+            return self.beside(expected_s=expected_s, only_together=not runtime.overlap.is_on)
+        return nullcontext()
 
     @contextmanager
     def beside(self, *, expected_s: float = math.inf, only_together: bool = False) -> Iterator[None]:

@@ -15,7 +15,7 @@ import pytest
 from registry.registry import Registry
 from tests.model_folder import write_model
 from workers.batcher import Batch, WaitingJob
-from workers.child import Child
+from workers.child_loads import ChildLoads
 from workers.finisher import Ended, Finisher
 from workers.frames import Decoder, Frame, PassReport
 from workers.inbox import Inbox, Load, Wanted
@@ -321,10 +321,15 @@ def test_of_a_stage_that_has_nothing_in_its_hands_no_job_is_left() -> None:
     assert {16} == marks.in_hand()
 
 
+def loads_of(rig: Rig) -> ChildLoads:
+    """How models come into the child of this rig, and go."""
+    memory = MemoryMeter("cpu")
+    return ChildLoads(up=rig.up, models=rig.models, memory=memory, finish=lambda: None, progressed=lambda *_: None)
+
+
 def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child = Child(down=0, up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
     beside: list[object] = []
     load = rig.models.load
 
@@ -334,7 +339,7 @@ def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
 
     monkeypatch.setattr(rig.models, "load", noting)
 
-    child._load(Load(REF, b""))
+    loads_of(rig).load(Load(REF, b""))
 
     assert [None] == beside
     assert {} == vars(rig.runtime)
@@ -345,10 +350,9 @@ def test_a_version_that_is_loaded_anew_lets_go_of_its_former_self_first(
 def test_a_version_that_cannot_be_loaded_anew_is_gone_and_the_parent_is_told_what_is_in_use(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child = Child(down=0, up=rig.up, models=rig.models, marks=rig.marks, memory=MemoryMeter("cpu"))
     monkeypatch.setattr(Runtime, "load", classmethod(lambda *_, **__: 1 / 0))
 
-    child._load(Load(REF, b""))
+    loads_of(rig).load(Load(REF, b""))
 
     [[kind, ref, error, used_bytes]] = rig.told()
     assert (Frame.REFUSED, REF, "ZeroDivisionError: division by zero") == (kind, ref, error)
