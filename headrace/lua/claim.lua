@@ -25,6 +25,7 @@ local now, now_us = now_ms()
 -- What is the same for all jobs is made text once. A plain job was never claimed, so any fence will do that is new.
 local now_text, expires = string.format('%.0f', now), string.format('%.0f', now + lease_ms)
 local new_fence = string.format('%.0f', now_us)
+local new_fence_told = tonumber(new_fence)
 
 -- Mostly none of these is there, which one look tells.
 local is_ruled = call('EXISTS', RUNNING_CAPS, PAUSED, WEIGHTS) > 0
@@ -39,7 +40,7 @@ local function take(queue, source, member, fence, attempts, allowed, input)
   count, bytes = count + 1, bytes + #input
   queue.vtime = queue.vtime + queue.price
   leases[2 * count - 1], leases[2 * count] = expires, member .. '#' .. fence
-  reply[n + 1], reply[n + 2], reply[n + 3] = member, tonumber(fence), attempts
+  reply[n + 1], reply[n + 2], reply[n + 3] = member, fence == new_fence and new_fence_told or tonumber(fence), attempts
   reply[n + 4], reply[n + 5], reply[n + 6] = allowed, source.index, input
 end
 
@@ -130,13 +131,14 @@ while source and count < limit do
   local member = queue and queue.heads[queue.at]
   if not member then break end
   if queue.at >= queue.unread then read_inputs(queue) end
-  local input, fields = queue.inputs[(queue.at - queue.first) / step + 1], pcall('HMGET', JOB .. member, 's', 'f', 'n', 'a')
+  local input, key = queue.inputs[(queue.at - queue.first) / step + 1], JOB .. member
+  local fields = pcall('HMGET', key, 's', 'f', 'n', 'a')
   local allowed = fields[2] == '00' and fields[1] == 'queued' and fields[4] == '0' and tonumber(fields[3] or nil)
   if input and allowed and allowed < 1e16 and not met[member] then
     if count > 0 and bytes + #input > room then break end
     queue.at = queue.at + step
     if not is_single then long.note(queue, member, new_fence) end
-    call('HSET', JOB .. member, 'f', new_fence, 'w', worker, 'l', now_text, 'j', queue.plain_text)
+    call('HSET', key, 'f', new_fence, 'w', worker, 'l', now_text, 'j', queue.plain_text)
     take(queue, source, member, new_fence, 0, allowed, input)
   elseif long_way().take_other(queue, source, member, input) then
     break

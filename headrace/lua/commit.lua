@@ -4,14 +4,16 @@
 --          failed job), LEASES, DEADLINES, EVENTS (one entry, with the ends that are waited for), STATS, QUEUE<group> hash (what was done), OUTBOX with
 --          COURIERS, DEAD<tenant> zset of jobs given up, TURN<group> or PAID<group> (what the tenants are charged),
 --          USAGE<tenant>:<day> hash with USAGE_DAYS zset (what they had)
--- ARGV     ttl s, ms that the forward pass took, each job's part of them with commas between or '' (equal parts), (member, fence, succeeded | failed, cause or '', body)*
+-- ARGV     ttl s, ms that the forward pass took, each job's part of them with commas between or '' (equal parts), how many
+--          jobs, (member, fence, body)*; and if not all of them succeeded, for each: (succeeded | failed, cause or '')*
 -- reply    one character a job: 1 kept, 2 already kept by the same commit sent before, 0 refused
 -- The output comes before the state: a job never looks finished without its result. Sent again after a lost answer it
 -- says the event again, for waiters that missed it.
 -- Plain jobs (`submit`) that succeeded, and whose start was not told, go straight through, and are nearly all; whatever is not
 -- as usual goes the long way, after them.
 local ARGV, call, pcall, format = ARGV, redis.call, redis.pcall, string.format
-local ttl, ran_ms, size = ARGV[1], tonumber(ARGV[2]), (#ARGV - 3) / 5
+local ttl, ran_ms, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local JOBS_AT, WIDTH = 5, 3
 local now, now_us = now_ms()
 local equal_ms, parts = ran_ms / size, {}
 if ARGV[3] ~= '' then
@@ -30,7 +32,9 @@ local function take_part(part_ms)
   end
 end
 take_part(equal_ms)
-local answers, leases, words, spent_inputs, fading, late = {}, {}, {}, {}, {}, 0
+local answers, leases, words, spent_inputs = {}, {}, {}, {}
+-- Records whose time to live comes last, and those that have another one than usual.
+local fading, fading_otherwise, late = {}, {}, 0
 
 -- The sums of a group, and a tenant's of them.
 local served = {}
@@ -66,25 +70,40 @@ local function tell_end(member, body)
   ends[#ends + 1], ends[#ends + 2] = member, told
 end
 
--- Where those begin that are not as usual.
+-- How a job ended, by its number, and why.
+local states_at = JOBS_AT + WIDTH * size
+local have_all_succeeded = states_at > #ARGV
+local function end_of_pass(number)
+  if have_all_succeeded then return 'succeeded', '' end
+  return ARGV[states_at + 2 * number - 2], ARGV[states_at + 2 * number - 1]
+end
+
+-- Numbers of those that are not as usual.
 local others = {}
 local function finish_others()
   --> long way
 end
 
+-- Jobs that were claimed by one call have the same price, and those that came by one call the same arrival.
+local price_text, charged, arrival, ready_at
 local ref, tier, tenant, sum, share
-for i = 4, #ARGV, 5 do
-  local member, fence, state, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
+for number = 1, size do
+  local i = JOBS_AT + WIDTH * (number - 1)
+  local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], have_all_succeeded and 'succeeded' or end_of_pass(number)
   local key = JOB .. member
   local fields = pcall('HMGET', key, 's', 'f', 'w', 'j', 'q', 'm', 't', 'W')
-  local worker, price, ready_at = fields[3], fields[4], tonumber(fields[5] or nil)
+  local worker = fields[3]
   -- That a job is plain its claim says by a + before what was charged.
-  local charged = price and string.byte(price) == 43 and tonumber(price)
+  if fields[4] ~= price_text then
+    price_text = fields[4]
+    charged = price_text and string.byte(price_text) == 43 and tonumber(price_text)
+  end
+  if fields[5] ~= arrival then arrival, ready_at = fields[5], tonumber(fields[5] or nil) end
   local is_ours = fields[1] == 'queued' and fields[2] == fence and worker and worker ~= ''
   local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and fields[6] and fields[7]
   if is_ours and is_sound and state == 'succeeded' then
     local k = #leases + 1
-    if parts[1] then take_part(parts[(i + 1) / 5] or equal_ms) end
+    if parts[1] then take_part(parts[number] or equal_ms) end
     call('SET', OUTPUT .. member, body, 'EX', ttl)
     call('HSET', key, 's', state, 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
     if fields[6] ~= ref or fields[7] ~= tier or tenant_of(member) ~= tenant then
@@ -94,16 +113,17 @@ for i = 4, #ARGV, 5 do
     note_served(sum, share, began - ready_at, charged)
     note_used(share.used, state, body)
     if fields[8] then tell_end(member, body) end
-    leases[k], spent_inputs[k], fading[2 * k - 1], fading[2 * k] = member .. '#' .. fence, INPUT .. member, key, ttl
+    leases[k], spent_inputs[k], fading[k] = member .. '#' .. fence, INPUT .. member, key
     words[2 * k - 1], words[2 * k] = member, state
-    answers[(i + 1) / 5] = '1'
+    answers[number] = '1'
   else
-    others[#others + 1] = i
+    others[#others + 1] = number
   end
 end
 if others[1] then finish_others() end
 for k = 1, #spent_inputs, 2000 do call('DEL', unpack(spent_inputs, k, math.min(k + 1999, #spent_inputs))) end
-for k = 1, #fading, 2 do call('EXPIRE', fading[k], fading[k + 1]) end
+for k = 1, #fading do call('EXPIRE', fading[k], ttl) end
+for key, kept in pairs(fading_otherwise) do call('EXPIRE', key, kept) end
 call_in_pieces('ZREM', LEASES, leases)
 say(words, ends)
 

@@ -33,7 +33,7 @@ end
 -- Asked for many members of few tenants: the one found last is tried first.
 local last_tenant, last_prefix = '', '/'
 local function tenant_of(member)
-  if string.sub(member, 1, #last_prefix) == last_prefix then return last_tenant end
+  if string.find(member, last_prefix, 1, true) == 1 then return last_tenant end
   local tenant = string.match(member, '^(.-)/')
   if tenant then last_tenant, last_prefix = tenant, tenant .. '/' end
   return tenant

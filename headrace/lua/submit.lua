@@ -8,22 +8,23 @@
 --          key), DEADLINES zset m by expiry, HOOK<m> string, META<m> string, and either READY<group>:<tenant> zset m by
 --          score with TURN<group> and BELL<group>, or DELAYED zset m by due time
 -- ARGV     tenant, cap, ttl s of idempotency keys, ttl s of names, '1' for all or none ('look' to store nothing: only the
---          reply is wanted), how many kinds of jobs there are, then for each kind what its jobs have in common: group,
---          model@version, tier, offset ms, the next higher tier's, attempts allowed, not before ms, start by ms, deadline ms
---          (0 = none), URL that is told of its end or '', letters of what that is told, traceparent or '', digest of its
---          dedupe key or '', that key's scope (active | window | content), s that it is remembered, '1' if its submitter
---          chose the id, s that it may run or '', s that it is kept after its end or '', '1' if its submitter waits for its end,
---          causes for which its attempts may be repeated (R) or '', '1' if no other job may be in its pass, seed of its random
---          numbers (D) or '', fairness key (F) or ''; then for each job: member, number of its kind, input, idempotency key or
---          '', request hash, metadata or ''
--- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*}
+--          reply is wanted), how many kinds of jobs there are, how many jobs, then for each kind what its jobs have in
+--          common: group, model@version, tier, offset ms, the next higher tier's, attempts allowed, not before ms, start by
+--          ms, deadline ms (0 = none), URL that is told of its end or '', letters of what that is told, traceparent or '',
+--          digest of its dedupe key or '', that key's scope (active | window | content), s that it is remembered, '1' if its
+--          submitter chose the id, s that it may run or '', s that it is kept after its end or '', '1' if its submitter waits
+--          for its end, causes for which its attempts may be repeated (R) or '', '1' if no other job may be in its pass, seed
+--          of its random numbers (D) or '', fairness key (F) or ''; then for each job: member, number of its kind, input; and
+--          if any job has one of them, for each: idempotency key or '', request hash, metadata or ''
+-- reply    {ms now, (accepted | replayed | mismatch | full | tenant_full | duplicate | gone | withheld, member or '', depth before)*},
+--          or {ms now, depth before the first} if all of them were accepted into one queue
 -- Refused before it begins when memory is full. The record comes after all that leads to it: before that write there is no
 -- job, only entries that whoever meets them drops, the index last (`sweep`); after it the job is whole. Its keys follow, so
 -- that they never lead to nothing.
 -- Where all jobs of a call are free (of such only room decides), there is room, and none was sent before, they go straight
 -- through, and that is nearly always; any other call goes the long way.
-local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 23, 6, ARGV, redis.call, redis.pcall, string.format
-local KIND_AT, INPUT_AT, IDEM_AT, REQUEST, NOTES = 1, 2, 3, 4, 5
+local KIND_WIDTH, WIDTH, ARGV, call, pcall, format = 23, 3, ARGV, redis.call, redis.pcall, string.format
+local KIND_AT, INPUT_AT = 1, 2
 local tenant, cap, idem_ttl, name_ttl, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1'
 local now, now_us = now_ms()
 local now_text = format('%.0f', now)
@@ -68,7 +69,7 @@ local function kind_at(at)
   kind.fence = (kind.is_later or is_rare or is_bound) and '0' or '00'
   return kind
 end
-local kinds, jobs_at = {}, 7
+local kinds, jobs_at, total = {}, 8, tonumber(ARGV[7])
 for number = 1, tonumber(ARGV[6]) do
   kinds[number] = kind_at(jobs_at)
   jobs_at = jobs_at + KIND_WIDTH
@@ -87,24 +88,24 @@ end
 
 -- Submissions are seldom sent again after their answer was lost, and few queues take turns among fairness keys: one look
 -- tells that none of these was, and none of those does.
-local keys, are_free, are_known, kind, spelled = {}, true, false, nil, nil
-for at = jobs_at, #ARGV, WIDTH do
+local notes_at = jobs_at + WIDTH * total
+local keys, are_free, are_known, kind, spelled = {}, notes_at > #ARGV, false, nil, nil
+for number = 1, total do
+  local at = jobs_at + WIDTH * (number - 1)
   if ARGV[at + KIND_AT] ~= spelled then
     spelled = ARGV[at + KIND_AT]
     kind = kinds[tonumber(spelled)]
     are_free = are_free and kind.is_free
   end
-  keys[#keys + 1], kind.jobs = JOB .. ARGV[at], kind.jobs + 1
-  if ARGV[at + IDEM_AT] ~= '' or ARGV[at + NOTES] ~= '' then are_free = false end
+  keys[number], kind.jobs = JOB .. ARGV[at], kind.jobs + 1
 end
-local total = #keys
 for k, kind in ipairs(kinds) do keys[total + k] = ROUNDS .. kind.group .. ':' .. tenant end
 for k = 1, #keys, 2000 do
   are_known = are_known or call('EXISTS', unpack(keys, k, math.min(k + 1999, #keys))) > 0
 end
 for k = total + 1, #keys do keys[k] = nil end
 
-local queues = {}
+local queues, are_together = {}, true
 for _, kind in ipairs(kinds) do
   local queue = queues[kind.group]
   if not queue then
@@ -116,6 +117,7 @@ for _, kind in ipairs(kinds) do
       return depth
     end
     queue = {depth = depth, was_empty = depth == 0, coming = depth, entries = {}, arrived = 0, bytes = 0}
+    are_together = next(queues) == nil
     queues[kind.group] = queue
   end
   queue.coming, kind.queue = queue.coming + kind.jobs, queue
@@ -151,9 +153,10 @@ end
 -- Jobs of one call keep their order. Ids that we gave out do that by themselves, as long as they rise; else each job comes
 -- a microsecond after the one before it. What the long way has to write besides it writes before the records and after them.
 local write_further, write_last
-if are_free and not are_known and #keys <= tenants_room then
+if are_free and not are_known and total <= tenants_room then
   local at, came, came_text, last_id = jobs_at, nil, nil, nil
-  count = #keys
+  count = total
+  if are_together then reply[2] = kind.queue.depth end
   for number = 1, count do
     local member, input = ARGV[at], ARGV[at + INPUT_AT]
     if ARGV[at + KIND_AT] ~= spelled then
@@ -169,8 +172,10 @@ if are_free and not are_known and #keys <= tenants_room then
     local entries, e = queue.entries, 2 * queue.arrived
     kind.keys[k], kind.scores[k], entries[e + 1], entries[e + 2] = keys[number], score, score, member
     index[n - 1], index[n], inputs[n - 1], inputs[n] = came_text, member, INPUT .. member, input
-    reply[n + number - 1], reply[n + number], reply[n + number + 1] = 'accepted', member, queue.depth
-    queue.depth, queue.arrived, queue.bytes = queue.depth + 1, queue.arrived + 1, queue.bytes + #input
+    if not are_together then
+      reply[n + number - 1], reply[n + number], reply[n + number + 1] = 'accepted', member, queue.depth + queue.arrived
+    end
+    queue.arrived, queue.bytes = queue.arrived + 1, queue.bytes + #input
     last_id, at = member, at + WIDTH
   end
 else

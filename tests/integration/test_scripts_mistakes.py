@@ -56,7 +56,8 @@ MISTAKES = {
         "        call('SET', OUTPUT .. member, body, 'EX', kept)\n",
         "        call('HSET', JOB .. member, 's', state)\n        call('SET', OUTPUT .. member, body, 'EX', kept)\n",
     ),
-    "commit takes every job for a plain one": Mutation("commit", "string.byte(price) == 43 and", ""),
+    "commit takes every job for a plain one": Mutation("commit", "string.byte(price_text) == 43 and", ""),
+    "commit takes all jobs for what the first is": Mutation("commit", "fields[4] ~= price_text", "not price_text"),
     "commit counts no end of a plain job": Mutation(
         "commit", "    note_used(share.used, state, body)\n    if ", "    if "
     ),
@@ -110,8 +111,7 @@ MISTAKES = {
         "submit",
         _FURTHER,
         f"{_FURTHER}    for _, row in ipairs(rows) do\n"
-        "      local idem, request = ARGV[row.at + IDEM_AT], ARGV[row.at + REQUEST]\n"
-        "      if idem ~= '' then call('SET', idem, row.member .. '|' .. request) end\n"
+        "      if row.idem ~= '' then call('SET', row.idem, row.member .. '|' .. row.request) end\n"
         "    end\n",
     ),
     "submit writes the record before what leads to it": Mutation(
@@ -136,7 +136,7 @@ MISTAKES = {
         "submit",
         _FURTHER,
         f"{_FURTHER}    for _, row in ipairs(rows) do\n"
-        "      if row.kind.is_named then call('SET', NAMED .. row.member, ARGV[row.at + REQUEST]) end\n"
+        "      if row.kind.is_named then call('SET', NAMED .. row.member, row.request) end\n"
         "    end\n",
     ),
     "submit remembers a dedupe key of a job that is none": Mutation(

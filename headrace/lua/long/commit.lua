@@ -18,17 +18,19 @@
     else
       drop_input(member, state, kept)
     end
-    if not hook then fading[#fading + 1], fading[#fading + 2] = JOB .. member, kept end
+    if not hook then fading_otherwise[JOB .. member] = kept end
   end
 
-  for _, i in ipairs(others) do
-    local member, fence, state, cause, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  for _, number in ipairs(others) do
+    local i = JOBS_AT + WIDTH * (number - 1)
+    local member, fence, body = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local state, cause = end_of_pass(number)
     local fields, broken = read(member)
     local rest, rest_broken = nil, false
     if fields then rest, rest_broken = read_rest(member) end
     local ours = rest and fields[2] == fence and fields[4]
-    local answer, place = '0', (i + 1) / 5
-    take_part(parts[place] or equal_ms)
+    local answer = '0'
+    take_part(parts[number] or equal_ms)
     if broken or rest_broken then
       quarantine(member, now)
     elseif ours then
@@ -67,6 +69,6 @@
     elseif not ours then
       late = late + 1
     end
-    answers[place] = answer
+    answers[number] = answer
   end
   call_in_pieces('ZREM', DEADLINES, members)

@@ -1,6 +1,5 @@
   -- What is not as usual: jobs that have keys, names, or notes, whose end is told, that come later or expire, or of which it is
-  -- not plain that all can be accepted. Each is decided by itself; a row is what is found out about one, whose arguments begin
-  -- at `at`.
+  -- not plain that all can be accepted. Each is decided by itself; a row is what is found out about one.
   local delayed, claimed_keys = nil, {}
 
   local function state_of(member)
@@ -50,10 +49,10 @@
     end
   end
 
-  local function decide(row, at)
+  local function decide(row)
     local member, kind, outcome, known = row.member, row.kind, nil, nil
-    if ARGV[at + IDEM_AT] ~= '' then outcome, known = replay_of(ARGV[at + IDEM_AT], ARGV[at + REQUEST]) end
-    if not outcome and kind.is_named then outcome, known = namesake_of(member, ARGV[at + REQUEST]) end
+    if row.idem ~= '' then outcome, known = replay_of(row.idem, row.request) end
+    if not outcome and kind.is_named then outcome, known = namesake_of(member, row.request) end
     if outcome then return outcome, known end
     -- The same submission, sent again after its answer was lost.
     row.again = are_known and call('EXISTS', row.key) == 1
@@ -133,24 +132,26 @@
   for number, key in ipairs(keys) do
     local at = jobs_at + (number - 1) * WIDTH
     local kind = kinds[tonumber(ARGV[at + KIND_AT])]
-    local row = {at = at, key = key, member = ARGV[at], kind = kind, depth = kind.queue.depth}
-    row.outcome, row.known = decide(row, at)
+    local row = {key = key, member = ARGV[at], input = ARGV[at + INPUT_AT], kind = kind, depth = kind.queue.depth}
+    at = notes_at + (number - 1) * WIDTH
+    row.idem, row.request, row.notes = ARGV[at] or '', ARGV[at + 1], ARGV[at + 2] or ''
+    row.outcome, row.known = decide(row)
     is_refused = is_refused or REFUSED[row.outcome]
     rows[number] = row
   end
 
   local keyed, further, owns = {}, {}, {}
   for number, row in ipairs(rows) do
-    local at, kind = row.at, row.kind
+    local kind = row.kind
     if row.outcome == 'accepted' then
-      local has_notes = ARGV[at + NOTES] ~= ''
+      local has_notes = row.notes ~= ''
       if whole and is_refused and not row.again then
         row.outcome, row.known = 'withheld', ''
-      elseif ARGV[at + IDEM_AT] ~= '' or kind.is_named or kind.twin ~= '' then
+      elseif row.idem ~= '' or kind.is_named or kind.twin ~= '' then
         keyed[#keyed + 1] = row
       end
       if row.outcome == 'accepted' and not row.again then
-        row.score = accept(number, row.member, kind, ARGV[at + INPUT_AT])
+        row.score = accept(number, row.member, kind, row.input)
         if has_notes or kind.expiry or kind.is_later or kind.hook ~= '' then further[#further + 1] = row end
         if has_notes or kind.is_named then
           owns[#owns + 1] = row
@@ -171,26 +172,26 @@
     for _, row in ipairs(further) do
       local member, kind = row.member, row.kind
       if kind.hook ~= '' then call('SET', HOOK .. member, kind.hook) end
-      if ARGV[row.at + NOTES] ~= '' then call('SET', META .. member, ARGV[row.at + NOTES]) end
+      if row.notes ~= '' then call('SET', META .. member, row.notes) end
       if kind.expiry then call('ZADD', DEADLINES, kind.expiry, member) end
       if kind.is_later then call('ZADD', DELAYED, kind.not_before, member) end
     end
   end
 
   local function keep_own(row)
-    local at, kind, more = row.at, row.kind, {unpack(row.kind.more)}
-    if ARGV[at + NOTES] ~= '' then more[#more + 1], more[#more + 2] = 'x', 1 end
-    if kind.is_named then more[#more + 1], more[#more + 2] = 'i', ARGV[at + REQUEST] end
+    local kind, more = row.kind, {unpack(row.kind.more)}
+    if row.notes ~= '' then more[#more + 1], more[#more + 2] = 'x', 1 end
+    if kind.is_named then more[#more + 1], more[#more + 2] = 'i', row.request end
     keep(row.key, kind, row.score, more)
   end
 
   local function write_last()
     for _, row in ipairs(owns) do keep_own(row) end
     for _, row in ipairs(keyed) do
-      local at, member, kind, request = row.at, row.member, row.kind, ARGV[row.at + REQUEST]
+      local member, kind, request = row.member, row.kind, row.request
       if kind.is_named then call('SET', NAMED .. member, request, 'EX', name_ttl) end
       if kind.twin ~= '' then call('SET', DEDUPE .. tenant .. ':' .. kind.twin, member, 'EX', kind.twin_s) end
-      if ARGV[at + IDEM_AT] ~= '' then call('SET', ARGV[at + IDEM_AT], member .. '|' .. request, 'EX', idem_ttl) end
+      if row.idem ~= '' then call('SET', row.idem, member .. '|' .. request, 'EX', idem_ttl) end
     end
   end
 
