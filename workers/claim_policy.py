@@ -11,8 +11,9 @@ _AT_ONCE_S = 0.0005
 _WORTH_A_LOOK_S = 0.01
 #: A pause between two passes counts as idleness from this share of a pass on, and from this length.
 _IDLE_SHARE, _IDLE_S = 0.01, 0.001
-#: So many batches more are claimed at most where a pass is shorter than the way of its jobs.
-_PASSES_AHEAD = 3
+#: So many batches more are held at most where a pass is shorter than the way of its jobs, and so many claimed by one call:
+#: of a longer answer Redis sends no more than 64 KB at a time, and commits that came meanwhile go between.
+_PASSES_AHEAD, _BATCHES_A_CALL = 5, 3
 #: What remains of the head start after a pass without idleness.
 _HEAD_START_REMAINS = 0.98
 
@@ -112,7 +113,7 @@ class ClaimPolicy:
             # Too late for the next pass: that takes what is staged, and this claim is for the pass after it. Counted as
             # waiting still, a batch that was once cut in two would stay in two for ever.
             waiting, until = max(waiting - window.batch, 0), running.followed()
-        room, room_bytes = self._most_jobs(window, running) - waiting, self._most_bytes - staged.bytes
+        room, room_bytes = self._room(window, running, waiting), self._most_bytes - staged.bytes
         least = window.batch - waiting
         is_full = room <= 0 or room_bytes <= 0
         if running is None or until is None:
@@ -124,12 +125,13 @@ class ClaimPolicy:
             return ClaimPlan(size, wait_s, number=running.number)
         return self._look(staged, window, running, now)
 
-    def _most_jobs(self, window: Window, running: RunningPass | None) -> int:
-        """Of passes that are over before the next claim is here, several are claimed at once."""
+    def _room(self, window: Window, running: RunningPass | None, waiting: int) -> int:
+        """Of passes that are over before the next claim is here, several are claimed ahead."""
         if running is None or (pass_s := running.ends_at - running.began) <= 0:
-            return window.most
+            return window.most - waiting
         passes = min(int(self._trip_s / pass_s), _PASSES_AHEAD)
-        return max(window.most, (1 + passes) * window.batch)
+        room = max(window.most, (1 + passes) * window.batch) - waiting
+        return min(room, max(window.most, _BATCHES_A_CALL * window.batch))
 
     def _look(self, staged: Staged, window: Window, running: RunningPass, now: float) -> ClaimPlan:
         """See to it that a claim's share of urgent jobs is there when the next batch is formed."""

@@ -162,7 +162,7 @@ def test_between_passes_shorter_than_the_way_to_the_child_a_whole_batch_is_claim
 
     plan = policy.plan(staged=Staged(32, 0, 0), window=BATCH, running=RunningPass(7, 10.0, 10.0001), now=10.0)
 
-    assert ClaimPlan(ClaimSize(64, 4 * 64, ROOM), number=7) == plan
+    assert ClaimPlan(ClaimSize(64, 3 * 64, ROOM), number=7) == plan
 
 
 def plan_for(pass_s: float, *, staged: Staged = IDLE, window: Window = BATCH) -> ClaimPlan:
@@ -172,9 +172,7 @@ def plan_for(pass_s: float, *, staged: Staged = IDLE, window: Window = BATCH) ->
     return policy.plan(staged=staged, window=window, running=RunningPass(7, 10.0, 10.0 + pass_s), now=10.0)
 
 
-@pytest.mark.parametrize(
-    ("pass_s", "batches"), [(0.009, 2), (0.0051, 2), (0.0049, 3), (0.003, 4), (0.001, 4), (0.00001, 4)]
-)
+@pytest.mark.parametrize(("pass_s", "batches"), [(0.009, 2), (0.0051, 2), (0.0049, 3), (0.003, 3), (0.00001, 3)])
 def test_as_many_passes_as_are_over_before_the_next_claim_is_here_are_claimed_for_at_once(
     pass_s: float, batches: int
 ) -> None:
@@ -190,8 +188,18 @@ def test_a_window_that_is_wider_than_several_batches_stays_as_wide() -> None:
     assert ClaimSize(64, 512, ROOM) == plan_for(0.001, window=WIDE).size
 
 
+def test_more_is_held_ahead_of_brief_passes_than_one_call_claims() -> None:
+    held = Staged((1 + 4) * 64, 0, 0)
+
+    assert ClaimSize(0, 2 * 64, ROOM, ahead=3 * 64) == plan_for(0.001, staged=held).size
+
+
+def test_no_more_than_six_batches_are_held_ahead_of_brief_passes() -> None:
+    assert NOTHING == plan_for(0.001, staged=Staged((1 + 6) * 64, 0, 0))
+
+
 def test_several_batches_are_no_more_bytes_than_one_may_be() -> None:
-    assert ClaimSize(64, 4 * 64, 1) == plan_for(0.001, staged=Staged(0, ROOM - 1, 0)).size
+    assert ClaimSize(64, 3 * 64, 1) == plan_for(0.001, staged=Staged(0, ROOM - 1, 0)).size
     assert NOTHING == plan_for(0.001, staged=Staged(1, ROOM, 0))
 
 
