@@ -104,7 +104,7 @@ class EmbeddedServer:
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
             "save": "",
-            # It would forbid itself large pages, for the sake of masters whose snapshots copy many GB as they are written to.
+            # It would forbid itself large pages, for those whose snapshots copy many GB as they are written to.
             "disable-thp": "no",
             "loglevel": "notice",
             **self._options,

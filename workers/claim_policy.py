@@ -11,8 +11,8 @@ _AT_ONCE_S = 0.0005
 _WORTH_A_LOOK_S = 0.01
 #: A pause between two passes counts as idleness from this share of a pass on, and from this length.
 _IDLE_SHARE, _IDLE_S = 0.01, 0.001
-#: So many batches more are held at most where a pass is shorter than the way of its jobs, and so many claimed by one call:
-#: of a longer answer Redis sends no more than 64 KB at a time, and commits that came meanwhile go between.
+#: Where a pass is shorter than the way of its jobs, so many batches more are held at most, and so many claimed by one
+#: call: of a longer answer Redis sends no more than 64 KB at a time, and goes on with what came meanwhile in between.
 _PASSES_AHEAD, _BATCHES_A_CALL = 5, 3
 #: What remains of the head start after a pass without idleness.
 _HEAD_START_REMAINS = 0.98

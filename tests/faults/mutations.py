@@ -635,6 +635,27 @@ FURTHER = (
         f"{_CLAIM_POLICY}::test_one_batch_is_claimed_for_passes_longer_than_the_way_to_the_child",
     ),
     Mutation(
+        "all that may be held ahead is claimed by one call",
+        "workers/claim_policy.py",
+        "_BATCHES_A_CALL * window.batch",
+        "(1 + _PASSES_AHEAD) * window.batch",
+        f"{_CLAIM_POLICY}::test_as_many_passes_as_are_over_before_the_next_claim_is_here_are_claimed_for_at_once[0.003-3]",
+    ),
+    Mutation(
+        "all jobs of a batch have waited as long as its first",
+        "headrace/lua/commit.lua",
+        "if fields[5] ~= arrival then",
+        "if not arrival then",
+        "tests/integration/test_scripts_counts.py::test_each_job_of_a_brief_pass_has_waited_since_it_came_itself",
+    ),
+    Mutation(
+        "jobs of several queues are answered as if they were in one",
+        "headrace/lua/submit.lua",
+        "are_together = next(queues) == nil",
+        "are_together = true",
+        f"{_SUBMIT}::test_many_jobs_of_several_queues_are_told_how_many_wait_before_them_in_theirs",
+    ),
+    Mutation(
         "a job that gets a deadline stays plain",
         "headrace/lua/amend.lua",
         "if fields[10] == '00' and (deadline or url ~= '') then",

@@ -60,6 +60,17 @@ def test_a_wait_lasts_from_ready_to_begun(cell: Cell) -> None:
     assert counts(cell).recent_wait_ms(cell.now_ms()) == 500
 
 
+def test_each_job_of_a_brief_pass_has_waited_since_it_came_itself(cell: Cell) -> None:
+    cell.submit_many(3)
+    leases = cell.take()
+    for job_id, ago_ms in (("j0", 2_000), ("j1", 1_000), ("j2", 1_000)):
+        cell.redis.hset(cell.keys.job(f"default/{job_id}"), "q", cell.now_ms() - ago_ms)
+
+    cell.commit(leases)
+
+    assert counts(cell).wait_ms == pytest.approx(4_000, abs=1_000)
+
+
 def test_the_time_before_a_job_may_start_is_no_wait(cell: Cell) -> None:
     cell.submit("a", not_before_ms=cell.now_ms() + 60_000)
     cell.lapse_delays()

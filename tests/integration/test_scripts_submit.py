@@ -261,6 +261,42 @@ def test_many_jobs_of_one_call_keep_their_order(cell: Cell) -> None:
     assert cell.redis.get(cell.keys.input("default/j499")) == b'"x"'
 
 
+def submitted_places(cell: Cell, *jobs: NewJob) -> list[tuple[str, int]]:
+    """What each of these is answered: that it was accepted, as which job, and how many waited before it."""
+    answers = cell.run(cell.store.submit_many(jobs, cap=1000))
+    assert {SubmitOutcome.ACCEPTED} == {answer.outcome for answer in answers}
+    return [(answer.member, answer.depth) for answer in answers]
+
+
+def test_many_jobs_of_one_queue_are_told_how_many_wait_before_them(cell: Cell) -> None:
+    cell.submit_many(2)
+
+    places = submitted_places(cell, *(new_job(job_id) for job_id in ("k1", "k2", "k3")))
+
+    assert [("default/k1", 2), ("default/k2", 3), ("default/k3", 4)] == places
+
+
+def test_many_jobs_of_several_queues_are_told_how_many_wait_before_them_in_theirs(cell: Cell) -> None:
+    cell.submit_many(2)
+    urgent = Tier.PRIORITY
+
+    places = submitted_places(
+        cell, new_job("k1"), new_job("k2", tier=urgent), new_job("k3"), new_job("k4", tier=urgent)
+    )
+
+    assert [("default/k1", 2), ("default/k2", 0), ("default/k3", 3), ("default/k4", 1)] == places
+
+
+def test_what_some_of_many_have_beside_them_goes_to_no_other(cell: Cell) -> None:
+    jobs = [new_job("j1"), new_job("j2", metadata=b'{"a":1}'), new_job("j3", idempotency_key="k", request_hash="h")]
+
+    submitted_places(cell, *jobs, new_job("j4"))
+
+    noted = [cell.run(cell.store.metadata(f"default/j{number}")) for number in (1, 2, 3, 4)]
+    assert [None, b'{"a":1}', None, None] == noted
+    assert [SubmitOutcome.REPLAYED] == submit_many(cell, new_job("j5", idempotency_key="k", request_hash="h"))
+
+
 def test_each_of_many_has_an_outcome_of_its_own(cell: Cell) -> None:
     cell.submit("j0", idempotency_key="k", request_hash="h")
 

@@ -20,21 +20,28 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     server.kill()
 
 
-def allocation(server: EmbeddedServer) -> str:
-    """What the running server was told of how to allocate."""
+def environment(server: EmbeddedServer) -> str:
+    """What the running server was told, of how to allocate among others (the C library may have cut it into pieces)."""
     server.start()
-    variables = Path(f"/proc/{server.pid}/environ").read_text().split("\0")
-    return dict(variable.split("=", 1) for variable in variables if variable)["GLIBC_TUNABLES"]
+    return Path(f"/proc/{server.pid}/environ").read_text().replace("\0", " ")
 
 
 def test_the_server_keeps_freed_memory_at_hand_for_the_next_script(server: EmbeddedServer) -> None:
-    assert "tcache_count=8000" in allocation(server)
+    assert "glibc.malloc.tcache_count=8000" in environment(server)
+
+
+def test_the_server_may_have_large_pages(server: EmbeddedServer) -> None:
+    assert "glibc.malloc.hugetlb=1" in environment(server)
+    assert "THP_enabled:\t1" in Path(f"/proc/{server.pid}/status").read_text()
 
 
 def test_an_operators_own_tuning_stays(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
 
-    assert allocation(server) == "glibc.malloc.check=1"
+    told = environment(server)
+
+    assert "GLIBC_TUNABLES=glibc.malloc.check=1 " in told
+    assert "tcache_count" not in told
 
 
 def test_no_port_is_given_twice_or_to_whoever_asks_the_system_for_one() -> None:
