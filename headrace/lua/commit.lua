@@ -33,7 +33,7 @@ local function take_part(part_ms)
 end
 take_part(equal_ms)
 local answers, leases, words, spent_inputs = {}, {}, {}, {}
--- Records whose time to live comes last, and those that have another one than usual.
+-- Records whose time to live comes last: those of plain jobs, and for each of the others how long that is.
 local fading, fading_otherwise, late = {}, {}, 0
 
 -- The sums of a group, and a tenant's of them.
@@ -72,10 +72,9 @@ end
 
 -- How a job ended, by its number, and why.
 local states_at = JOBS_AT + WIDTH * size
-local have_all_succeeded = states_at > #ARGV
 local function end_of_pass(number)
-  if have_all_succeeded then return 'succeeded', '' end
-  return ARGV[states_at + 2 * number - 2], ARGV[states_at + 2 * number - 1]
+  local i = states_at + 2 * (number - 1)
+  return ARGV[i] or 'succeeded', ARGV[i + 1] or ''
 end
 
 -- Numbers of those that are not as usual.
@@ -89,7 +88,7 @@ local price_text, charged, arrival, ready_at
 local ref, tier, tenant, sum, share
 for number = 1, size do
   local i = JOBS_AT + WIDTH * (number - 1)
-  local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], have_all_succeeded and 'succeeded' or end_of_pass(number)
+  local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], end_of_pass(number)
   local key = JOB .. member
   local fields = pcall('HMGET', key, 's', 'f', 'w', 'j', 'q', 'm', 't', 'W')
   local worker = fields[3]

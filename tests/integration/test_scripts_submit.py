@@ -297,6 +297,14 @@ def test_what_some_of_many_have_beside_them_goes_to_no_other(cell: Cell) -> None
     assert [SubmitOutcome.REPLAYED] == submit_many(cell, new_job("j5", idempotency_key="k", request_hash="h"))
 
 
+def test_a_chosen_id_needs_nothing_beside_it(cell: Cell) -> None:
+    named = new_job("mine", is_named=True)
+
+    outcomes = [submit_many(cell, named), submit_many(cell, named)]
+
+    assert [[SubmitOutcome.ACCEPTED], [SubmitOutcome.REPLAYED]] == outcomes
+
+
 def test_each_of_many_has_an_outcome_of_its_own(cell: Cell) -> None:
     cell.submit("j0", idempotency_key="k", request_hash="h")
 

@@ -134,7 +134,7 @@
     local kind = kinds[tonumber(ARGV[at + KIND_AT])]
     local row = {key = key, member = ARGV[at], input = ARGV[at + INPUT_AT], kind = kind, depth = kind.queue.depth}
     at = notes_at + (number - 1) * WIDTH
-    row.idem, row.request, row.notes = ARGV[at] or '', ARGV[at + 1], ARGV[at + 2] or ''
+    row.idem, row.request, row.notes = ARGV[at] or '', ARGV[at + 1] or '', ARGV[at + 2] or ''
     row.outcome, row.known = decide(row)
     is_refused = is_refused or REFUSED[row.outcome]
     rows[number] = row
