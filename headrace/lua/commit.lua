@@ -33,8 +33,8 @@ local function take_part(part_ms)
 end
 take_part(equal_ms)
 local answers, leases, words, spent_inputs = {}, {}, {}, {}
--- Records whose time to live comes last: those of plain jobs, and for each of the others how long that is.
-local fading, fading_otherwise, late = {}, {}, 0
+-- Records whose time to live comes last, and how long that is: those of jobs that are not plain.
+local fading, late = {}, 0
 
 -- The sums of a group, and a tenant's of them.
 local served = {}
@@ -59,11 +59,15 @@ end
 
 -- Whoever handed in a job and waits for it gets its end with the event: its record as it is now, and its output. So many
 -- bytes an entry; what goes beyond is read by those who wait, as are ends that come another way.
-local ends, room = {}, 32768
-local function tell_end(member, body)
+local ends, room, record = {}, 32768, nil
+local function tell_end(member, body, is_alike)
+  if not is_alike then record = nil end
   if #body > room then return end
-  local record = call('HGETALL', JOB .. member)
-  record[#record + 1] = body
+  if not record then
+    record = call('HGETALL', JOB .. member)
+    record[#record + 1] = ''
+  end
+  record[#record] = body
   local told = cmsgpack.pack(record)
   room = room - #told
   if room < 0 then return end
@@ -83,36 +87,56 @@ local function finish_others()
   --> long way
 end
 
--- Jobs that were claimed by one call have the same price, and those that came by one call the same arrival.
+-- Jobs that came by one call and were claimed by one have the same arrival and price, and mostly all else: one whose record is
+-- found to be what that of the job before it was, down to the last byte (`look`), gets a copy of what became of that (`mould`),
+-- with its time to live.
 local price_text, charged, arrival, ready_at
+local mould, mould_fence, look, is_awaited
 local ref, tier, tenant, sum, share
-for number = 1, size do
-  local i = JOBS_AT + WIDTH * (number - 1)
-  local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], end_of_pass(number)
-  local key = JOB .. member
+
+-- Whether a job is plain, and still this worker's.
+local function read_job(key, fence)
   local fields = pcall('HMGET', key, 's', 'f', 'w', 'j', 'q', 'm', 't', 'W')
-  local worker = fields[3]
+  local worker, came_along = fields[3], fields[4] == price_text and fields[5] == arrival
   -- That a job is plain its claim says by a + before what was charged.
   if fields[4] ~= price_text then
     price_text = fields[4]
     charged = price_text and string.byte(price_text) == 43 and tonumber(price_text)
   end
   if fields[5] ~= arrival then arrival, ready_at = fields[5], tonumber(fields[5] or nil) end
+  if fields[6] ~= ref or fields[7] ~= tier then ref, tier, tenant = fields[6], fields[7], nil end
   local is_ours = fields[1] == 'queued' and fields[2] == fence and worker and worker ~= ''
-  local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and fields[6] and fields[7]
-  if is_ours and is_sound and state == 'succeeded' then
+  local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and ref and tier
+  look = is_ours and is_sound and came_along and call('DUMP', key)
+  mould, mould_fence, is_awaited = nil, fence, fields[8]
+  return is_ours and is_sound
+end
+
+for number = 1, size do
+  local i = JOBS_AT + WIDTH * (number - 1)
+  local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], end_of_pass(number)
+  local key, part_ms = JOB .. member, parts[number] or equal_ms
+  local has_mould = mould and fence == mould_fence and part_ms == spent_ms
+  local is_alike = has_mould and state == 'succeeded' and call('DUMP', key) == look
+  if is_alike or state == 'succeeded' and read_job(key, fence) then
     local k = #leases + 1
-    if parts[1] then take_part(parts[number] or equal_ms) end
     call('SET', OUTPUT .. member, body, 'EX', ttl)
-    call('HSET', key, 's', state, 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
-    if fields[6] ~= ref or fields[7] ~= tier or tenant_of(member) ~= tenant then
-      ref, tier, tenant = fields[6], fields[7], tenant_of(member)
+    if is_alike then
+      call('COPY', mould, key, 'REPLACE')
+    else
+      take_part(part_ms)
+      call('HSET', key, 's', state, 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
+      call('EXPIRE', key, ttl)
+      mould = look and key
+    end
+    if tenant_of(member) ~= tenant then
+      tenant = tenant_of(member)
       sum, share = sums_of(group_of(ref, tier), tenant)
     end
     note_served(sum, share, began - ready_at, charged)
     note_used(share.used, state, body)
-    if fields[8] then tell_end(member, body) end
-    leases[k], spent_inputs[k], fading[k] = member .. '#' .. fence, INPUT .. member, key
+    if is_awaited then tell_end(member, body, is_alike) end
+    leases[k], spent_inputs[k] = member .. '#' .. fence, INPUT .. member
     words[2 * k - 1], words[2 * k] = member, state
     answers[number] = '1'
   else
@@ -121,8 +145,7 @@ for number = 1, size do
 end
 if others[1] then finish_others() end
 for k = 1, #spent_inputs, 2000 do call('DEL', unpack(spent_inputs, k, math.min(k + 1999, #spent_inputs))) end
-for k = 1, #fading do call('EXPIRE', fading[k], ttl) end
-for key, kept in pairs(fading_otherwise) do call('EXPIRE', key, kept) end
+for key, kept in pairs(fading) do call('EXPIRE', key, kept) end
 call_in_pieces('ZREM', LEASES, leases)
 say(words, ends)
 

@@ -226,7 +226,8 @@ local function drop_input(member, state, ttl)
   end
 end
 
--- A record's time to live comes last: `sweep` looks after those that have none.
+-- A record's time to live comes last: `sweep` looks after those that have none. (Of plain jobs it comes before the input goes, which
+-- `sweep` looks after, too.)
 local function let_go(member, state, ttl)
   drop_input(member, state, ttl)
   redis.call('EXPIRE', JOB .. member, ttl)

@@ -12,7 +12,10 @@ local members = redis.call('ZRANGE', INDEX .. tenant, first, first + limit - 1)
 local now, words, forgotten, mended = now_ms(), {}, 0, 0
 
 local function mend_ended(member, state, hook, own)
-  if redis.call('TTL', JOB .. member) ~= -1 then return 0 end
+  if redis.call('TTL', JOB .. member) ~= -1 then
+    -- A plain job's record gets it from its mould, before its input goes (`commit`).
+    return state == 'succeeded' and redis.call('DEL', INPUT .. member) or 0
+  end
   let_go(member, state, kept_s(own or ttl, hook))
   return hook and 0 or 1 -- with a hook it is as it should be: nobody has told of it yet
 end

@@ -3,6 +3,7 @@
 from tests.faults.mutation_rig import Mutation
 
 _RUNNING = "tests/integration/test_scripts_running.py"
+_ALIKE = "tests/integration/test_scripts_alike.py"
 _CLAIM = "tests/integration/test_scripts_claim.py"
 _FAIR = "tests/integration/test_scripts_fair.py"
 _CARE = "tests/integration/test_scripts_care.py"
@@ -146,8 +147,8 @@ FURTHER = (
     Mutation(
         "an end told without its result",
         "headrace/lua/commit.lua",
-        "record[#record + 1] = body",
-        "record[#record + 1] = ''",
+        "record[#record] = body",
+        "record[#record] = ''",
         f"{_RUNNING}::test_the_end_that_a_submitter_waits_for_is_told_as_it_would_be_read",
     ),
     Mutation(
@@ -546,9 +547,72 @@ FURTHER = (
     Mutation(
         "a plain job that failed is ended like one that succeeded",
         "headrace/lua/commit.lua",
-        "if is_ours and is_sound and state == 'succeeded' then",
-        "if is_ours and is_sound then",
+        "if is_alike or state == 'succeeded' and read_job(key, fence) then",
+        "if is_alike or read_job(key, fence) then",
         f"{_RUNNING}::test_a_failed_job_keeps_its_error_and_its_input",
+    ),
+    Mutation(
+        "a job that was changed is claimed like the one before it",
+        "headrace/lua/claim.lua",
+        "if queue.mould and call('DUMP', key) == queue.look then",
+        "if queue.mould then",
+        f"{_ALIKE}::test_one_that_was_changed_keeps_what_it_was_changed_to",
+    ),
+    Mutation(
+        "a job that was canceled ends like the one before it",
+        "headrace/lua/commit.lua",
+        " and state == 'succeeded' and call('DUMP', key) == look",
+        " and state == 'succeeded'",
+        f"{_ALIKE}::test_one_that_was_canceled_meanwhile_stays_canceled",
+    ),
+    Mutation(
+        "a job under another lease ends like the one before it",
+        "headrace/lua/commit.lua",
+        "mould and fence == mould_fence and",
+        "mould and",
+        f"{_ALIKE}::test_one_under_a_lease_that_was_lost_is_refused",
+    ),
+    Mutation(
+        "a job that failed ends like the one before it",
+        "headrace/lua/commit.lua",
+        "is_alike = has_mould and state == 'succeeded' and",
+        "is_alike = has_mould and",
+        f"{_ALIKE}::test_one_that_failed_has_failed",
+    ),
+    Mutation(
+        "each job had as much of a pass as the one before it",
+        "headrace/lua/commit.lua",
+        "fence == mould_fence and part_ms == spent_ms",
+        "fence == mould_fence",
+        f"{_ALIKE}::test_each_of_them_had_its_own_part_of_the_pass",
+    ),
+    Mutation(
+        "what ended alike stays for ever",
+        "headrace/lua/commit.lua",
+        "      call('EXPIRE', key, ttl)\n",
+        "",
+        f"{_ALIKE}::test_each_of_them_has_its_own_result_and_is_kept_as_long_as_the_others",
+    ),
+    Mutation(
+        "jobs that ended alike are one tenant's",
+        "headrace/lua/commit.lua",
+        "if tenant_of(member) ~= tenant then",
+        "if not tenant then",
+        f"{_ALIKE}::test_what_two_tenants_had_is_counted_for_each",
+    ),
+    Mutation(
+        "whoever waits is told another job's end",
+        "headrace/lua/commit.lua",
+        "  if not is_alike then record = nil end\n",
+        "",
+        f"{_ALIKE}::test_whoever_waits_for_a_job_that_is_not_alike_is_told_of_that_one",
+    ),
+    Mutation(
+        "the input of a commit that was stopped stays",
+        "headrace/lua/sweep.lua",
+        "return state == 'succeeded' and redis.call('DEL', INPUT .. member) or 0",
+        "return 0",
+        f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing_what_came_together]",
     ),
     Mutation(
         "what a tenant had is more exact than the records of its jobs",

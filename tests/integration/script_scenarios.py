@@ -114,6 +114,12 @@ def claiming_what_is_plain(ledger: Ledger) -> Act:
     return ledger.take
 
 
+def claiming_what_came_together(ledger: Ledger) -> Act:
+    ledger.submit_many([(job_id, {"webhook_url": ""}) for job_id in "abcde"])
+    ledger.amend("default/c", Amendment(deadline_ms=ledger.cell.now_ms() + 60_000))
+    return ledger.take
+
+
 def claiming_within_caps(ledger: Ledger) -> Act:
     ledger.submit("a")
     ledger.submit("b", webhook_url="")
@@ -235,6 +241,13 @@ def committing_what_is_plain(ledger: Ledger) -> Act:
         ledger.submit(job_id, webhook_url="", is_awaited=job_id == "awaited")
     leases = ledger.take(jobs=2, start=True) + ledger.take()
     ledger.cancel("default/canceled")
+    return lambda: ledger.commit(leases)
+
+
+def committing_what_came_together(ledger: Ledger) -> Act:
+    ledger.submit_many([(job_id, {"webhook_url": "", "is_awaited": True}) for job_id in "abcde"])
+    leases = ledger.take()
+    ledger.cancel("default/c")
     return lambda: ledger.commit(leases)
 
 
@@ -470,7 +483,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
         *(submitting_many, submitting_in_turns),
     ],
     "claim": [
-        *(claiming, claiming_what_is_plain, claiming_within_caps, claiming_what_is_stale),
+        *(claiming, claiming_what_is_plain, claiming_what_came_together, claiming_within_caps, claiming_what_is_stale),
         claiming_beside_what_is_paused,
     ],
     "pause": [pausing],
@@ -478,7 +491,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
     "start": [starting, starting_what_is_told],
     "progress": [progressing, progressing_while_a_word_waits],
     "renew": [renewing],
-    "commit": [committing, committing_what_is_plain, committing_what_was_told, committing_after_progress],
+    "commit": [committing, committing_what_is_plain, committing_what_came_together, committing_what_was_told, committing_after_progress],
     "release": [releasing, releasing_for_a_reason, releasing_to_larger_workers, releasing_with_how_far_it_is],
     "fail": [failing, failing_with_backoff, failing_for_a_larger_worker],
     "cancel": [canceling_what_waits, canceling_what_is_delayed, canceling_what_is_claimed, canceling_what_runs],

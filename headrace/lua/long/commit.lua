@@ -18,7 +18,7 @@
     else
       drop_input(member, state, kept)
     end
-    if not hook then fading_otherwise[JOB .. member] = kept end
+    if not hook then fading[JOB .. member] = kept end
   end
 
   for _, number in ipairs(others) do
