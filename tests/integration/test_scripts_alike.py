@@ -1,10 +1,9 @@
-"""Jobs that came by one call: what `claim` and `commit` do to the record of the first is copied to those that were the same."""
+"""Jobs that came by one call: what becomes of the record of the first is copied to those that were the same."""
 
 import pytest
 
 from api.ends import read_end
 from headrace.jobs import Job, JobStatus
-from headrace.store_submissions import Amendment
 from headrace.store_work import CommitAnswer, Outcome
 from headrace.tiers import Tier
 from tests.integration.script_cell import ALL_GROUPS, TTL_S, Cell, new_job
