@@ -608,6 +608,13 @@ FURTHER = (
         f"{_ALIKE}::test_whoever_waits_for_a_job_that_is_not_alike_is_told_of_that_one",
     ),
     Mutation(
+        "the input of a plain job stays until the next sweep",
+        "headrace/lua/commit.lua",
+        "spent_inputs[k] = member .. '#' .. fence, INPUT .. member",
+        "spent_inputs[k] = member .. '#' .. fence",
+        f"{_RUNNING}::test_a_committed_result_is_kept_and_the_job_has_succeeded",
+    ),
+    Mutation(
         "the input of a commit that was stopped stays",
         "headrace/lua/sweep.lua",
         "return state == 'succeeded' and redis.call('DEL', INPUT .. member) or 0",

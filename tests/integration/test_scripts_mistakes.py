@@ -62,11 +62,6 @@ MISTAKES = {
         "commit", "    note_used(share.used, state, body)\n    if ", "    if "
     ),
     "commit counts no end of what is not plain": Mutation("commit", "        note_used(share.used, state, body)\n", ""),
-    "commit leaves the input of a plain job": Mutation(
-        "commit",
-        "spent_inputs[k] = member .. '#' .. fence, INPUT .. member",
-        "spent_inputs[k] = member .. '#' .. fence",
-    ),
     "claim takes from the ready set before it leases": Mutation("claim", _LEASE, _ZREM_FIRST + _LEASE),
     "claim takes every job for a plain one": Mutation("claim", "fields[2] == '00' and fields[1] == ", "fields[1] == "),
     "claim looks at no state of a plain job": Mutation(
