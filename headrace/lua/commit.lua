@@ -45,24 +45,23 @@ local function sums_of(group, tenant)
   return sum, share
 end
 
--- How long a job was ready before its pass began, and what its tenant had of the device.
-local function note_served(sum, share, wait_ms, charged)
-  sum.jobs, sum.wait_ms = sum.jobs + 1, sum.wait_ms + (wait_ms > 0 and wait_ms or 0)
-  share.jobs, share.ms, share.charged = share.jobs + 1, share.ms + spent_ms, share.charged + charged
+-- How long jobs were ready before their pass began, and what their tenant had of the device.
+local function note_served(sum, share, jobs, wait_ms, charged)
+  sum.jobs, sum.wait_ms = sum.jobs + jobs, sum.wait_ms + jobs * (wait_ms > 0 and wait_ms or 0)
+  share.jobs, share.ms, share.charged = share.jobs + jobs, share.ms + jobs * spent_ms, share.charged + jobs * charged
 end
 
 -- What a tenant had, for its bill.
-local function note_used(used, state, body)
-  used[state], used.gpu_us = used[state] + 1, used.gpu_us + spent_us
-  if state == 'succeeded' then used.out_bytes = used.out_bytes + #body end
+local function note_used(used, state, jobs, out_bytes)
+  used[state], used.gpu_us, used.out_bytes = used[state] + jobs, used.gpu_us + jobs * spent_us, used.out_bytes + out_bytes
 end
 
 -- Whoever handed in a job and waits for it gets its end with the event: its record as it is now, and its output. So many
--- bytes an entry; what goes beyond is read by those who wait, as are ends that come another way.
-local ends, room, record = {}, 32768, nil
-local function tell_end(member, body, is_alike)
-  if not is_alike then record = nil end
-  if #body > room then return end
+-- bytes an entry; what goes beyond is read by those who wait, as are ends that come another way. Answers the record, for those
+-- that are the same.
+local ends, room = {}, 32768
+local function tell_end(member, body, record)
+  if #body > room then return record end
   if not record then
     record = call('HGETALL', JOB .. member)
     record[#record + 1] = ''
@@ -70,8 +69,8 @@ local function tell_end(member, body, is_alike)
   record[#record] = body
   local told = cmsgpack.pack(record)
   room = room - #told
-  if room < 0 then return end
-  ends[#ends + 1], ends[#ends + 2] = member, told
+  if room >= 0 then ends[#ends + 1], ends[#ends + 2] = member, told end
+  return record
 end
 
 -- How a job ended, by its number, and why.
@@ -87,62 +86,85 @@ local function finish_others()
   --> long way
 end
 
--- Jobs that came by one call and were claimed by one have the same arrival and price, and mostly all else: one whose record is
--- found to be what that of the job before it was, down to the last byte (`look`), gets a copy of what became of that (`mould`),
--- with its time to live.
-local price_text, charged, arrival, ready_at
-local mould, mould_fence, look, is_awaited
-local ref, tier, tenant, sum, share
+-- Jobs that came by one call and were claimed by one have the same arrival and price, and mostly all else. Those of one tenant whose
+-- records are found to be the same, down to the last byte (`look`), are a run: what becomes of the first one's record is copied
+-- to the others, with its time to live.
+local runs, run, met, keys, outputs = {}, nil, {}, {}, {}
 
--- Whether a job is plain, and still this worker's.
-local function read_job(key, fence)
+-- A job that is plain, and still this worker's, begins a run.
+local function begin_run(key, member, fence, part_ms)
   local fields = pcall('HMGET', key, 's', 'f', 'w', 'j', 'q', 'm', 't', 'W')
-  local worker, came_along = fields[3], fields[4] == price_text and fields[5] == arrival
-  -- That a job is plain its claim says by a + before what was charged.
-  if fields[4] ~= price_text then
-    price_text = fields[4]
-    charged = price_text and string.byte(price_text) == 43 and tonumber(price_text)
+  local worker, price, arrival = fields[3], fields[4], fields[5]
+  local came_along = run and run.price == price and run.arrival == arrival
+  local charged, ready_at = came_along and run.charged, came_along and run.ready_at
+  if not came_along then
+    -- That a job is plain its claim says by a + before what was charged.
+    charged = price and string.byte(price) == 43 and tonumber(price)
+    ready_at = tonumber(arrival or nil)
   end
-  if fields[5] ~= arrival then arrival, ready_at = fields[5], tonumber(fields[5] or nil) end
-  if fields[6] ~= ref or fields[7] ~= tier then ref, tier, tenant = fields[6], fields[7], nil end
   local is_ours = fields[1] == 'queued' and fields[2] == fence and worker and worker ~= ''
-  local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and ref and tier
-  look = is_ours and is_sound and came_along and call('DUMP', key)
-  mould, mould_fence, is_awaited = nil, fence, fields[8]
-  return is_ours and is_sound
+  local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and fields[6] and fields[7]
+  if not (is_ours and is_sound) then return nil end
+  local begun = {
+    first = #keys + 1, last = #keys, out_bytes = 0, look = came_along and call('DUMP', key), fence = fence, part_ms = part_ms,
+    price = price, charged = charged, arrival = arrival, ready_at = ready_at, ref = fields[6], tier = fields[7],
+    tenant = tenant_of(member), is_awaited = fields[8]
+  }
+  runs[#runs + 1] = begun
+  return begun
+end
+
+local function goes_on(key, member, fence, part_ms)
+  return run and run.look and fence == run.fence and part_ms == run.part_ms and tenant_of(member) == run.tenant
+    and call('DUMP', key) == run.look
 end
 
 for number = 1, size do
   local i = JOBS_AT + WIDTH * (number - 1)
   local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], end_of_pass(number)
   local key, part_ms = JOB .. member, parts[number] or equal_ms
-  local has_mould = mould and fence == mould_fence and part_ms == spent_ms
-  local is_alike = has_mould and state == 'succeeded' and call('DUMP', key) == look
-  if is_alike or state == 'succeeded' and read_job(key, fence) then
-    local k = #leases + 1
-    call('SET', OUTPUT .. member, body, 'EX', ttl)
-    if is_alike then
-      call('COPY', mould, key, 'REPLACE')
-    else
-      take_part(part_ms)
-      call('HSET', key, 's', state, 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
-      call('EXPIRE', key, ttl)
-      mould = look and key
-    end
-    if tenant_of(member) ~= tenant then
-      tenant = tenant_of(member)
-      sum, share = sums_of(group_of(ref, tier), tenant)
-    end
-    note_served(sum, share, began - ready_at, charged)
-    note_used(share.used, state, body)
-    if is_awaited then tell_end(member, body, is_alike) end
-    leases[k], spent_inputs[k] = member .. '#' .. fence, INPUT .. member
-    words[2 * k - 1], words[2 * k] = member, state
+  if state ~= 'succeeded' or met[member] then
+    run = nil
+  elseif not goes_on(key, member, fence, part_ms) then
+    run = begin_run(key, member, fence, part_ms)
+  end
+  if run then
+    local k = run.last + 1
+    met[member], run.last, run.out_bytes = true, k, run.out_bytes + #body
+    keys[k], leases[k], spent_inputs[k] = key, member .. '#' .. fence, INPUT .. member
+    outputs[2 * k - 1], outputs[2 * k], words[2 * k - 1], words[2 * k] = OUTPUT .. member, body, member, state
     answers[number] = '1'
   else
     others[#others + 1] = number
   end
 end
+
+-- By one command where the server has it: Valkey since 9.1, Redis since 8.4.
+local function store_outputs()
+  local jobs = #keys
+  if jobs <= 1000 and ((redis.VALKEY_VERSION_NUM or 0) >= 0x090100 or redis.REDIS_VERSION_NUM >= 0x080400) then
+    outputs[2 * jobs + 1], outputs[2 * jobs + 2] = 'EX', ttl
+    call('MSETEX', jobs, unpack(outputs))
+  else
+    for k = 1, jobs do call('SET', outputs[2 * k - 1], outputs[2 * k], 'EX', ttl) end
+  end
+end
+
+local function finish_run(run)
+  local mould, record = keys[run.first], nil
+  take_part(run.part_ms)
+  call('HSET', mould, 's', 'succeeded', 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
+  call('EXPIRE', mould, ttl)
+  for k = run.first + 1, run.last do call('COPY', mould, keys[k], 'REPLACE') end
+  local jobs, sum, share = run.last - run.first + 1, sums_of(group_of(run.ref, run.tier), run.tenant)
+  note_served(sum, share, jobs, began - run.ready_at, run.charged)
+  note_used(share.used, 'succeeded', jobs, run.out_bytes)
+  if not run.is_awaited then return end
+  for k = run.first, run.last do record = tell_end(words[2 * k - 1], outputs[2 * k], record) end
+end
+
+if runs[1] then store_outputs() end
+for _, run in ipairs(runs) do finish_run(run) end
 if others[1] then finish_others() end
 for k = 1, #spent_inputs, 2000 do call('DEL', unpack(spent_inputs, k, math.min(k + 1999, #spent_inputs))) end
 for key, kept in pairs(fading) do call('EXPIRE', key, kept) end

@@ -7,6 +7,7 @@ from headrace.jobs import Job, JobStatus
 from headrace.store_work import CommitAnswer, Outcome
 from headrace.tiers import Tier
 from tests.integration.script_cell import ALL_GROUPS, TTL_S, Cell, new_job
+from tests.integration.script_faults import Mutation
 
 KEPT, REFUSED = CommitAnswer.KEPT, CommitAnswer.REFUSED
 
@@ -119,6 +120,31 @@ def test_one_that_failed_has_failed(cell: Cell) -> None:
     cell.run(cell.store.commit(outcomes, ran_ms=7, result_ttl_s=TTL_S))
 
     assert ["default/j3"] == [job.member for job in records(cell) if job.status is JobStatus.FAILED]
+
+
+def test_a_job_that_is_committed_twice_at_once_has_ended_once(cell: Cell) -> None:
+    submit_together(cell)
+    leases = cell.take()
+
+    answers = cell.commit([*leases, leases[0], leases[2]])
+
+    assert [KEPT] * 5 + [CommitAnswer.ALREADY_KEPT] * 2 == answers
+    assert 5 == sum(row.counts["succeeded"] for row in cell.usage())
+
+
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_a_server_of_any_age_stores_the_results_of_any_number(cell: Cell, age: str) -> None:
+    if age == "old":
+        cell.rewrite = Mutation("commit", ">= 0x090100", ">= 0x990100").make
+    jobs = [new_job(f"j{number:04}", input=b"1") for number in range(1100)]
+    cell.run(cell.store.submit_many(jobs, cap=2000))
+    leases = cell.take(jobs=1100)
+
+    cell.commit(leases[:50])
+    cell.commit(leases[50:])
+
+    assert {b'"done"'} == {cell.output(lease.member) for lease in leases}
+    assert all(0 < cell.redis.ttl(cell.keys.output(lease.member)) <= TTL_S for lease in leases)
 
 
 def test_each_of_them_had_its_own_part_of_the_pass(cell: Cell) -> None:

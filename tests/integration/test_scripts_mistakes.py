@@ -48,20 +48,24 @@ MISTAKES = {
     ),
     "commit keeps the state before the result": Mutation(
         "commit",
-        "    call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
-        "    call('HSET', key, 's', state)\n    call('SET', OUTPUT .. member, body, 'EX', ttl)\n",
+        "if runs[1] then store_outputs() end\n",
+        "for k = 1, #keys do call('HSET', keys[k], 's', 'succeeded') end\nif runs[1] then store_outputs() end\n",
     ),
     "commit keeps the state before the result of what is not plain": Mutation(
         "commit",
         "        call('SET', OUTPUT .. member, body, 'EX', kept)\n",
         "        call('HSET', JOB .. member, 's', state)\n        call('SET', OUTPUT .. member, body, 'EX', kept)\n",
     ),
-    "commit takes every job for a plain one": Mutation("commit", "string.byte(price_text) == 43 and", ""),
-    "commit takes all jobs for what the first is": Mutation("commit", "fields[4] ~= price_text", "not price_text"),
-    "commit counts no end of a plain job": Mutation(
-        "commit", "    note_used(share.used, state, body)\n    if ", "    if "
+    "commit takes every job for a plain one": Mutation("commit", "string.byte(price) == 43 and", ""),
+    "commit takes all jobs for what the first is": Mutation(
+        "commit", "run.price == price and run.arrival == arrival", "true"
     ),
-    "commit counts no end of what is not plain": Mutation("commit", "        note_used(share.used, state, body)\n", ""),
+    "commit counts no end of a plain job": Mutation(
+        "commit", "  note_used(share.used, 'succeeded', jobs, run.out_bytes)\n", ""
+    ),
+    "commit counts no end of what is not plain": Mutation(
+        "commit", "        note_used(share.used, state, 1, state == 'succeeded' and #body or 0)\n", ""
+    ),
     "claim takes from the ready set before it leases": Mutation("claim", _LEASE, _ZREM_FIRST + _LEASE),
     "claim takes every job for a plain one": Mutation("claim", "fields[2] == '00' and fields[1] == ", "fields[1] == "),
     "claim looks at no state of a plain job": Mutation(

@@ -47,9 +47,9 @@
           end_as(member, state, hook, kept, unpack(more))
         end
         local sum, share = sums_of(group_of(fields[5], fields[6], rest[5]), tenant_of(member))
-        note_served(sum, share, (is_brief and began or rest[6] or 0) - (rest[2] or fields[7]), fields[8] or 0)
+        note_served(sum, share, 1, (is_brief and began or rest[6] or 0) - (rest[2] or fields[7]), fields[8] or 0)
         if cause ~= '' and cause ~= 'input' then sum.failed = sum.failed + 1 end
-        note_used(share.used, state, body)
+        note_used(share.used, state, 1, state == 'succeeded' and #body or 0)
         if fields[9] then tell_end(member, body) end
         answer = '1'
       elseif fields[1] == 'canceling' then
