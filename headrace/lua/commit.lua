@@ -114,18 +114,14 @@ local function begin_run(key, member, fence, part_ms)
   return begun
 end
 
-local function goes_on(key, member, fence, part_ms)
-  return run and run.look and fence == run.fence and part_ms == run.part_ms and tenant_of(member) == run.tenant
-    and call('DUMP', key) == run.look
-end
-
 for number = 1, size do
   local i = JOBS_AT + WIDTH * (number - 1)
   local member, fence, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], end_of_pass(number)
   local key, part_ms = JOB .. member, parts[number] or equal_ms
   if state ~= 'succeeded' or met[member] then
     run = nil
-  elseif not goes_on(key, member, fence, part_ms) then
+  elseif not (run and run.look and fence == run.fence and part_ms == run.part_ms and tenant_of(member) == run.tenant
+      and call('DUMP', key) == run.look) then
     run = begin_run(key, member, fence, part_ms)
   end
   if run then
@@ -139,18 +135,15 @@ for number = 1, size do
   end
 end
 
--- By one command where the server has it: Valkey since 9.1, Redis since 8.4.
-local function store_outputs()
-  local jobs = #keys
-  if jobs <= 1000 and ((redis.VALKEY_VERSION_NUM or 0) >= 0x090100 or redis.REDIS_VERSION_NUM >= 0x080400) then
-    outputs[2 * jobs + 1], outputs[2 * jobs + 2] = 'EX', ttl
-    call('MSETEX', jobs, unpack(outputs))
-  else
-    for k = 1, jobs do call('SET', outputs[2 * k - 1], outputs[2 * k], 'EX', ttl) end
-  end
+-- Many by one command, which servers before Valkey 9.1 and Redis 8.4 do not know; SET is quicker for one.
+local kept = #keys
+if kept > 1 and kept <= 1000 and ((redis.VALKEY_VERSION_NUM or 0) >= 0x090100 or redis.REDIS_VERSION_NUM >= 0x080400) then
+  outputs[2 * kept + 1], outputs[2 * kept + 2] = 'EX', ttl
+  call('MSETEX', kept, unpack(outputs))
+else
+  for k = 1, kept do call('SET', outputs[2 * k - 1], outputs[2 * k], 'EX', ttl) end
 end
-
-local function finish_run(run)
+for _, run in ipairs(runs) do
   local mould, record = keys[run.first], nil
   take_part(run.part_ms)
   call('HSET', mould, 's', 'succeeded', 'e', at, 'M', spent, 'a', '1', 'b', began_text, 'g', size_text)
@@ -159,12 +152,10 @@ local function finish_run(run)
   local jobs, sum, share = run.last - run.first + 1, sums_of(group_of(run.ref, run.tier), run.tenant)
   note_served(sum, share, jobs, began - run.ready_at, run.charged)
   note_used(share.used, 'succeeded', jobs, run.out_bytes)
-  if not run.is_awaited then return end
-  for k = run.first, run.last do record = tell_end(words[2 * k - 1], outputs[2 * k], record) end
+  if run.is_awaited then
+    for k = run.first, run.last do record = tell_end(words[2 * k - 1], outputs[2 * k], record) end
+  end
 end
-
-if runs[1] then store_outputs() end
-for _, run in ipairs(runs) do finish_run(run) end
 if others[1] then finish_others() end
 for k = 1, #spent_inputs, 2000 do call('DEL', unpack(spent_inputs, k, math.min(k + 1999, #spent_inputs))) end
 for key, kept in pairs(fading) do call('EXPIRE', key, kept) end

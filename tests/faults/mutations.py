@@ -533,8 +533,8 @@ FURTHER = (
     Mutation(
         "ack before commit of a plain job",
         "headrace/lua/commit.lua",
-        "if runs[1] then store_outputs() end\n",
-        "call_in_pieces('ZREM', LEASES, leases)\nif runs[1] then store_outputs() end\n",
+        "local kept = #keys\n",
+        "local kept = #keys\ncall_in_pieces('ZREM', LEASES, leases)\n",
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing_what_is_plain]",
     ),
     Mutation(
@@ -561,7 +561,7 @@ FURTHER = (
     Mutation(
         "a job that was canceled ends like the one before it",
         "headrace/lua/commit.lua",
-        "\n    and call('DUMP', key) == run.look",
+        "\n      and call('DUMP', key) == run.look",
         "",
         f"{_ALIKE}::test_one_that_was_canceled_meanwhile_stays_canceled",
     ),

@@ -48,8 +48,8 @@ MISTAKES = {
     ),
     "commit keeps the state before the result": Mutation(
         "commit",
-        "if runs[1] then store_outputs() end\n",
-        "for k = 1, #keys do call('HSET', keys[k], 's', 'succeeded') end\nif runs[1] then store_outputs() end\n",
+        "local kept = #keys\n",
+        "for k = 1, #keys do call('HSET', keys[k], 's', 'succeeded') end\nlocal kept = #keys\n",
     ),
     "commit keeps the state before the result of what is not plain": Mutation(
         "commit",
