@@ -1,6 +1,6 @@
 """CeleryView: keeps Celery's picture of this worker's jobs: its request tables, its counters, its events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from celery.worker import state
@@ -20,25 +20,37 @@ class CeleryView:
     def __init__(self, *, consumer: Any) -> None:
         self._consumer = consumer
         self._events: JobEvents | None = None
+        #: What Celery's tables say of us, by slot.
+        self._shown: dict[int, JobRequest] = {}
 
     def follow(self, consumer: Any, events: JobEvents) -> None:
         """Celery has made a new connection."""
         self._consumer = consumer
         self._events = events
 
+    def show(self, jobs: Collection[HeldJob]) -> None:
+        """These are all that the worker holds: reserved for Celery, and active while they are in a forward pass.
+
+        Called when somebody is about to look, and now and then. To change the tables with each job would take a tenth
+        of all that is done for one here, and hardly anybody looks.
+        """
+        former, known = list(self._shown.values()), self._shown.get
+        self._shown = {held.slot: known(held.slot) or JobRequest(held, self._consumer) for held in jobs}
+        for request in former:
+            state.requests.pop(request.id, None)
+        state.reserved_requests.difference_update(former)
+        state.active_requests.difference_update(former)
+        state.requests.update({request.id: request for request in self._shown.values()})
+        state.reserved_requests.update(self._shown.values())
+        state.active_requests.update([self._shown[held.slot] for held in jobs if held.running])
+
     def received(self, jobs: Sequence[HeldJob]) -> None:
-        """Jobs were claimed: reserved, for Celery."""
-        # What `state.task_reserved` and `task_ready` do one by one, which costs more than everything else here.
-        for held in jobs:
-            held.request = request = JobRequest(held, self._consumer)
-            state.requests[request.id] = request
-        state.reserved_requests.update([held.request for held in jobs])
+        """Jobs were claimed."""
         if self._events:
             self._events.received(jobs)
 
     def started(self, jobs: Sequence[HeldJob]) -> None:
-        """Jobs entered a forward pass: active, for Celery."""
-        state.active_requests.update([held.request for held in jobs])
+        """Jobs entered a forward pass."""
         self.ran(jobs)
 
     def ran(self, jobs: Sequence[HeldJob]) -> None:
@@ -51,24 +63,10 @@ class CeleryView:
 
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
         """Jobs ended."""
-        self._forget(jobs)
         if self._events:
             self._events.ended(jobs, errors, took_s)
 
-    def dropped(self, jobs: Sequence[HeldJob]) -> None:
-        """Jobs were given back."""
-        self._forget(jobs)
-
     def canceled(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were canceled before their pass: revoked, for Celery."""
-        self._forget(jobs)
         if self._events:
             self._events.revoked(jobs)
-
-    def _forget(self, jobs: Sequence[HeldJob]) -> None:
-        requests = [held.request for held in jobs]
-        for request in requests:
-            request.acknowledged = True
-            state.requests.pop(request.id, None)
-        state.active_requests.difference_update(requests)
-        state.reserved_requests.difference_update(requests)

@@ -209,6 +209,7 @@ class JobEngine:
         self._look.look(self._divided(self._path.models.refs()).all)
         self._serve()
         self._claimer.look()
+        self.show_jobs()
         if self._loop is not None:
             # A child that was ready before it is known what to load should not wait for the next regular look.
             self._loop.call_later(_TICK_S if self._catalog.has_looked else _FIRST_TICK_S, self._tick)
@@ -291,6 +292,10 @@ class JobEngine:
 
     # --- remote control
 
+    def show_jobs(self) -> None:
+        """Let whoever looks at Celery's tables see what is held now."""
+        self._view.show(self._path.held.all())
+
     def make_offer(self, offer: Offer) -> None:
         """Claim from now on what `offer` says; what is held already runs."""
         self.offer = offer
@@ -338,6 +343,7 @@ class JobEngine:
         self._keep_how_far(loop)
         path.give_back(path.held.all(), self._grace.reason)
         loop.run_until(lambda: self._committer.is_empty and not self.wire.is_waiting, limit_s=_FLUSH_S)
+        self._view.show(())
         self._catalog.stop()
         self._metrics.close()
         self._keeper.stop()

@@ -5,7 +5,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Sequence
 from functools import cache
-from typing import Any
 
 from headrace.groups import split_group
 from headrace.jobs import Cause, Lease
@@ -21,7 +20,7 @@ class HeldJob:
 
     __slots__ = (
         *("began_s", "deadline_s", "flow", "group", "job", "leads", "mates"),
-        *("kept", "noted_s", "ref", "request", "running", "slot", "tier"),
+        *("kept", "noted_s", "ref", "running", "slot", "tier"),
     )
 
     def __init__(self, slot: int, job: ClaimedJob, group: str, claimed_at: float = 0.0) -> None:
@@ -44,8 +43,11 @@ class HeldJob:
         self.noted_s = -math.inf
         #: How far its pass is, for the worker that runs it next.
         self.kept = b""
-        #: What Celery sees of it.
-        self.request: Any = None
+
+    @property
+    def id(self) -> str:
+        """The job's."""
+        return self.job.member.partition("/")[2]
 
     def is_overdue(self, now: float) -> bool:
         """Tell whether its pass has taken longer than was asked for it."""

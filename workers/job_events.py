@@ -86,7 +86,7 @@ class JobEvents:
         dispatcher = self._dispatcher
         return {
             "type": kind,
-            "uuid": held.request.id,
+            "uuid": held.id,
             "timestamp": time.time(),
             "hostname": dispatcher.hostname,
             "utcoffset": 0,

@@ -203,7 +203,6 @@ class JobPath:
         idle = self.clock.ended(slots[0], took_s=report.took_s)
         if too_large:
             self._passing_on.pass_on(too_large)
-            self._view.dropped([held for held, _ in too_large])
         if jobs:
             self._learn(idle)
             self._note_pass(jobs[0].ref, outcomes, report)
@@ -382,7 +381,6 @@ class JobPath:
             kept = {held.job.lease: held.kept for held in jobs if held.kept}
             op = self._store.release([held.job.lease for held in jobs], reason=reason, kept=kept)
             self._wire.send(op, lambda count: log.info("%s jobs given back", count), self._give_back_failed)
-            self._view.dropped(jobs)
 
     def let_go(self, is_lost: Callable[[HeldJob], bool]) -> None:
         """Forget jobs that others may have by now, before their pass begins. What runs has begun, and is refused."""
@@ -393,7 +391,6 @@ class JobPath:
         self._children.drop([held.slot for held in lost])
         for held in lost:
             self.held.remove(held.slot)
-        self._view.dropped(lost)
         self._on_room()
 
     def _give_back_failed(self, error: Exception) -> None:

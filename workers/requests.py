@@ -30,7 +30,7 @@ class JobRequest(Request):
     def __init__(self, held: HeldJob, consumer: Any) -> None:
         self._held = held
         self._consumer = consumer
-        self.id = held.job.member.partition("/")[2]
+        self.id = held.id
         self.name = self._type = held.ref
 
     @property

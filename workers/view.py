@@ -1,13 +1,16 @@
 """JobView: what the engine tells whoever watches its jobs: Celery and Flower, or nobody."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from workers.held_jobs import HeldJob
 
 
 class JobView(Protocol):
-    """Told of each step of each batch, after it happened."""
+    """Told of each step of each batch, after it happened, and now and then of all that is held."""
+
+    def show(self, jobs: Collection[HeldJob]) -> None:
+        """These are all that the worker holds."""
 
     def received(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were claimed."""
@@ -21,15 +24,15 @@ class JobView(Protocol):
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
         """Jobs ended in a pass of `took_s`; each that failed comes with its error document."""
 
-    def dropped(self, jobs: Sequence[HeldJob]) -> None:
-        """Jobs were given back."""
-
     def canceled(self, jobs: Sequence[HeldJob]) -> None:
         """Jobs were canceled before their pass."""
 
 
 class NoView:
     """Nobody watches."""
+
+    def show(self, jobs: Collection[HeldJob]) -> None:
+        """Ignore it."""
 
     def received(self, jobs: Sequence[HeldJob]) -> None:
         """Ignore it."""
@@ -41,9 +44,6 @@ class NoView:
         """Ignore it."""
 
     def ended(self, jobs: Sequence[HeldJob], errors: Sequence[str | None], took_s: float) -> None:
-        """Ignore it."""
-
-    def dropped(self, jobs: Sequence[HeldJob]) -> None:
         """Ignore it."""
 
     def canceled(self, jobs: Sequence[HeldJob]) -> None:

@@ -622,6 +622,20 @@ FURTHER = (
         f"{_INJECTED}::test_nothing_is_lost_wherever_a_script_stops[commit-committing_what_came_together]",
     ),
     Mutation(
+        "whoever looks at a worker's requests sees those of a while ago",
+        "workers/control/shown.py",
+        "            engine.show_jobs()\n",
+        "            pass\n",
+        "tests/unit/test_celery_view.py::test_whoever_looks_sees_what_is_held_at_that_moment",
+    ),
+    Mutation(
+        "heartbeats tell of no jobs",
+        "workers/engine.py",
+        "        self._claimer.look()\n        self.show_jobs()\n",
+        "        self._claimer.look()\n",
+        "tests/integration/test_celery_worker.py::test_heartbeats_tell_how_many_jobs_are_in_a_pass",
+    ),
+    Mutation(
         "what a tenant had is more exact than the records of its jobs",
         "headrace/lua/commit.lua",
         "math.floor(spent * 1000 + 0.5)",

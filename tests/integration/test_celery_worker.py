@@ -71,6 +71,16 @@ def test_flower_gets_an_event_for_each_step_of_each_job_and_no_payload(worker: R
     assert all("payload" not in str(event).lower() for event in of_jobs)
 
 
+def test_heartbeats_tell_how_many_jobs_are_in_a_pass(worker: RunningWorker) -> None:
+    heard = Listener(worker)
+    members = worker.submit("sleep 4")
+
+    wait_until(lambda: any(event.get("active") == 1 for event in heard.events))
+
+    worker.finish(*members)
+    heard.close()
+
+
 class Listener:
     """Hears Celery's events as Flower does."""
 
