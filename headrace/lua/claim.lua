@@ -123,16 +123,16 @@ local function read_inputs(queue)
   queue.inputs, queue.first, queue.unread = call('MGET', unpack(names)), at, at + step * #names
 end
 
--- Jobs that came by one call are mostly the same but for their names: one whose record is found to be what that of the job before
--- it was, down to the last byte (`look`), gets a copy of what became of that (`mould`). To look at fields and change them
--- costs twice as much.
+-- Jobs that came by one call share a score, and are mostly the same but for their names: one whose record is found to be what that
+-- of the job before it was, down to the last byte (`look`), gets a copy of what became of that (`mould`). To look at fields and
+-- change them costs twice as much.
 local function read_job(queue, key)
   if queue.mould and call('DUMP', key) == queue.look then return queue.allowed end
-  local fields = pcall('HMGET', key, 's', 'f', 'n', 'a', 'q')
+  local fields = pcall('HMGET', key, 's', 'f', 'n', 'a', 'z')
   local allowed = fields[2] == '00' and fields[1] == 'queued' and fields[4] == '0' and tonumber(fields[3] or nil)
   allowed = allowed and allowed < 1e16 and allowed
-  queue.look = allowed and fields[5] == queue.arrival and call('DUMP', key)
-  queue.mould, queue.allowed, queue.arrival = nil, allowed, fields[5]
+  queue.look = allowed and fields[5] == queue.score and call('DUMP', key)
+  queue.mould, queue.allowed, queue.score = nil, allowed, fields[5]
   return allowed
 end
 

@@ -86,18 +86,18 @@ local function finish_others()
   --> long way
 end
 
--- Jobs that came by one call and were claimed by one have the same arrival and price, and mostly all else. Those of one tenant whose
+-- Jobs that came by one call and were claimed by one have the same score and price, and mostly all else. Those of one tenant whose
 -- records are found to be the same, down to the last byte (`look`), are a run: what becomes of the first one's record is copied
 -- to the others, with its time to live.
 local runs, run, met, keys, outputs = {}, nil, {}, {}, {}
 
 -- A job that is plain, and still this worker's, begins a run.
 local function begin_run(key, member, fence, part_ms)
-  local fields = pcall('HMGET', key, 's', 'f', 'w', 'j', 'q', 'm', 't', 'W')
+  local fields = pcall('HMGET', key, 's', 'f', 'w', 'j', 'q', 'm', 't', 'W', 'z')
   local worker, price, arrival = fields[3], fields[4], fields[5]
-  local came_along = run and run.price == price and run.arrival == arrival
-  local charged, ready_at = came_along and run.charged, came_along and run.ready_at
-  if not came_along then
+  local is_as_before = run and run.price == price and run.arrival == arrival
+  local charged, ready_at = is_as_before and run.charged, is_as_before and run.ready_at
+  if not is_as_before then
     -- That a job is plain its claim says by a + before what was charged.
     charged = price and string.byte(price) == 43 and tonumber(price)
     ready_at = tonumber(arrival or nil)
@@ -105,10 +105,11 @@ local function begin_run(key, member, fence, part_ms)
   local is_ours = fields[1] == 'queued' and fields[2] == fence and worker and worker ~= ''
   local is_sound = charged and charged < 1e16 and ready_at and ready_at < 1e16 and fields[6] and fields[7]
   if not (is_ours and is_sound) then return nil end
+  local came_along = is_as_before and run.score == fields[9]
   local begun = {
     first = #keys + 1, last = #keys, out_bytes = 0, look = came_along and call('DUMP', key), fence = fence, part_ms = part_ms,
     price = price, charged = charged, arrival = arrival, ready_at = ready_at, ref = fields[6], tier = fields[7],
-    tenant = tenant_of(member), is_awaited = fields[8]
+    tenant = tenant_of(member), is_awaited = fields[8], score = fields[9]
   }
   runs[#runs + 1] = begun
   return begun

@@ -552,6 +552,20 @@ FURTHER = (
         f"{_RUNNING}::test_a_failed_job_keeps_its_error_and_its_input",
     ),
     Mutation(
+        "jobs that are claimed are compared though they did not come together",
+        "headrace/lua/claim.lua",
+        "allowed and fields[5] == queue.score and call('DUMP', key)",
+        "allowed and call('DUMP', key)",
+        f"{_ALIKE}::test_only_jobs_that_came_together_are_compared",
+    ),
+    Mutation(
+        "jobs that are committed are compared though they did not come together",
+        "headrace/lua/commit.lua",
+        "is_as_before and run.score == fields[9]",
+        "is_as_before",
+        f"{_ALIKE}::test_only_jobs_that_came_together_are_compared",
+    ),
+    Mutation(
         "a job that was changed is claimed like the one before it",
         "headrace/lua/claim.lua",
         "if queue.mould and call('DUMP', key) == queue.look then",

@@ -30,6 +30,24 @@ def lives_s(cell: Cell) -> list[int]:
     return [cell.redis.ttl(cell.keys.job(member)) for member in MEMBERS]
 
 
+def dumps(cell: Cell) -> int:
+    """How many records the server has been asked to dump."""
+    stats = cell.redis.info("commandstats")
+    return int(stats["cmdstat_dump"]["calls"]) if "cmdstat_dump" in stats else 0
+
+
+@pytest.mark.parametrize(("together", "compared"), [(False, 0), (True, 2 * 4)])
+def test_only_jobs_that_came_together_are_compared(cell: Cell, together: bool, compared: int) -> None:
+    jobs = [new_job(f"j{number}") for number in range(5)]
+    calls = [jobs] if together else [[job] for job in jobs]
+    cell.run_all([cell.store.submit_many(call, cap=100) for call in calls])
+    before = dumps(cell)
+
+    cell.commit(cell.take())
+
+    assert compared == dumps(cell) - before
+
+
 # --- claim ---------------------------------------------------------------------------------------------------
 
 
