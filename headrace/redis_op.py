@@ -12,6 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import hiredis
+
 from headrace.keys import spell_keys
 
 T = TypeVar("T")
@@ -67,6 +69,12 @@ class RedisOp(Generic[T]):
         if self.script is None:
             return self.args
         return ("EVAL", self.script.text, 1, *self.args)
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """A command as it goes over the wire (RESP)."""
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows 1-tuples only
+    return packed
 
 
 @cache

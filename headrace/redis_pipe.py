@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import hiredis
 
 from headrace.errors import RedisUnavailable
-from headrace.redis_op import Argument, Reply
+from headrace.redis_op import Argument, Reply, pack
 
 #: So many calls leave at once instead of at the end of the turn: whom they concern begins while the others are made.
 _ENOUGH = 8
@@ -59,8 +59,7 @@ class RedisPipe(asyncio.Protocol):
         self._calls.append(_Call(answer, self._loop.time()))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        packed = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows 1-tuples only
-        self._unsent.append(packed)
+        self._unsent.append(pack(command))
         if len(self._unsent) == _ENOUGH:
             self._flush()
         return answer

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-import hiredis
 import redis
 
 from headrace.errors import RedisUnavailable
-from headrace.redis_op import Argument, RedisOp, Reply, Script
+from headrace.redis_op import Argument, RedisOp, Reply, Script, pack
 
 T = TypeVar("T")
 
@@ -72,7 +71,7 @@ class SyncRedis:
 
         def exchange() -> list[Reply]:
             # What redis-py's pipeline does besides takes as long as this, and its packing half of that.
-            connection.send_packed_command([b"".join(map(_packed, commands))])
+            connection.send_packed_command([b"".join(map(pack, commands))])
             return [_read(connection) for _ in commands]
 
         try:
@@ -96,11 +95,6 @@ class SyncRedis:
 
 def _client(url: str, timeout_s: float) -> redis.Redis:
     return redis.Redis.from_url(url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
-
-
-def _packed(command: Sequence[Argument]) -> bytes:
-    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type] # any iterable of scalars
-    return packed
 
 
 def _read(connection: Any) -> Reply:

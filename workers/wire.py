@@ -4,13 +4,13 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import hiredis
 import redis
 
-from headrace.redis_op import RedisOp, Reply
+from headrace.redis_op import Argument, RedisOp, Reply, pack
 from workers.loop import Loop
 from workers.outbox import Outbox
 
@@ -99,12 +99,12 @@ class Wire:
 
         self._send(op.command, answered)
 
-    def _send(self, command: object, on_reply: Callable[[Reply], None]) -> None:
+    def _send(self, command: Sequence[Argument], on_reply: Callable[[Reply], None]) -> None:
         if self._connection is None:
             return
         self._waiting.append((on_reply, time.monotonic()))
         try:
-            self._outbox.send(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type] # any iterable of scalars
+            self._outbox.send(pack(command))
         except OSError as error:
             self._lose(error)
 
